@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion for berth: what it offers comes from berth's own help, so it cannot fall behind.
+_berth()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i
+	if ((COMP_CWORD == 1)); then
+		COMPREPLY=($(compgen -W "$(berth --help | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p') --help --version" -- "$cur"))
+		return
+	fi
+	case $prev in
+	--network) COMPREPLY=($(compgen -W "$(berth networks 2>/dev/null | sed '1d;s/ .*//')" -- "$cur")); return ;;
+	--host) COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//')" -- "$cur")); return ;;
+	--ip) return ;;
+	esac
+	if [[ ${COMP_WORDS[1]} == run ]]; then
+		for ((i = 2; i < COMP_CWORD; i++)); do
+			case ${COMP_WORDS[i]} in
+			--network | --host | --ip) ((i++)) ;;
+			--) ((i++)); break ;;
+			-*) ;;
+			*) break ;;
+			esac
+		done
+		if ((i < COMP_CWORD)) && declare -F _command_offset >/dev/null; then
+			_command_offset $i
+			return
+		fi
+		if [[ $cur != -* ]]; then
+			COMPREPLY=($(compgen -c -- "$cur"))
+			return
+		fi
+	fi
+	COMPREPLY=($(compgen -W "$(berth help "${COMP_WORDS[1]}" 2>/dev/null | grep -o -- '--[a-z0-9-]*')" -- "$cur"))
+}
+complete -o default -F _berth berth

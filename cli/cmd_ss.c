@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* berth ss: the table's rows, chosen and written as ss(8) does. */
+#include "addr.h"
+#include "cli.h"
+#include "holders.h"
+#include "out.h"
+#include "rows.h"
+#include "ss_join.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Bits of the states to show. A TCP socket that is only bound is a state of its own to ss. */
+enum { BOUND_INACTIVE = 12, ALL_STATES = (1 << 13) - 1 };
+enum {
+	LISTENING = 1 << BT_ROW_LISTEN | 1 << BT_ROW_CLOSE,
+	CONNECTED = ALL_STATES & ~(LISTENING | 1 << BT_ROW_TIME_WAIT | 1 << BT_ROW_SYN_RECV |
+				   1 << BOUND_INACTIVE),
+};
+
+struct wish {
+	unsigned states;
+	bool tcp, udp, v4, v6;
+	bool numeric, processes, extended, timers, header, json;
+	const char *host;
+	uint32_t host_index; /* with host */
+};
+
+/* ---- what to show ---- */
+
+static void read_wish(const struct bt_args *args, struct wish *w)
+{
+	*w = (struct wish){.states = CONNECTED, .header = true};
+	for (unsigned i = 0; i < args->n_given; i++) {
+		int id = args->given[i].id;
+		/* As with ss, the last word about states counts. */
+		if (id == 'a')
+			w->states = ALL_STATES;
+		else if (id == 'l')
+			w->states = LISTENING;
+		else if (id == 'B')
+			w->states = 1 << BOUND_INACTIVE;
+	}
+	w->tcp = bt_args_has(args, 't');
+	w->udp = bt_args_has(args, 'u');
+	if (!w->tcp && !w->udp)
+		w->tcp = w->udp = true;
+	w->v4 = bt_args_has(args, '4');
+	w->v6 = bt_args_has(args, '6');
+	if (!w->v4 && !w->v6)
+		w->v4 = w->v6 = true;
+	w->numeric = bt_args_has(args, 'n');
+	w->processes = bt_args_has(args, 'p');
+	w->extended = bt_args_has(args, 'e');
+	w->timers = w->extended || bt_args_has(args, 'o');
+	w->header = !bt_args_has(args, 'H');
+	w->json = bt_args_has(args, BT_OPT_JSON);
+	w->host = bt_args_value(args, BT_OPT_HOST);
+}
+
+static bool find_host(const struct bt_table *t, struct wish *w, const char *network)
+{
+	char name[BT_HOST_NAME];
+	uint32_t n = atomic_load(&t->n_hosts);
+	struct bt_host_row row;
+	for (uint32_t i = 0; i < n && i < BT_MAX_HOSTS; i++) {
+		if (!bt_host_read(t, i, &row))
+			continue;
+		bt_host_name(t, i, name);
+		if (strcmp(name, w->host) == 0) {
+			w->host_index = i;
+			return true;
+		}
+	}
+	bt_say("network '%s' has no host '%s'; 'berth hosts' lists them", network, w->host);
+	return false;
+}
+
+static bool wanted(const struct wish *w, const struct bt_row *r)
+{
+	bool tcp = r->proto == BT_PROTO_TCP;
+	unsigned state = tcp && r->state == BT_ROW_CLOSE ? BOUND_INACTIVE : r->state;
+	if (!bt_row_listed(r) || !(w->states & 1u << state))
+		return false;
+	if (!(tcp ? w->tcp : w->udp) || !(r->family == 6 ? w->v6 : w->v4))
+		return false;
+	return !w->host || r->host == w->host_index;
+}
+
+static void collect(const struct bt_table *t, const struct wish *w, struct bt_socks *s)
+{
+	uint32_t end = bt_rows_end(t);
+	*s = (struct bt_socks){0};
+	for (uint32_t slot = 0; slot < end; slot++) {
+		if (s->n == s->room)
+			s->list = bt_grow(s->list, &s->room, sizeof(*s->list));
+		struct bt_sock *sock = &s->list[s->n];
+		if (!bt_row_read(t, slot, &sock->row) || !wanted(w, &sock->row))
+			continue;
+		sock->slot = slot;
+		sock->ino = sock->recvq = 0;
+		s->n++;
+	}
+}
+
+/* ---- words ---- */
+
+static const char *state_name(uint8_t state)
+{
+	static const char *const names[] = {
+		[BT_ROW_FREE] = "UNKNOWN",	    [BT_ROW_ESTABLISHED] = "ESTAB",
+		[BT_ROW_SYN_SENT] = "SYN-SENT",	    [BT_ROW_SYN_RECV] = "SYN-RECV",
+		[BT_ROW_FIN_WAIT1] = "FIN-WAIT-1",  [BT_ROW_FIN_WAIT2] = "FIN-WAIT-2",
+		[BT_ROW_TIME_WAIT] = "TIME-WAIT",   [BT_ROW_CLOSE] = "UNCONN",
+		[BT_ROW_CLOSE_WAIT] = "CLOSE-WAIT", [BT_ROW_LAST_ACK] = "LAST-ACK",
+		[BT_ROW_LISTEN] = "LISTEN",	    [BT_ROW_CLOSING] = "CLOSING",
+	};
+	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "UNKNOWN";
+}
+
+static enum bt_style state_style(uint8_t state)
+{
+	if (state == BT_ROW_LISTEN)
+		return BT_GREEN;
+	return state == BT_ROW_CLOSE_WAIT || state == BT_ROW_TIME_WAIT ? BT_YELLOW : BT_PLAIN;
+}
+
+/* Names of services, read once: a look-up a port would read /etc/services as often. */
+static char *services[2][65536];
+
+static void read_services(void)
+{
+	struct servent *s;
+	setservent(1);
+	while ((s = getservent())) {
+		unsigned udp = strcmp(s->s_proto, "udp") == 0;
+		char **place = &services[udp][ntohs((uint16_t)s->s_port)];
+		if ((udp || strcmp(s->s_proto, "tcp") == 0) && !*place)
+			*place = strdup(s->s_name);
+	}
+	endservent();
+}
+
+static void free_services(void)
+{
+	for (unsigned i = 0; i < 2 * 65536; i++)
+		free(services[i / 65536][i % 65536]);
+}
+
+/* ss prints ephemeral ports as numbers: a service's name there would be chance. Linux's default
+ * range. */
+static const char *port_word(uint8_t proto, uint16_t port)
+{
+	enum { EPHEMERAL_FIRST = 32768, EPHEMERAL_LAST = 60999 };
+	if (port == 0)
+		return "*";
+	if (port >= EPHEMERAL_FIRST && port <= EPHEMERAL_LAST)
+		return NULL;
+	return services[proto == BT_PROTO_UDP][port];
+}
+
+/* ---- one line ---- */
+
+enum { COL_NETID, COL_STATE, COL_HOST = 8, COL_PROCESS, COL_COUNT = 14 };
+
+static const struct bt_col columns[COL_COUNT] = {
+	{.head = "Netid", .key = "netid"},
+	{.head = "State", .key = "state", .before = ' '},
+	{.head = "Recv-Q", .key = "recv_q", .before = ' '},
+	{.head = "Send-Q", .key = "send_q", .before = ' '},
+	{.head = "Local Address", .key = "local_address", .right = true, .before = ' '},
+	{.head = "Port", .key = "local_port", .before = ':'},
+	{.head = "Peer Address", .key = "peer_address", .right = true, .before = ' '},
+	{.head = "Port", .key = "peer_port", .before = ':'},
+	{.head = "Host", .key = "host", .before = ' '},
+	{.head = "Process", .key = "processes", .before = ' '},
+	{.key = "uid"},
+	{.key = "inode"},
+	{.key = "slot"},
+	{.key = "timer_s"},
+};
+
+static void put_end(struct bt_out *o, const struct bt_row *r, const uint8_t addr[16], uint16_t port)
+{
+	char text[BT_ADDR_TEXT + 2];
+	if (bt_addr_is_any(addr)) {
+		/* An IPv6 wildcard takes IPv4 too and ss has "*" for that. */
+		strcpy(text, r->family == 6 ? "*" : "0.0.0.0");
+	} else if (r->family == 6) {
+		text[0] = '[';
+		if (bt_addr_is_v4(addr)) {
+			memcpy(text + 1, "::ffff:", 7);
+			bt_addr_text(addr, text + 8);
+		} else {
+			bt_addr_text(addr, text + 1);
+		}
+		strcat(text, "]");
+	} else {
+		bt_addr_text(addr, text);
+	}
+	bt_out_str(o, text);
+	bt_out_named(o, port, port_word(r->proto, port));
+}
+
+/* Without the kernel's word (kernel_tells false) the maker is the best guess. */
+static void put_users(struct bt_out *o, const struct bt_sock *s, const struct bt_holders *h,
+		      bool kernel_tells)
+{
+	char name[BT_COMM];
+	bt_out_list(o);
+	for (const struct bt_holder *p = bt_holders_of(h, s->ino); p; p = bt_holders_next(h, p))
+		bt_out_user(o, h->programs[p->program].name, h->programs[p->program].pid, p->fd);
+	if (!kernel_tells && !(s->row.flags & BT_ROWF_ORPHAN) && s->row.state != BT_ROW_TIME_WAIT &&
+	    bt_program_name(s->row.pid, name))
+		bt_out_user(o, name, s->row.pid, -1);
+	bt_out_list_end(o, true);
+}
+
+struct view {
+	const struct wish *wish;
+	const struct bt_holders *holders;
+	bool kernel_tells;
+	uint32_t now_s;
+	uint32_t host; /* whose name `host_name` is */
+	char host_name[BT_HOST_NAME];
+	const struct bt_table *table;
+};
+
+static void put_sock(struct bt_out *o, struct view *v, const struct bt_sock *s)
+{
+	const struct bt_row *r = &s->row;
+	const struct wish *w = v->wish;
+	bool waits = r->state == BT_ROW_TIME_WAIT;
+	uint32_t left = waits && r->timer_s > v->now_s ? r->timer_s - v->now_s : 0;
+	if (r->host != v->host) {
+		v->host = r->host;
+		bt_host_name(v->table, r->host, v->host_name);
+	}
+	bt_out_record(o);
+	bt_out_str(o, r->proto == BT_PROTO_TCP ? "tcp" : "udp");
+	bt_out_styled(o, state_name(r->state), state_style(r->state));
+	bt_out_num(o, s->recvq);
+	/* What was sent is in the peer's queue at once; nothing waits here. */
+	bt_out_num(o, r->state == BT_ROW_LISTEN ? r->backlog : 0);
+	put_end(o, r, r->laddr, r->lport);
+	put_end(o, r, r->raddr, r->rport);
+	bt_out_str(o, v->host_name);
+	put_users(o, s, v->holders, v->kernel_tells || !w->processes);
+	bt_out_tagged(o, "uid:", r->uid, "", w->extended);
+	bt_out_tagged(o, "ino:", s->ino, "", w->extended);
+	bt_out_tagged(o, "slot:", s->slot, "", w->extended);
+	bt_out_tagged(o, "timer:(timewait,", left, "sec,0)", w->timers && waits);
+	bt_out_record_end(o);
+}
+
+/* ss's order: UDP, then listeners, then the rest of TCP. */
+static unsigned rank(const struct bt_row *r)
+{
+	return r->proto == BT_PROTO_UDP ? 0 : r->state == BT_ROW_LISTEN ? 1 : 2;
+}
+
+static void print_socks(const struct wish *w, const struct bt_client *c, const char *network,
+			const struct bt_socks *s, bool kernel_tells)
+{
+	struct bt_col cols[COL_COUNT];
+	struct bt_holders holders = {0};
+	struct timespec now;
+	struct bt_out o;
+	memcpy(cols, columns, sizeof(cols));
+	cols[COL_NETID].off = w->tcp != w->udp;
+	cols[COL_STATE].off = (w->states & (w->states - 1)) == 0;
+	cols[COL_PROCESS].off = !w->processes && !w->timers;
+	if (!w->processes)
+		cols[COL_PROCESS].key = NULL;
+	if (!w->numeric && !w->json)
+		read_services();
+	if (w->processes) {
+		bt_holders_init(&holders, (uint32_t)s->n);
+		for (size_t i = 0; i < s->n; i++)
+			bt_holders_want(&holders, s->list[i].ino);
+		bt_holders_walk(&holders);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	struct view v = {.wish = w,
+			 .holders = &holders,
+			 .kernel_tells = kernel_tells,
+			 .table = c->table,
+			 .now_s = (uint32_t)now.tv_sec,
+			 .host = UINT32_MAX};
+	bt_out_begin(&o, w->json, w->header, cols, COL_COUNT, network, "sockets");
+	for (unsigned pass = 0; pass < 3; pass++) {
+		for (size_t i = 0; i < s->n; i++) {
+			if (rank(&s->list[i].row) == pass)
+				put_sock(&o, &v, &s->list[i]);
+		}
+	}
+	bt_out_end(&o);
+	bt_holders_done(&holders);
+	free_services();
+}
+
+/* ---- summary ---- */
+
+static void print_summary(const struct wish *w, const char *network, const struct bt_socks *s)
+{
+	static const struct bt_col cols[] = {
+		{.head = "Transport", .key = "transport"},
+		{.head = "Total", .key = "total", .right = true, .before = ' '},
+		{.head = "Estab", .key = "estab", .right = true, .before = ' '},
+		{.head = "Listen", .key = "listen", .right = true, .before = ' '},
+		{.head = "Time-Wait", .key = "time_wait", .right = true, .before = ' '},
+		{.head = "Close-Wait", .key = "close_wait", .right = true, .before = ' '},
+		{.head = "Unconn", .key = "unconn", .right = true, .before = ' '},
+		{.head = "Orphaned", .key = "orphaned", .right = true, .before = ' '},
+	};
+	uint64_t n[2][BT_ROW_CLOSING + 1] = {{0}}, total[2] = {0}, orphaned[2] = {0};
+	struct bt_out o;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct bt_row *r = &s->list[i].row;
+		unsigned udp = r->proto == BT_PROTO_UDP;
+		total[udp]++;
+		n[udp][r->state]++;
+		orphaned[udp] += (r->flags & BT_ROWF_ORPHAN) != 0 && r->state != BT_ROW_TIME_WAIT;
+	}
+	bt_out_begin(&o, w->json, w->header, cols, sizeof(cols) / sizeof(cols[0]), network,
+		     "summary");
+	for (unsigned udp = 0; udp < 2; udp++) {
+		if (!(udp ? w->udp : w->tcp))
+			continue;
+		bt_out_record(&o);
+		bt_out_str(&o, udp ? "udp" : "tcp");
+		bt_out_num(&o, total[udp]);
+		bt_out_num(&o, n[udp][BT_ROW_ESTABLISHED]);
+		bt_out_num(&o, n[udp][BT_ROW_LISTEN]);
+		bt_out_num(&o, n[udp][BT_ROW_TIME_WAIT]);
+		bt_out_num(&o, n[udp][BT_ROW_CLOSE_WAIT]);
+		bt_out_num(&o, n[udp][BT_ROW_CLOSE]);
+		bt_out_num(&o, orphaned[udp]);
+		bt_out_record_end(&o);
+	}
+	bt_out_end(&o);
+}
+
+int bt_cmd_ss(const struct bt_args *args)
+{
+	const char *network = bt_args_network(args);
+	struct bt_client c;
+	struct bt_socks s;
+	struct wish w;
+	read_wish(args, &w);
+	if (!bt_join(&c, network))
+		return BT_EXIT_FAIL;
+	if (!bt_sync(&c, network) || (w.host && !find_host(c.table, &w, network))) {
+		bt_client_close(&c);
+		return BT_EXIT_FAIL;
+	}
+	bool summary = bt_args_has(args, 's');
+	if (summary)
+		w.states = ALL_STATES;
+	collect(c.table, &w, &s);
+	if (summary) {
+		print_summary(&w, network, &s);
+	} else {
+		int err = bt_socks_join(c.table, c.netid, &s);
+		print_socks(&w, &c, network, &s, err == 0);
+	}
+	free(s.list);
+	bt_client_close(&c);
+	return BT_EXIT_OK;
+}

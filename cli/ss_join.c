@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ss_join.h"
+
+#include "diag.h"
+#include "rows.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+
+#define NONE UINT32_MAX
+
+struct index {
+	const struct bt_table *t;
+	struct bt_diags d;
+	uint32_t *by_slot; /* entry with the slot's name */
+	uint32_t *by_ino;  /* hash: entries by inode */
+	uint32_t n_slots, places;
+};
+
+/* What the kernel is to be asked for: a list of listeners should not cost 100,000 connections. */
+static uint32_t states_for(const struct bt_socks *s)
+{
+	uint32_t states = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		uint8_t state = s->list[i].row.state;
+		if (state == BT_ROW_LISTEN)
+			states |= 1u << TCP_LISTEN;
+		else if (state == BT_ROW_CLOSE)
+			states |= 1u << TCP_CLOSE;
+		else if (state != BT_ROW_TIME_WAIT)
+			states |= 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE;
+	}
+	return states;
+}
+
+static uint32_t *ino_place(const struct index *x, uint32_t ino)
+{
+	uint32_t at = (ino * 2654435769u) & (x->places - 1);
+	while (x->by_ino[at] != NONE && x->d.list[x->by_ino[at]].ino != ino)
+		at = (at + 1) & (x->places - 1);
+	return &x->by_ino[at];
+}
+
+static bool build(struct index *x)
+{
+	x->n_slots = bt_rows_end(x->t);
+	x->places = 64;
+	while (x->places < x->d.n * 2 && x->places < 1u << 31)
+		x->places *= 2;
+	x->by_slot = malloc((x->n_slots + 1) * sizeof(*x->by_slot));
+	x->by_ino = malloc(x->places * sizeof(*x->by_ino));
+	if (!x->by_slot || !x->by_ino)
+		return false;
+	memset(x->by_slot, 0xff, (x->n_slots + 1) * sizeof(*x->by_slot));
+	memset(x->by_ino, 0xff, x->places * sizeof(*x->by_ino));
+	for (uint32_t i = 0; i < x->d.n && i < x->places / 2; i++) {
+		const struct bt_diag *e = &x->d.list[i];
+		*ino_place(x, e->ino) = i;
+		if (e->id.slot >= x->n_slots)
+			continue;
+		/* Of many sockets with one name, the listener is its owner. */
+		uint32_t *owner = &x->by_slot[e->id.slot];
+		if (*owner == NONE || e->state == TCP_LISTEN)
+			*owner = i;
+	}
+	return true;
+}
+
+static bool same_socket(const struct bt_diag *e, const struct bt_row *row)
+{
+	return e->id.gen == row->gen && e->id.nonce == row->nonce;
+}
+
+/* The kernel's socket that has this row's name. */
+static struct bt_diag *owner_of(const struct index *x, uint32_t slot, const struct bt_row *row)
+{
+	if (slot >= x->n_slots || x->by_slot[slot] == NONE)
+		return NULL;
+	struct bt_diag *e = &x->d.list[x->by_slot[slot]];
+	if (!same_socket(e, row) || (row->state == BT_ROW_LISTEN && e->state != TCP_LISTEN))
+		return NULL;
+	return e;
+}
+
+static struct bt_diag *accepted_end(const struct index *x, uint32_t slot, const struct bt_row *row)
+{
+	struct bt_row peer;
+	/* The other end's slot may be another socket's by now: both must name each other. */
+	if (row->peer == NONE || !bt_row_read(x->t, row->peer, &peer) || peer.peer != slot)
+		return NULL;
+	const struct bt_diag *other = owner_of(x, row->peer, &peer);
+	if (!other || other->peer_ino == 0)
+		return NULL;
+	uint32_t at = *ino_place(x, other->peer_ino);
+	if (at == NONE || x->d.list[at].peer_ino != other->ino)
+		return NULL;
+	return &x->d.list[at];
+}
+
+static void give(struct bt_sock *s, struct bt_diag *e)
+{
+	s->ino = e->ino;
+	s->recvq = e->rqueue;
+	e->taken = true;
+}
+
+/* An accepted end whose other end is gone: it has the name of a listener, or of what was one. */
+static bool is_left_over(const struct index *x, const struct bt_diag *e)
+{
+	struct bt_row row;
+	if (e->taken || e->peer_ino != 0 || e->state != TCP_ESTABLISHED)
+		return false;
+	if (!bt_row_read(x->t, e->id.slot, &row))
+		return false;
+	return row.state == BT_ROW_LISTEN || !same_socket(e, &row);
+}
+
+/* Hands the left-over ends to the rows without one. `next` chains the ends of each slot. */
+static void join_left_over(struct index *x, struct bt_socks *s)
+{
+	uint32_t *next = malloc((x->d.n + 1) * sizeof(*next));
+	if (!next)
+		return;
+	memset(x->by_slot, 0xff, (x->n_slots + 1) * sizeof(*x->by_slot));
+	for (uint32_t i = (uint32_t)x->d.n; i-- > 0;) {
+		const struct bt_diag *e = &x->d.list[i];
+		if (e->id.slot >= x->n_slots || !is_left_over(x, e))
+			continue;
+		next[i] = x->by_slot[e->id.slot];
+		x->by_slot[e->id.slot] = i;
+	}
+	for (size_t k = 0; k < s->n; k++) {
+		const struct bt_row *row = &s->list[k].row;
+		if (s->list[k].ino || !(row->flags & BT_ROWF_CHILD) || row->link >= x->n_slots ||
+		    (row->flags & BT_ROWF_ORPHAN) || row->state == BT_ROW_TIME_WAIT)
+			continue;
+		uint32_t i = x->by_slot[row->link];
+		if (i == NONE)
+			continue;
+		x->by_slot[row->link] = next[i];
+		give(&s->list[k], &x->d.list[i]);
+	}
+	free(next);
+}
+
+int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
+{
+	struct index x = {.t = t};
+	bool orphans = false;
+	uint32_t states = states_for(s);
+	if (states == 0)
+		return 0;
+	int err = bt_diag_dump(&x.d, netid, states);
+	if (!err && !build(&x))
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < s->n; i++) {
+		struct bt_sock *sock = &s->list[i];
+		bool child = sock->row.flags & BT_ROWF_CHILD;
+		struct bt_diag *e = child ? accepted_end(&x, sock->slot, &sock->row)
+					  : owner_of(&x, sock->slot, &sock->row);
+		if (e)
+			give(sock, e);
+		else if (child)
+			orphans = true;
+	}
+	if (!err && orphans)
+		join_left_over(&x, s);
+	free(x.by_slot);
+	free(x.by_ino);
+	bt_diag_done(&x.d);
+	return err;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Joins rows of the socket table with the kernel's sockets: which inode a row is, and what waits in
+ * it.
+ *
+ * A socket with a name of its own is found by that name. The accepted end of a connection has its
+ * listener's name; it is the socket whose peer is the other end's. When the other end is closed,
+ * the kernel tells no more than the listener: such ends are handed to the rows of that listener in
+ * order, which names the right process, and the right descriptors as a set.
+ */
+#ifndef BERTH_CLI_SS_JOIN_H
+#define BERTH_CLI_SS_JOIN_H
+
+#include "table.h"
+
+#include <stddef.h>
+
+struct bt_sock {
+	uint32_t slot;
+	uint32_t ino;	/* 0: not known, or none */
+	uint32_t recvq; /* bytes, or a listener's waiting connections */
+	struct bt_row row;
+};
+
+struct bt_socks {
+	struct bt_sock *list;
+	size_t n, room;
+};
+
+/* Fills in ino and recvq. 0, or -errno when the kernel does not tell (then they stay 0). */
+int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s);
+
+#endif

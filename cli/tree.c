@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command tree: what berth can do, said once. */
+#include "cli.h"
+
+#define OPT_NETWORK                                                                                \
+	{                                                                                          \
+		BT_OPT_NETWORK, "network", "NAME",                                                 \
+			"the network; default: $BERTH_NETWORK, else \"default\""                   \
+	}
+#define OPT_JSON                                                                                   \
+	{                                                                                          \
+		BT_OPT_JSON, "json", NULL, "print JSON"                                            \
+	}
+#define OPT_HELP                                                                                   \
+	{                                                                                          \
+		'h', "help", NULL, "print this help"                                               \
+	}
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct bt_opt run_opts[] = {
+	OPT_NETWORK,
+	{BT_OPT_HOST, "host", "NAME", "the host to run in; made if it is new; default: a new one"},
+	{BT_OPT_IP, "ip", "ADDR[/LEN]",
+	 "an address of the host; up to 7 times; LEN is 24 if not given"},
+	OPT_HELP,
+};
+
+static const struct bt_opt ss_opts[] = {
+	{'t', "tcp", NULL, "TCP sockets"},
+	{'u', "udp", NULL, "UDP sockets"},
+	{'l', "listening", NULL, "only listening sockets (and UDP ones without a peer)"},
+	{'a', "all", NULL, "sockets in every state"},
+	{'B', "bound-inactive", NULL,
+	 "only TCP sockets that are bound and neither listen nor connect"},
+	{'n', "numeric", NULL, "port numbers instead of service names"},
+	{'p', "processes", NULL, "which programs hold the socket"},
+	{'e', "extended", NULL, "also uid, inode, slot and timers"},
+	{'o', "options", NULL, "also timers"},
+	{'H', "no-header", NULL, "no header line"},
+	{'4', "ipv4", NULL, "only IPv4 sockets"},
+	{'6', "ipv6", NULL, "only IPv6 sockets"},
+	{'s', "summary", NULL, "only numbers of sockets"},
+	{BT_OPT_HOST, "host", "NAME", "only the sockets of this host"},
+	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
+static const struct bt_opt list_opts[] = {
+	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
+static const struct bt_opt down_opts[] = {
+	OPT_NETWORK,
+	{BT_OPT_FORCE, "force", NULL, "also when programs still run in it"},
+	OPT_HELP,
+};
+
+static const struct bt_opt networks_opts[] = {
+	OPT_JSON,
+	OPT_HELP,
+};
+
+static const struct bt_opt help_opts[] = {
+	OPT_HELP,
+};
+
+const struct bt_cmd bt_commands[] = {
+	{"run", "[OPTIONS] [--] PROGRAM [ARGS...]", "run a program in a host of its own",
+	 "The network starts with its first program. The exit status is the program's;\n"
+	 "125: berth failed, 126: the program cannot be run, 127: it was not found.\n",
+	 run_opts, COUNT(run_opts), -1, bt_cmd_run},
+	{"ss", "[OPTIONS]", "show the sockets of every host, as ss(8) does",
+	 "Without -l, -a or -B: connected sockets. Letters combine: berth ss -tulnap\n", ss_opts,
+	 COUNT(ss_opts), 0, bt_cmd_ss},
+	{"hosts", "[OPTIONS]", "show the hosts, their addresses and their number of sockets", NULL,
+	 list_opts, COUNT(list_opts), 0, bt_cmd_hosts},
+	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
+	 COUNT(networks_opts), 0, bt_cmd_networks},
+	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},
+	{"help", "[COMMAND]", "explain a command", NULL, help_opts, COUNT(help_opts), 1,
+	 bt_cmd_help},
+};
+
+const unsigned bt_n_commands = COUNT(bt_commands);

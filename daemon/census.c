@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "census.h"
+
+#include "../proto/name.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+struct walk {
+	const struct bt_table *table;
+	uint64_t netid;
+	struct census *c;
+};
+
+struct facts {
+	uint64_t netid;
+	struct bt_ident id;
+	bool named, has_peer;
+	uint32_t peer_ino;
+	uint8_t shutdown;
+};
+
+static int fact(const struct nlattr *attr, void *arg)
+{
+	struct facts *f = arg;
+	uint16_t len = mnl_attr_get_payload_len(attr);
+	switch (mnl_attr_get_type(attr)) {
+	case UNIX_DIAG_NAME: {
+		struct sockaddr_un sun = {.sun_family = AF_UNIX};
+		if (len > sizeof(sun.sun_path))
+			return MNL_CB_OK;
+		memcpy(sun.sun_path, mnl_attr_get_payload(attr), len);
+		f->named = bt_name_parse(&sun, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len),
+					 f->netid, &f->id);
+		break;
+	}
+	case UNIX_DIAG_PEER:
+		f->has_peer = true;
+		f->peer_ino = mnl_attr_get_u32(attr);
+		break;
+	case UNIX_DIAG_SHUTDOWN:
+		f->shutdown = mnl_attr_get_u8(attr);
+		break;
+	default:
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+static int one(const struct nlmsghdr *nlh, void *arg)
+{
+	struct walk *w = arg;
+	const struct unix_diag_msg *m = mnl_nlmsg_get_payload(nlh);
+	struct facts f = {.netid = w->netid};
+	mnl_attr_parse(nlh, sizeof(*m), fact, &f);
+	if (!f.named || f.id.slot >= w->c->slots)
+		return MNL_CB_OK;
+	const struct bt_row *r = bt_table_row(w->table, f.id.slot);
+	/* Accepted ends carry their listener's name; so they are told apart by their state, and counted
+	 * only where their client is gone: the others are known through it. */
+	bool accepted = f.has_peer && (r->state == BT_ROW_LISTEN || r->gen != f.id.gen);
+	if (accepted) {
+		if (f.peer_ino == 0 && r->gen == f.id.gen)
+			w->c->orphans[f.id.slot]++;
+		return MNL_CB_OK;
+	}
+	if (r->gen != f.id.gen || r->nonce != f.id.nonce)
+		return MNL_CB_OK;
+	uint8_t a = BT_ALIVE_NAME;
+	if (!f.has_peer && m->udiag_type == SOCK_STREAM)
+		a |= BT_NEVER_JOINED;
+	else if (f.peer_ino != 0 || !(f.shutdown & 1))
+		a |= BT_ALIVE_PEER;
+	w->c->alive[f.id.slot] = a;
+	return MNL_CB_OK;
+}
+
+static int dump(struct mnl_socket *nl, struct walk *w)
+{
+	static char buf[65536];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	nlh->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	struct unix_diag_req *req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
+	req->sdiag_family = AF_UNIX;
+	req->udiag_states = UINT32_MAX;
+	req->udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER;
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	for (;;) {
+		ssize_t n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+		if (n < 0)
+			return -errno;
+		int r = mnl_cb_run(buf, (size_t)n, 0, mnl_socket_get_portid(nl), one, w);
+		if (r < 0)
+			return -errno;
+		if (r == MNL_CB_STOP)
+			return 0;
+	}
+}
+
+int d_census(const struct bt_table *table, uint64_t netid, struct census *c)
+{
+	struct walk w = {table, netid, c};
+	c->slots = table->high_water;
+	c->alive = calloc(c->slots + 1u, 1);
+	c->orphans = calloc(c->slots + 1u, sizeof(c->orphans[0]));
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	int r = c->alive == NULL || c->orphans == NULL ? -ENOMEM : nl == NULL ? -errno : 0;
+	if (r == 0 && mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
+		r = -errno;
+	if (r == 0)
+		r = dump(nl, &w);
+	if (nl != NULL)
+		mnl_socket_close(nl);
+	if (r < 0)
+		d_census_done(c);
+	return r;
+}
+
+void d_census_done(struct census *c)
+{
+	free(c->alive);
+	free(c->orphans);
+	c->alive = NULL;
+	c->orphans = NULL;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * berthd, one per network. Single-threaded on a libuv loop. It owns the socket table and the port spaces, and answers
+ * programs' messages; bytes between two programs never pass through it, except datagrams for a receiver whose
+ * queue is full.
+ *
+ *	main.c		start, lock, idle exit
+ *	state.c		the network's files: id, key, table; publishing sockets as rows
+ *	serve.c		connections of programs and of the command line, their life
+ *	calls.c		one function a message
+ *	sweep.c		what the kernel says about who is alive
+ *	relay.c		datagrams in waiting
+ *	recover.c	rebuilding from the table that an earlier berthd left
+ */
+#ifndef BERTH_DAEMON_H
+#define BERTH_DAEMON_H
+
+#include "../lib/sock/net.h"
+#include "../proto/client.h"
+
+#include <uv.h>
+
+/* A connection to the control socket. */
+struct conn {
+	uv_poll_t poll;
+	struct conn *next, *prev;
+	int fd;
+	uint32_t id;	/* owner number; never 0 */
+	pid_t pid;
+	uid_t uid;
+	uint16_t host;	/* programs; BT_NET_NO_HOST before BT_HELLO and for the command line */
+	bool hello, admin;
+	bool accepts;	/* it takes connections from some listener */
+	uint32_t owned; /* sockets made over this connection, about */
+};
+
+/* A process that `berth run` became: the network lives at least as long as it. */
+struct launch {
+	uv_poll_t poll;
+	struct launch *next;
+	int pidfd;
+};
+
+struct daemon {
+	uv_loop_t loop;
+	uv_poll_t listener;
+	uv_timer_t clock, idle, sweeper;
+	int listen_fd, lock_fd, table_fd, table_ro_fd;
+	char dir[256];
+	const char *network;
+	uint64_t netid;
+	uint8_t key[32];
+	struct bt_net *net;
+	struct bt_table *table;
+	struct conn *conns;
+	uint32_t n_conns, next_conn;
+	struct launch *launches;
+	uint32_t **owners; /* chunks of 4,096: owner number of each slot, 0: none; SUSPECT_BIT */
+	uint64_t nonce_count;
+	uint64_t sweep_delay_ms;
+	uint32_t auto_host;
+	bool leaving;
+};
+
+#define OWNER_CHUNK 4096u
+#define SUSPECT_BIT 0x80000000u
+
+/* state.c */
+int d_state_open(struct daemon *d); /* 0 or -errno; a message is on stderr */
+void d_state_remove(struct daemon *d);
+uint64_t d_now(void);
+uint64_t d_random(struct daemon *d);
+void d_mac(const struct daemon *d, uint64_t host, uint8_t token[BT_TOKEN_BYTES]);
+/* Publishes all that the network has changed. */
+void d_publish(struct daemon *d);
+void d_publish_host(struct daemon *d, uint16_t host);
+/* Gives a new slot its generation and nonce. */
+void d_identify(struct daemon *d, uint32_t slot, pid_t pid, uint32_t owner);
+void d_row_begin(struct bt_row *r);
+void d_row_end(struct bt_row *r);
+struct bt_row *d_row(const struct daemon *d, uint32_t slot);
+uint32_t *d_owner(struct daemon *d, uint32_t slot);
+void d_count(struct daemon *d, enum bt_counter c);
+
+/* serve.c */
+int d_serve_open(struct daemon *d);
+void d_serve_close(struct daemon *d);
+void d_launch(struct daemon *d, pid_t pid);
+/* Sets the clock for the next TIME_WAIT's end; ends berthd when nobody is left. */
+void d_settle(struct daemon *d);
+void d_reply(struct conn *c, struct bt_rep *rep, const void *extra, int fd);
+
+/* calls.c */
+void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra);
+
+/* sweep.c */
+/* Compares the table with the kernel now. 0 or -errno. */
+int d_sweep(struct daemon *d);
+/* Soon; the delay doubles from 20 ms to 4 s while there are suspects, and starts anew with each call. */
+void d_sweep_soon(struct daemon *d);
+/* A descriptor of this socket was closed, perhaps not the last: looks if the kernel still has the name. */
+void d_verify(struct daemon *d, uint32_t slot);
+/* The connection ended: looks at what it owned. */
+void d_gone(struct daemon *d, struct conn *c);
+
+/* relay.c */
+/* Takes a datagram for `target` from src:port. Bounded by the receiver's rcvbuf; beyond that it is dropped
+ * and counted. */
+void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_addr *src, uint16_t port, const uint8_t *data,
+	     size_t len);
+void d_relay_forget(struct daemon *d, uint32_t target);
+
+/* recover.c */
+void d_recover(struct daemon *d);
+
+#endif

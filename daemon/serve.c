@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define IDLE_MS 2000
+#define BATCH	4
+
+static void conn_done(uv_handle_t *h)
+{
+	struct conn *c = h->data;
+	close(c->fd);
+	free(c);
+}
+
+static void conn_end(struct daemon *d, struct conn *c)
+{
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		d->conns = c->next;
+	d->n_conns--;
+	uv_poll_stop(&c->poll);
+	uv_close((uv_handle_t *)&c->poll, conn_done);
+	d_gone(d, c);
+	d_publish(d);
+	d_settle(d);
+}
+
+void d_reply(struct conn *c, struct bt_rep *rep, const void *extra, int fd)
+{
+	struct iovec iov[2] = {{rep, sizeof(*rep)}, {(void *)(uintptr_t)extra, rep->extra}};
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(sizeof(int))];
+	} u = {0};
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = rep->extra ? 2 : 1};
+	if (fd >= 0) {
+		m.msg_control = &u;
+		m.msg_controllen = sizeof(u.room);
+		u.h.cmsg_level = SOL_SOCKET;
+		u.h.cmsg_type = SCM_RIGHTS;
+		u.h.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&u.h), &fd, sizeof(fd));
+		rep->flags |= BT_REPF_FD;
+	}
+	/* A client has one request out at a time, so its queue has room; one that does not read loses its
+	 * connection when its next request comes, not our time. */
+	if (sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		shutdown(c->fd, SHUT_RDWR);
+}
+
+/* Checks a packet's form; what its fields mean is checked where they are used. */
+static bool well_formed(const struct bt_req *req, size_t len)
+{
+	return len >= sizeof(*req) && req->version == BT_MSG_VERSION && req->type > 0 &&
+	       req->type < BT_MSG_TYPES && req->extra == len - sizeof(*req);
+}
+
+static void packet(struct daemon *d, struct conn *c, const uint8_t *data, size_t len)
+{
+	struct bt_req req;
+	if (len >= sizeof(req))
+		memcpy(&req, data, sizeof(req));
+	if (well_formed(&req, len)) {
+		d_call(d, c, &req, data + sizeof(req));
+		return;
+	}
+	struct bt_rep rep = {.version = BT_MSG_VERSION, .err = EPROTO};
+	if (len >= sizeof(req)) {
+		rep.type = req.type;
+		rep.serial = req.serial;
+	}
+	d_count(d, BT_CNT_MALFORMED);
+	d_reply(c, &rep, NULL, -1);
+}
+
+/*
+ * A request costs three calls: epoll_wait, recvmmsg, sendmsg. recvmmsg, because a notice (a close) and the
+ * next request are often waiting together.
+ */
+static void on_packets(uv_poll_t *h, int status, int events)
+{
+	static uint8_t buf[BATCH][BT_MSG_MAX];
+	struct conn *c = h->data;
+	struct daemon *d = h->loop->data;
+	struct iovec iov[BATCH];
+	struct mmsghdr m[BATCH];
+	(void)events;
+	for (unsigned i = 0; i < BATCH; i++) {
+		iov[i] = (struct iovec){buf[i], sizeof(buf[i])};
+		m[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i], .msg_iovlen = 1};
+	}
+	int n = status < 0 ? 0 : recvmmsg(c->fd, m, BATCH, MSG_DONTWAIT, NULL);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	for (int i = 0; i < n; i++) {
+		if (m[i].msg_len == 0) { /* end of file: no request is empty */
+			n = 0;
+			break;
+		}
+		packet(d, c, buf[i], m[i].msg_len);
+	}
+	d_publish(d);
+	if (n <= 0)
+		conn_end(d, c);
+	else
+		d_settle(d);
+}
+
+static void on_connection(uv_poll_t *h, int status, int events)
+{
+	struct daemon *d = h->loop->data;
+	struct ucred cred;
+	(void)status;
+	(void)events;
+	int fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	socklen_t len = sizeof(cred);
+	struct conn *c = calloc(1, sizeof(*c));
+	if (c == NULL || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0) {
+		close(fd);
+		free(c);
+		return;
+	}
+	c->fd = fd;
+	c->pid = cred.pid;
+	c->uid = cred.uid;
+	c->host = BT_NET_NO_HOST;
+	d->next_conn = (d->next_conn + 1) & ~SUSPECT_BIT;
+	if (d->next_conn == 0)
+		d->next_conn = 1;
+	c->id = d->next_conn;
+	c->poll.data = c;
+	if (uv_poll_init(&d->loop, &c->poll, fd) < 0) {
+		close(fd);
+		free(c);
+		return;
+	}
+	uv_poll_start(&c->poll, UV_READABLE, on_packets);
+	c->next = d->conns;
+	if (c->next != NULL)
+		c->next->prev = c;
+	d->conns = c;
+	d->n_conns++;
+	uv_timer_stop(&d->idle);
+}
+
+int d_serve_open(struct daemon *d)
+{
+	struct sockaddr_un sun;
+	socklen_t len = bt_name_control(&sun, d->netid);
+	d->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (d->listen_fd < 0 || bind(d->listen_fd, (struct sockaddr *)&sun, len) < 0 ||
+	    listen(d->listen_fd, 4096) < 0)
+		return -errno;
+	int r = uv_poll_init(&d->loop, &d->listener, d->listen_fd);
+	if (r == 0)
+		r = uv_poll_start(&d->listener, UV_READABLE, on_connection);
+	return r;
+}
+
+void d_serve_close(struct daemon *d)
+{
+	d->leaving = true;
+	uv_stop(&d->loop);
+}
+
+/* ---- launched programs ---- */
+
+static void launch_done(uv_handle_t *h)
+{
+	struct launch *l = h->data;
+	close(l->pidfd);
+	free(l);
+}
+
+static void on_exit_of(uv_poll_t *h, int status, int events)
+{
+	struct launch *l = h->data;
+	struct daemon *d = h->loop->data;
+	(void)status;
+	(void)events;
+	for (struct launch **p = &d->launches; *p != NULL; p = &(*p)->next)
+		if (*p == l) {
+			*p = l->next;
+			break;
+		}
+	uv_poll_stop(&l->poll);
+	uv_close((uv_handle_t *)&l->poll, launch_done);
+	d_settle(d);
+}
+
+void d_launch(struct daemon *d, pid_t pid)
+{
+	struct launch *l = calloc(1, sizeof(*l));
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (l == NULL || fd < 0 || uv_poll_init(&d->loop, &l->poll, fd) < 0) {
+		if (fd >= 0)
+			close(fd);
+		free(l);
+		return; /* its control connections hold the network as well */
+	}
+	l->pidfd = fd;
+	l->poll.data = l;
+	l->next = d->launches;
+	d->launches = l;
+	uv_poll_start(&l->poll, UV_READABLE, on_exit_of);
+}
+
+/* ---- time ---- */
+
+static void on_idle(uv_timer_t *t)
+{
+	d_serve_close(t->loop->data);
+}
+
+static void on_clock(uv_timer_t *t)
+{
+	struct daemon *d = t->loop->data;
+	bt_net_advance(d->net, d_now());
+	d_publish(d);
+	d_settle(d);
+}
+
+void d_settle(struct daemon *d)
+{
+	if (d->n_conns == 0 && d->launches == NULL) {
+		if (!uv_is_active((uv_handle_t *)&d->idle))
+			uv_timer_start(&d->idle, on_idle, IDLE_MS, 0);
+	} else if (uv_is_active((uv_handle_t *)&d->idle)) {
+		uv_timer_stop(&d->idle);
+	}
+	/* The clock is only ever set when it is not running: an earlier end than the one it waits for cannot
+	 * come up, since all of a host's TIME_WAITs last equally long. */
+	uint64_t at = bt_net_deadline(d->net);
+	if (at != UINT64_MAX && !uv_is_active((uv_handle_t *)&d->clock)) {
+		uint64_t now = d_now();
+		uv_timer_start(&d->clock, on_clock, at <= now ? 0 : (at - now) / 1000000u + 1, 0);
+	}
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who is still alive. Programs say when they close (BT_CLOSED), but what they say is a hint: a descriptor
+ * may have another holder, and a killed program says nothing. Where a notice leaves doubt, the socket is a
+ * suspect, and as long as there are suspects the table is compared with the kernel, at growing intervals.
+ */
+#include "daemon.h"
+
+#include "census.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIRST_MS 15u
+#define LAST_MS	 4000u
+#define YOUNG_S	 2u /* a program that was told a name may not have bound it yet */
+
+static bool in_use(struct daemon *d, uint32_t slot, struct bt_port_info *i)
+{
+	return bt_port_get(bt_net_ports(d->net), slot, i) && i->state != BT_TIME_WAIT &&
+	       !(bt_net_flags(d->net, slot) & BT_NETF_ORPHAN);
+}
+
+static bool young(const struct daemon *d, uint32_t slot)
+{
+	return (uint32_t)time(NULL) - d_row(d, slot)->since_s < YOUNG_S;
+}
+
+static bool is_alive(struct daemon *d, const struct census *c, uint32_t slot)
+{
+	uint32_t peer = bt_net_peer(d->net, slot), link = bt_net_link(d->net, slot);
+	if (!(bt_net_flags(d->net, slot) & BT_NETF_CHILD))
+		return c->alive[slot] & BT_ALIVE_NAME || young(d, slot);
+	if (peer == BT_NO_SLOT || peer >= c->slots)
+		return false;
+	if (c->alive[peer] & BT_ALIVE_NAME)
+		return c->alive[peer] & (BT_ALIVE_PEER | BT_NEVER_JOINED);
+	if (!(bt_net_flags(d->net, peer) & BT_NETF_ORPHAN) && young(d, peer))
+		return true;
+	/* Its client is gone. Which of the listener's accepted ends it is, nobody can tell from outside; it
+	 * is certainly dead when there is none left. */
+	return link < c->slots && c->orphans[link] > 0;
+}
+
+int d_sweep(struct daemon *d)
+{
+	struct census c;
+	int r = d_census(d->table, d->netid, &c);
+	if (r < 0)
+		return r;
+	d_count(d, BT_CNT_SWEEPS);
+	uint64_t now = d_now();
+	for (uint32_t slot = 0; slot < c.slots; slot++) {
+		struct bt_port_info i;
+		if (d_row(d, slot)->state == BT_ROW_FREE || d_row(d, slot)->flags & BT_ROWF_ALIAS ||
+		    !in_use(d, slot, &i))
+			continue;
+		if (!is_alive(d, &c, slot))
+			bt_net_closed(d->net, slot, now);
+	}
+	d_census_done(&c);
+	d_publish(d);
+	return 0;
+}
+
+static bool suspects_left(struct daemon *d)
+{
+	bool left = false;
+	for (uint32_t n = 0; n < d->table->high_water; n += OWNER_CHUNK) {
+		uint32_t *chunk = d->owners[n / OWNER_CHUNK];
+		for (uint32_t i = 0; chunk != NULL && i < OWNER_CHUNK; i++) {
+			struct bt_port_info info;
+			if (!(chunk[i] & SUSPECT_BIT))
+				continue;
+			if (in_use(d, n + i, &info))
+				left = true;
+			else
+				chunk[i] &= ~SUSPECT_BIT;
+		}
+	}
+	return left;
+}
+
+static void on_sweep(uv_timer_t *t)
+{
+	struct daemon *d = t->loop->data;
+	uint64_t start = d_now();
+	int r = d_sweep(d);
+	d_settle(d);
+	if (r == 0 && !suspects_left(d))
+		return;
+	/* Never more than a fiftieth of the time. */
+	uint64_t cost_ms = (d_now() - start) / 1000000u;
+	d->sweep_delay_ms = d->sweep_delay_ms * 2 < LAST_MS ? d->sweep_delay_ms * 2 : LAST_MS;
+	if (d->sweep_delay_ms < cost_ms * 50)
+		d->sweep_delay_ms = cost_ms * 50;
+	uv_timer_start(&d->sweeper, on_sweep, d->sweep_delay_ms, 0);
+}
+
+void d_sweep_soon(struct daemon *d)
+{
+	if (uv_is_active((uv_handle_t *)&d->sweeper) && d->sweep_delay_ms <= FIRST_MS)
+		return;
+	d->sweep_delay_ms = FIRST_MS;
+	uv_update_time(&d->loop);
+	uv_timer_start(&d->sweeper, on_sweep, FIRST_MS, 0);
+}
+
+static void suspect(struct daemon *d, uint32_t slot)
+{
+	*d_owner(d, slot) |= SUSPECT_BIT;
+	d_sweep_soon(d);
+}
+
+/* A name that can be bound belongs to nobody. */
+static bool name_free(struct daemon *d, uint32_t slot, int type)
+{
+	const struct bt_row *r = d_row(d, slot);
+	struct bt_ident id = {slot, r->gen, r->nonce};
+	struct sockaddr_un sun;
+	socklen_t len = bt_name_make(&sun, d->netid, &id);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	bool free = bind(fd, (struct sockaddr *)&sun, len) == 0;
+	close(fd);
+	return free;
+}
+
+void d_verify(struct daemon *d, uint32_t slot)
+{
+	struct bt_port_info i;
+	if (!in_use(d, slot, &i))
+		return;
+	if (!(bt_net_flags(d->net, slot) & BT_NETF_CHILD) &&
+	    name_free(d, slot, i.proto == BT_TCP ? SOCK_STREAM : SOCK_DGRAM))
+		bt_net_closed(d->net, slot, d_now());
+	else
+		suspect(d, slot);
+}
+
+void d_gone(struct daemon *d, struct conn *c)
+{
+	if (c->owned == 0 && !c->accepts)
+		return;
+	for (uint32_t n = 0; n < d->table->high_water; n += OWNER_CHUNK) {
+		uint32_t *chunk = d->owners[n / OWNER_CHUNK];
+		for (uint32_t i = 0; chunk != NULL && i < OWNER_CHUNK; i++)
+			if ((chunk[i] & ~SUSPECT_BIT) == c->id)
+				chunk[i] = SUSPECT_BIT;
+	}
+	/* What it accepted is not known by slot: all accepted ends of its host are suspects. */
+	for (uint32_t slot = 0; c->accepts && slot < d->table->high_water; slot++)
+		if (d_row(d, slot)->flags & BT_ROWF_CHILD && d_row(d, slot)->host == c->host &&
+		    d_row(d, slot)->state != BT_ROW_FREE)
+			*d_owner(d, slot) |= SUSPECT_BIT;
+	d_sweep_soon(d);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Option values that no descriptor can hold (TCP_KEEPIDLE, IP_TTL, ...), kept for getsockopt. At most 64 a
+ * socket; the oldest life of a slot loses to the newest. */
+#ifndef BERTH_DAEMON_VALS_H
+#define BERTH_DAEMON_VALS_H
+
+#include <stdint.h>
+
+int d_vals_set(uint32_t slot, uint32_t gen, uint16_t level, uint16_t option, uint32_t value);
+/* -ENOENT: never set. */
+int d_vals_get(uint32_t slot, uint32_t gen, uint16_t level, uint16_t option, uint32_t *value);
+void d_vals_forget(uint32_t slot);
+
+#endif

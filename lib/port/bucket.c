@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bind buckets: classes of sockets on one port, the conflicts between them, bind(2) and listen(2). */
+#include "internal.h"
+
+#include <errno.h>
+
+/* ---- classes ---- */
+
+static enum class_kind kind_of(const struct psock *s)
+{
+	if (s->state == BT_LISTEN)
+		return KIND_LISTEN;
+	if (s->state == BT_TIME_WAIT)
+		return KIND_TIME_WAIT;
+	return s->proto == BT_UDP && s->state == BT_ESTABLISHED ? KIND_CONNECTED : KIND_PLAIN;
+}
+
+struct class_key btp_class_key(const struct psock *s)
+{
+	uint8_t opts = s->opts & (BT_REUSEADDR | BT_REUSEPORT | BT_V6ONLY);
+
+	if (s->flags & SF_V6_ADDR)
+		opts |= BT_V6ONLY;
+	if (s->family == BT_V4)
+		opts &= (uint8_t)~BT_V6ONLY;
+	return (struct class_key){s->laddr,	       s->uid, s->family, opts,
+				  (uint8_t)kind_of(s), s->flags & SF_HELD};
+}
+
+/* Has the bitmaps agree with the bucket. */
+static void update_bits(const struct bt_port_net *net, struct space *sp, uint16_t port)
+{
+	bit_clear(sp->any, port);
+	bit_clear(sp->held, port);
+	for (uint32_t i = sp->first[port]; i != 0; i = class_at(net, i)->next) {
+		bit_set(sp->any, port);
+		if (class_at(net, i)->key.held)
+			bit_set(sp->held, port);
+	}
+}
+
+static uint32_t find_class(struct bt_port_net *net, struct space *sp, uint16_t port,
+			   const struct class_key *key)
+{
+	uint32_t i;
+	struct class *c;
+
+	for (i = sp->first[port]; i != 0; i = class_at(net, i)->next)
+		if (memcmp(&class_at(net, i)->key, key, sizeof(*key)) == 0)
+			return i;
+	i = btp_pool_take(&net->classes);
+	c = class_at(net, i);
+	c->key = *key;
+	c->head = BT_NO_SLOT;
+	c->next = sp->first[port];
+	sp->first[port] = i;
+	update_bits(net, sp, port);
+	return i;
+}
+
+/* Where aux is a serial number, members are in falling order of it; else the newest is the first. */
+void btp_enter_bucket(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = sock_at(net, slot);
+	struct class_key key = btp_class_key(s);
+	bool sorted = s->proto == BT_UDP || key.kind == KIND_LISTEN;
+	uint32_t prev = BT_NO_SLOT, next;
+	struct class *c;
+
+	s->cls = find_class(net, space_of(net, s->host, s->proto), s->lport, &key);
+	c = class_at(net, s->cls);
+	next = c->head;
+	while (sorted && next != BT_NO_SLOT && sock_at(net, next)->aux > s->aux) {
+		prev = next;
+		next = sock_at(net, next)->class_next;
+	}
+	s->class_prev = prev;
+	s->class_next = next;
+	if (prev == BT_NO_SLOT)
+		c->head = slot;
+	else
+		sock_at(net, prev)->class_next = slot;
+	if (next != BT_NO_SLOT)
+		sock_at(net, next)->class_prev = slot;
+	c->count++;
+}
+
+void btp_leave_bucket(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = sock_at(net, slot);
+	struct space *sp;
+	struct class *c;
+	uint32_t *link;
+
+	if (s->cls == 0)
+		return;
+	sp = space_of(net, s->host, s->proto);
+	c = class_at(net, s->cls);
+	if (s->class_prev == BT_NO_SLOT)
+		c->head = s->class_next;
+	else
+		sock_at(net, s->class_prev)->class_next = s->class_next;
+	if (s->class_next != BT_NO_SLOT)
+		sock_at(net, s->class_next)->class_prev = s->class_prev;
+	s->class_next = s->class_prev = BT_NO_SLOT;
+	if (--c->count == 0) {
+		for (link = &sp->first[s->lport]; *link != s->cls; link = &class_at(net, *link)->next)
+			;
+		*link = c->next;
+		btp_pool_give(&net->classes, s->cls);
+		update_bits(net, sp, s->lport);
+	}
+	s->cls = 0;
+}
+
+void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts)
+{
+	struct psock *s;
+
+	if (!btp_slot_used(net, slot))
+		return;
+	s = sock_at(net, slot);
+	if (s->cls == 0) {
+		s->opts = (uint8_t)opts;
+	} else if (s->opts != (uint8_t)opts && btp_reserve(net, s)) {
+		btp_leave_bucket(net, slot);
+		s->opts = (uint8_t)opts;
+		btp_enter_bucket(net, slot);
+	}
+}
+
+/* ---- conflicts ---- */
+
+/* Linux keeps this IPv4 address in sockets that have an IPv6 address (LOOPBACK4_IPV6). */
+#define V6_AS_V4 0x7f000006u
+
+static uint32_t as_v4(const struct bt_addr *a)
+{
+	if (bt_addr_is_any(a))
+		return 0;
+	return bt_addr_is_v4(a) ? bt_addr_to_v4(a) : V6_AS_V4;
+}
+
+/* ipv4_rcv_saddr_equal and ipv6_rcv_saddr_equal of net/ipv4/inet_connection_sock.c. */
+static bool overlap(const struct class_key *a, const struct class_key *b)
+{
+	bool a4 = bt_addr_is_v4(&a->laddr), b4 = bt_addr_is_v4(&b->laddr);
+	bool a_only = a->opts & BT_V6ONLY, b_only = b->opts & BT_V6ONLY;
+
+	if (a->family == BT_V4 || (a4 && b4)) {
+		uint32_t x = as_v4(&a->laddr), y = as_v4(&b->laddr);
+
+		return !b_only && (x == y || x == 0 || y == 0);
+	}
+	if (!b4 && bt_addr_is_any(&b->laddr) && !(b_only && a4))
+		return true;
+	if (!a4 && bt_addr_is_any(&a->laddr) && !(a_only && b4))
+		return true;
+	return bt_addr_eq(&a->laddr, &b->laddr);
+}
+
+/* inet_bind_conflict and udp_lib_lport_inuse, but for the addresses. */
+static enum bt_why compare(const struct class_key *a, const struct class_key *b, bool udp, bool strict)
+{
+	bool reuse = a->opts & b->opts & BT_REUSEADDR, port = a->opts & b->opts & BT_REUSEPORT;
+	bool same_user = a->uid == b->uid || (!udp && b->kind == KIND_TIME_WAIT);
+
+	if (!strict && reuse && b->kind != KIND_LISTEN)
+		return BT_WHY_NONE;
+	if (!strict && port && same_user)
+		return BT_WHY_NONE;
+	if (b->kind == KIND_LISTEN && !(port && !same_user))
+		return BT_WHY_IN_USE_LISTENER;
+	if (b->kind == KIND_TIME_WAIT)
+		return BT_WHY_IN_USE_TIME_WAIT;
+	return port && !same_user ? BT_WHY_REUSEPORT_UID : BT_WHY_IN_USE_BOUND;
+}
+
+/* Which reason to give when there are several: what ends by itself comes last. */
+static int rank(enum bt_why why)
+{
+	return why == BT_WHY_IN_USE_LISTENER ? 3 : why == BT_WHY_IN_USE_TIME_WAIT ? 1 : 2;
+}
+
+bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool strict,
+		  struct bt_reason *reason)
+{
+	const struct psock *s = sock_at(net, slot);
+	const struct space *sp = space_of(net, s->host, s->proto);
+	struct class_key key = btp_class_key(s);
+	enum bt_why worst = BT_WHY_NONE;
+
+	for (uint32_t i = sp->first[port]; i != 0; i = class_at(net, i)->next) {
+		const struct class *c = class_at(net, i);
+		uint32_t other = c->head;
+		enum bt_why why;
+
+		if (other == slot)
+			other = sock_at(net, slot)->class_next;
+		if (other == BT_NO_SLOT || !overlap(&key, &c->key))
+			continue;
+		why = compare(&key, &c->key, s->proto == BT_UDP, strict);
+		if (why == BT_WHY_NONE || (worst != BT_WHY_NONE && rank(why) <= rank(worst)))
+			continue;
+		worst = why;
+		btp_refuse(reason, 0, why, other, btp_expires(net, other));
+		if (reason == NULL)
+			break;
+	}
+	return worst != BT_WHY_NONE;
+}
+
+/* ---- bind and listen ---- */
+
+/* Gives the socket its port by bind, listen or sendto: port 0 chooses. */
+static int take_port(struct bt_port_net *net, uint32_t slot, uint16_t port, struct bt_reason *reason)
+{
+	struct psock *s = sock_at(net, slot);
+
+	if (!btp_reserve(net, s))
+		return btp_refuse(reason, -ENOMEM, BT_WHY_NO_MEMORY, BT_NO_SLOT, 0);
+	if (port == 0) {
+		port = btp_free_port(net, slot);
+		if (port == 0)
+			return btp_refuse(reason, -EADDRINUSE, BT_WHY_NO_FREE_PORT, BT_NO_SLOT, 0);
+	} else if (btp_conflict(net, slot, port, false, reason)) {
+		return -EADDRINUSE;
+	}
+	s->lport = port;
+	s->flags |= SF_HELD;
+	s->aux = ++net->serial;
+	btp_enter_bucket(net, slot);
+	return 0;
+}
+
+int bt_port_bind(struct bt_port_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port,
+		 bool root, uint64_t now_ns, struct bt_reason *reason)
+{
+	struct psock *s;
+	bool specific = !bt_addr_is_any(addr);
+	uint8_t old_flags;
+	int r = 0;
+
+	(void)now_ns; /* TIME_WAIT is left when the caller frees what bt_port_expired names */
+	if (!btp_slot_used(net, slot))
+		return btp_refuse(reason, -EBADF, BT_WHY_BAD_STATE, BT_NO_SLOT, 0);
+	s = sock_at(net, slot);
+	if (port != 0 && !root && port < net->hosts[s->host]->conf.unprivileged_start)
+		return btp_refuse(reason, -EACCES, BT_WHY_PRIVILEGED, BT_NO_SLOT, 0);
+	if (s->lport != 0 || s->flags & (SF_PORT_LOCK | SF_ADDR_LOCK))
+		return btp_refuse(reason, -EINVAL, BT_WHY_ALREADY_BOUND, slot, 0);
+	if (s->state != BT_CLOSE)
+		return btp_refuse(reason, -EINVAL, BT_WHY_BAD_STATE, slot, 0);
+	old_flags = s->flags;
+	s->laddr = *addr;
+	if (s->family == BT_V6 && specific && !bt_addr_is_v4(addr))
+		s->flags |= SF_V6_ADDR;
+	if (port != 0 || !(s->opts & BT_BIND_NO_PORT))
+		r = take_port(net, slot, port, reason);
+	if (r < 0) {
+		s->laddr = any_of(s->family);
+		s->flags = old_flags;
+		return r;
+	}
+	if (specific)
+		s->flags |= SF_ADDR_LOCK;
+	if (port != 0)
+		s->flags |= SF_PORT_LOCK;
+	return 0;
+}
+
+int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns, struct bt_reason *reason)
+{
+	struct psock *s;
+
+	(void)now_ns;
+	if (!btp_slot_used(net, slot))
+		return btp_refuse(reason, -EBADF, BT_WHY_BAD_STATE, BT_NO_SLOT, 0);
+	s = sock_at(net, slot);
+	if (s->proto != BT_TCP || (s->state != BT_CLOSE && s->state != BT_LISTEN))
+		return btp_refuse(reason, -EINVAL, BT_WHY_BAD_STATE, slot, 0);
+	if (s->state == BT_LISTEN)
+		return 0;
+	if (s->lport == 0) {
+		int r = take_port(net, slot, 0, reason);
+
+		if (r < 0)
+			return r;
+	} else if (btp_conflict(net, slot, s->lport, false, reason)) {
+		return -EADDRINUSE;
+	}
+	if (!btp_reserve(net, s))
+		return btp_refuse(reason, -ENOMEM, BT_WHY_NO_MEMORY, BT_NO_SLOT, 0);
+	btp_leave_bucket(net, slot);
+	s->state = BT_LISTEN;
+	s->flags |= SF_HELD;
+	s->aux = ++net->serial;
+	btp_enter_bucket(net, slot);
+	return 0;
+}
+
+int bt_port_autobind(struct bt_port_net *net, uint32_t slot, uint64_t now_ns, struct bt_reason *reason)
+{
+	struct psock *s;
+	int r;
+
+	(void)now_ns;
+	if (!btp_slot_used(net, slot))
+		return btp_refuse(reason, -EBADF, BT_WHY_BAD_STATE, BT_NO_SLOT, 0);
+	s = sock_at(net, slot);
+	if (s->lport != 0)
+		return 0;
+	if (s->proto != BT_UDP)
+		return btp_refuse(reason, -EINVAL, BT_WHY_BAD_STATE, slot, 0);
+	r = take_port(net, slot, 0, reason);
+	return r == -EADDRINUSE ? -EAGAIN : r;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every invariant of the port space, for tests. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+static void must(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void check_sock(const struct bt_port_net *net, uint32_t slot)
+{
+	const struct psock *s = sock_at(net, slot);
+	struct tuple t = btp_tuple(s);
+
+	must(btp_host(net, s->host) != NULL);
+	must((s->lport != 0) == (s->cls != 0));
+	must((s->rport != 0 || !(s->flags & SF_TUPLE)));
+	must(s->state != BT_LISTEN || (s->flags & SF_HELD && !(s->flags & SF_TUPLE)));
+	must((s->proto == BT_TCP && s->state != BT_CLOSE && s->state != BT_LISTEN) ||
+	     s->proto == BT_UDP || !(s->flags & SF_TUPLE));
+	must(!(s->flags & SF_PORT_LOCK) || s->flags & SF_HELD);
+	must(!(s->flags & SF_HELD) || s->lport != 0);
+	must(s->lport == 0 || s->flags & (SF_HELD | SF_TUPLE));
+	if (s->state == BT_TIME_WAIT)
+		must(s->aux < net->n_heap && net->heap[s->aux].slot == slot);
+	if (s->cls != 0) {
+		struct class_key key = btp_class_key(s);
+
+		must(memcmp(&key, &class_at(net, s->cls)->key, sizeof(key)) == 0);
+	}
+	if (!(s->flags & SF_TUPLE))
+		return;
+	if (s->proto == BT_TCP)
+		must(btp_find_tuple(net, &t) == slot);
+	if (s->proto == BT_TCP && !(s->flags & SF_HELD)) {
+		uint32_t i = btp_find_dest(net, s->host, &s->laddr, &s->raddr, s->rport);
+
+		must(i != BT_NO_SLOT);
+		must(dest_at(net, i)->bits == NULL || bit_test(dest_at(net, i)->bits, s->lport));
+	}
+}
+
+/* Returns the number of members. */
+static uint32_t check_class(const struct bt_port_net *net, uint32_t i, uint16_t host, uint8_t proto,
+			    uint16_t port)
+{
+	const struct class *c = class_at(net, i);
+	uint32_t n = 0, prev = BT_NO_SLOT;
+
+	for (uint32_t slot = c->head; slot != BT_NO_SLOT; slot = sock_at(net, slot)->class_next) {
+		const struct psock *s = sock_at(net, slot);
+
+		must(btp_slot_used(net, slot) && s->cls == i && s->class_prev == prev);
+		must(s->host == host && s->proto == proto && s->lport == port);
+		if (prev != BT_NO_SLOT && (proto == BT_UDP || s->state == BT_LISTEN))
+			must(sock_at(net, prev)->aux > s->aux);
+		prev = slot;
+		n++;
+	}
+	must(n == c->count && n > 0);
+	return n;
+}
+
+static uint32_t check_space(const struct bt_port_net *net, uint16_t host, uint8_t proto, uint32_t *classes)
+{
+	const struct space *sp = space_of(net, host, proto);
+	uint32_t n = 0;
+
+	for (uint32_t port = 0; sp != NULL && port < N_PORTS; port++) {
+		bool held = false;
+
+		for (uint32_t i = sp->first[port]; i != 0; i = class_at(net, i)->next) {
+			n += check_class(net, i, host, proto, (uint16_t)port);
+			held |= class_at(net, i)->key.held != 0;
+			(*classes)++;
+		}
+		must(bit_test(sp->any, port) == (sp->first[port] != 0));
+		must(bit_test(sp->held, port) == held);
+	}
+	return n;
+}
+
+static uint32_t check_dests(const struct bt_port_net *net)
+{
+	uint32_t sum = 0, n = 0, bitmaps = 0;
+
+	for (uint32_t i = 0; i < net->by_dest.size; i++) {
+		for (uint32_t j = net->by_dest.heads[i]; j != BT_NO_SLOT; j = dest_at(net, j)->next) {
+			const struct dest *d = dest_at(net, j);
+			uint32_t count = 0;
+
+			for (uint32_t s = d->head; s != BT_NO_SLOT; s = sock_at(net, s)->dest_next)
+				count++;
+			for (uint32_t w = 0; d->bits != NULL && w < N_WORDS; w++)
+				count += (uint32_t)__builtin_popcountll(d->bits[w]);
+			must(count == d->count && count > 0 && d->n_time_wait <= count);
+			bitmaps += d->bits != NULL;
+			sum += count;
+			n++;
+		}
+	}
+	must(n == net->by_dest.count && bitmaps == net->n_bitmaps);
+	return sum;
+}
+
+static uint32_t pool_free_count(const struct pool *pool)
+{
+	uint32_t n = 0, next;
+
+	for (uint32_t i = pool->free; i != 0; i = next) {
+		memcpy(&next, pool->items + i * pool->item_size, sizeof(next));
+		n++;
+	}
+	return n;
+}
+
+static void check_pools(const struct bt_port_net *net, uint32_t n_classes)
+{
+	uint32_t n = 0, prev = BT_NO_SLOT;
+
+	for (uint32_t i = net->free_first; i != BT_NO_SLOT; i = sock_at(net, i)->class_next) {
+		must(!btp_slot_used(net, i) && sock_at(net, i)->class_prev == prev);
+		prev = i;
+		n++;
+	}
+	must(n == net->n_free && prev == net->free_last);
+	must(net->n_used + net->n_free == net->n_fresh && net->n_fresh <= net->max_slots);
+	must(net->classes.used == 0 ||
+	     net->classes.used - 1 == n_classes + pool_free_count(&net->classes));
+	must(net->dests.used == 0 ||
+	     net->dests.used - 1 == net->by_dest.count + pool_free_count(&net->dests));
+	for (uint32_t i = 1; i < net->n_heap; i++)
+		must(net->heap[(i - 1) / 2].expires <= net->heap[i].expires);
+}
+
+void bt_port_check(const struct bt_port_net *net)
+{
+	uint32_t used = 0, bound = 0, tuples = 0, chosen = 0, waiting = 0, classes = 0, hosts = 0;
+
+	for (uint32_t slot = 0; slot < net->n_fresh; slot++) {
+		const struct psock *s = sock_at(net, slot);
+
+		if (!(s->flags & SF_USED))
+			continue;
+		check_sock(net, slot);
+		used++;
+		bound += s->cls != 0;
+		tuples += (s->flags & SF_TUPLE) != 0;
+		chosen += s->flags & SF_TUPLE && s->proto == BT_TCP && !(s->flags & SF_HELD);
+		waiting += s->state == BT_TIME_WAIT;
+	}
+	must(used == net->n_used && tuples == net->tuples.count && waiting == net->n_heap);
+	must(check_dests(net) == chosen);
+	for (uint32_t h = 0; h < net->n_hosts; h++) {
+		if (net->hosts[h] == NULL)
+			continue;
+		hosts += net->hosts[h]->n_socks;
+		bound -= check_space(net, (uint16_t)h, BT_TCP, &classes);
+		bound -= check_space(net, (uint16_t)h, BT_UDP, &classes);
+	}
+	must(hosts == used && bound == 0);
+	check_pools(net, classes);
+}

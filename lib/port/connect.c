@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections: both ends of a new one, and what remains when one ends. */
+#include "internal.h"
+
+#include <errno.h>
+
+/* Enters the bucket and the demultiplexer with the ends given; after btp_reserve. */
+static void join(struct bt_port_net *net, uint32_t slot, const struct tuple *t, enum bt_state state)
+{
+	struct psock *s = sock_at(net, slot);
+
+	btp_leave_tuple(net, slot);
+	btp_leave_bucket(net, slot);
+	s->laddr = t->laddr;
+	s->raddr = t->raddr;
+	s->lport = t->lport;
+	s->rport = t->rport;
+	s->state = (uint8_t)state;
+	btp_enter_bucket(net, slot);
+	btp_enter_tuple(net, slot);
+}
+
+static int connect_tcp(struct bt_port_net *net, uint32_t slot, struct tuple *t, uint64_t now_ns,
+		       uint32_t *taken, struct bt_reason *reason)
+{
+	if (t->lport != 0) {
+		uint32_t other = btp_find_tuple(net, t);
+
+		if (other != BT_NO_SLOT && !btp_may_take_over(net, other, now_ns))
+			return btp_refuse(reason, -EADDRNOTAVAIL, BT_WHY_TUPLE_IN_USE, other,
+					  btp_expires(net, other));
+		*taken = other;
+	} else {
+		t->lport = btp_connect_port(net, t, now_ns, taken);
+		if (t->lport == 0)
+			return btp_refuse(reason, -EADDRNOTAVAIL, BT_WHY_NO_FREE_PORT, BT_NO_SLOT, 0);
+	}
+	if (*taken != BT_NO_SLOT)
+		bt_port_free(net, *taken);
+	join(net, slot, t, BT_SYN_SENT);
+	return 0;
+}
+
+int bt_port_connect(struct bt_port_net *net, uint32_t slot, const struct bt_addr *src,
+		    const struct bt_addr *raddr, uint16_t rport, uint64_t now_ns, uint32_t *taken,
+		    struct bt_reason *reason)
+{
+	struct psock *s;
+	struct tuple t = {*src, *raddr, 0, rport, 0, 0};
+	int r;
+
+	*taken = BT_NO_SLOT;
+	if (!btp_slot_used(net, slot))
+		return btp_refuse(reason, -EBADF, BT_WHY_BAD_STATE, BT_NO_SLOT, 0);
+	s = sock_at(net, slot);
+	if (s->proto == BT_TCP && s->state != BT_CLOSE)
+		return btp_refuse(reason, -EISCONN, BT_WHY_BAD_STATE, slot, 0);
+	if (s->flags & SF_ADDR_LOCK && !bt_addr_eq(&s->laddr, src))
+		return btp_refuse(reason, -EINVAL, BT_WHY_BAD_STATE, slot, 0);
+	if (s->proto == BT_UDP) {
+		r = bt_port_autobind(net, slot, now_ns, reason);
+		if (r < 0)
+			return r;
+	}
+	if (!btp_reserve(net, s))
+		return btp_refuse(reason, -ENOMEM, BT_WHY_NO_MEMORY, BT_NO_SLOT, 0);
+	t.lport = s->lport;
+	t.host = s->host;
+	t.proto = s->proto;
+	if (s->proto == BT_TCP)
+		return connect_tcp(net, slot, &t, now_ns, taken, reason);
+	join(net, slot, &t, BT_ESTABLISHED);
+	return 0;
+}
+
+void bt_port_disconnect(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s;
+	bool keep;
+
+	if (!btp_slot_used(net, slot))
+		return;
+	s = sock_at(net, slot);
+	/* A TCP socket that never connected keeps what it has, as in Linux (tcp_disconnect). */
+	keep = s->flags & SF_PORT_LOCK || (s->proto == BT_TCP && s->state == BT_CLOSE);
+	btp_leave_tuple(net, slot);
+	btp_leave_bucket(net, slot);
+	s->state = BT_CLOSE;
+	s->raddr = any_of(s->family);
+	s->rport = 0;
+	if (!(s->flags & SF_ADDR_LOCK))
+		s->laddr = any_of(s->family);
+	if (keep && s->lport != 0 && btp_reserve(net, s)) {
+		btp_enter_bucket(net, slot);
+		return;
+	}
+	s->lport = 0;
+	s->flags &= (uint8_t)~(SF_PORT_LOCK | SF_HELD);
+}
+
+int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_addr *laddr,
+		   const struct bt_addr *raddr, uint16_t rport, uint32_t *child, uint32_t *taken,
+		   struct bt_reason *reason)
+{
+	const struct psock *l;
+	struct psock *s;
+	struct tuple t;
+	uint32_t other;
+	int r;
+
+	*taken = BT_NO_SLOT;
+	*child = BT_NO_SLOT;
+	if (!btp_slot_used(net, listener) || sock_at(net, listener)->state != BT_LISTEN)
+		return btp_refuse(reason, -EINVAL, BT_WHY_BAD_STATE, listener, 0);
+	l = sock_at(net, listener);
+	t = (struct tuple){*laddr, *raddr, l->lport, rport, l->host, BT_TCP};
+	other = btp_find_tuple(net, &t);
+	if (other != BT_NO_SLOT && sock_at(net, other)->state != BT_TIME_WAIT)
+		return btp_refuse(reason, -EADDRNOTAVAIL, BT_WHY_TUPLE_IN_USE, other, 0);
+	r = bt_port_new(net, l->host, BT_TCP, (enum bt_family)l->family, l->uid, child);
+	if (r < 0) {
+		*child = BT_NO_SLOT;
+		return btp_refuse(reason, r, BT_WHY_NO_MEMORY, BT_NO_SLOT, 0);
+	}
+	s = sock_at(net, *child);
+	if (!btp_reserve(net, s)) {
+		bt_port_free(net, *child);
+		*child = BT_NO_SLOT;
+		return btp_refuse(reason, -ENOMEM, BT_WHY_NO_MEMORY, BT_NO_SLOT, 0);
+	}
+	if (other != BT_NO_SLOT)
+		bt_port_free(net, other);
+	*taken = other;
+	s->opts = l->opts;
+	s->flags |= SF_HELD | SF_PORT_LOCK | (l->flags & (SF_ADDR_LOCK | SF_V6_ADDR));
+	join(net, *child, &t, BT_SYN_RECV);
+	return 0;
+}
+
+/*
+ * Whether bind or connect gave the port is not in info. One outside the ephemeral range came from bind;
+ * one in it is taken for connect's, so that other destinations may still have it.
+ */
+int bt_port_restore_child(struct bt_port_net *net, uint32_t slot, const struct bt_port_info *info)
+{
+	struct tuple t = {info->laddr, info->raddr, info->lport, info->rport, info->host, BT_TCP};
+	enum bt_state state = (enum bt_state)info->state;
+	const struct bt_port_conf *conf = bt_port_host_conf(net, info->host);
+	struct psock *s;
+	int r;
+
+	if (conf == NULL)
+		return -ENOENT;
+	if (info->proto != BT_TCP || info->lport == 0 || state < BT_ESTABLISHED || state > BT_CLOSING ||
+	    state == BT_LISTEN || state == BT_CLOSE)
+		return -EINVAL;
+	if (btp_find_tuple(net, &t) != BT_NO_SLOT)
+		return -EADDRNOTAVAIL;
+	r = bt_port_new_at(net, info->host, BT_TCP, (enum bt_family)info->family, info->uid, slot);
+	if (r < 0)
+		return r;
+	s = sock_at(net, slot);
+	if (!btp_reserve(net, s)) {
+		bt_port_free(net, slot);
+		return -ENOMEM;
+	}
+	s->opts = info->opts;
+	if (info->lport < conf->range_lo || info->lport > conf->range_hi)
+		s->flags |= SF_HELD | SF_PORT_LOCK;
+	/* Until the caller says when it began: bt_port_time_wait. */
+	join(net, slot, &t, state == BT_TIME_WAIT ? BT_CLOSING : state);
+	return 0;
+}
+
+void bt_port_set_state(struct bt_port_net *net, uint32_t slot, enum bt_state state)
+{
+	struct psock *s;
+
+	if (!btp_slot_used(net, slot))
+		return;
+	s = sock_at(net, slot);
+	if (s->proto != BT_TCP || !(s->flags & SF_TUPLE) || s->state == BT_TIME_WAIT ||
+	    state == BT_LISTEN || state == BT_TIME_WAIT)
+		return;
+	if (state == BT_CLOSE)
+		bt_port_disconnect(net, slot);
+	else
+		s->state = (uint8_t)state;
+}

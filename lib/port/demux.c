@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which socket a packet belongs to: the 5-tuple hash, listeners, and the ends of TIME_WAIT. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+/* ---- the 5-tuple hash ---- */
+
+struct tuple btp_tuple(const struct psock *s)
+{
+	return (struct tuple){s->laddr, s->raddr, s->lport, s->rport, s->host, s->proto};
+}
+
+static uint32_t *tuple_head(const struct bt_port_net *net, const struct tuple *t)
+{
+	return &net->tuples.heads[bt_siphash(net->key, t, sizeof(*t)) & (net->tuples.size - 1)];
+}
+
+static bool tuple_is(const struct psock *s, const struct tuple *t)
+{
+	return s->lport == t->lport && s->rport == t->rport && s->host == t->host &&
+	       s->proto == t->proto && bt_addr_eq(&s->raddr, &t->raddr) &&
+	       bt_addr_eq(&s->laddr, &t->laddr);
+}
+
+/* UDP sockets may have the same tuple: then the one bound last. */
+uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t)
+{
+	uint32_t best = BT_NO_SLOT;
+
+	for (uint32_t i = *tuple_head(net, t); i != BT_NO_SLOT; i = sock_at(net, i)->hash_next) {
+		const struct psock *s = sock_at(net, i);
+
+		if (!tuple_is(s, t))
+			continue;
+		if (t->proto == BT_TCP)
+			return i;
+		if (best == BT_NO_SLOT || s->aux > sock_at(net, best)->aux)
+			best = i;
+	}
+	return best;
+}
+
+bool btp_table_grow(struct table *table)
+{
+	uint32_t size = table->size == 0 ? 1024 : table->size * 2;
+	uint32_t *heads = malloc(size * sizeof(heads[0]));
+
+	if (heads == NULL)
+		return false;
+	free(table->heads);
+	memset(heads, 0xff, size * sizeof(heads[0]));
+	table->heads = heads;
+	table->size = size;
+	return true;
+}
+
+static void tuple_insert(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = sock_at(net, slot);
+	struct tuple t = btp_tuple(s);
+	uint32_t *head = tuple_head(net, &t);
+
+	s->hash_next = *head;
+	*head = slot;
+}
+
+/* All chains in one list, a larger table, and everything in again. Without memory: longer chains. */
+static void tuples_grow(struct bt_port_net *net)
+{
+	uint32_t all = BT_NO_SLOT;
+	struct table old = net->tuples, *table = &net->tuples;
+
+	table->heads = NULL;
+	if (!btp_table_grow(table)) {
+		*table = old;
+		return;
+	}
+	for (uint32_t i = 0; i < old.size; i++) {
+		for (uint32_t slot = old.heads[i]; slot != BT_NO_SLOT; slot = all) {
+			all = sock_at(net, slot)->hash_next;
+			tuple_insert(net, slot);
+		}
+	}
+	free(old.heads);
+}
+
+void btp_enter_tuple(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = sock_at(net, slot);
+
+	if (net->tuples.count >= net->tuples.size && net->tuples.size < 1u << 30)
+		tuples_grow(net);
+	tuple_insert(net, slot);
+	net->tuples.count++;
+	s->flags |= SF_TUPLE;
+	if (s->proto == BT_TCP && !(s->flags & SF_HELD))
+		btp_enter_dest(net, slot);
+}
+
+/* ---- TIME_WAIT: a heap by time of expiry, each socket knowing its place ---- */
+
+static void heap_put(struct bt_port_net *net, uint32_t at, struct time_wait tw)
+{
+	net->heap[at] = tw;
+	sock_at(net, tw.slot)->aux = at;
+}
+
+/* Moves the hole at `at` to where tw belongs. */
+static void heap_settle(struct bt_port_net *net, uint32_t at, struct time_wait tw)
+{
+	while (at > 0 && net->heap[(at - 1) / 2].expires > tw.expires) {
+		heap_put(net, at, net->heap[(at - 1) / 2]);
+		at = (at - 1) / 2;
+	}
+	for (;;) {
+		uint32_t child = 2 * at + 1;
+
+		if (child + 1 < net->n_heap && net->heap[child + 1].expires < net->heap[child].expires)
+			child++;
+		if (child >= net->n_heap || net->heap[child].expires >= tw.expires)
+			break;
+		heap_put(net, at, net->heap[child]);
+		at = child;
+	}
+	heap_put(net, at, tw);
+}
+
+static void heap_remove(struct bt_port_net *net, uint32_t at)
+{
+	struct time_wait last = net->heap[--net->n_heap];
+
+	if (at < net->n_heap)
+		heap_settle(net, at, last);
+}
+
+uint64_t btp_expires(const struct bt_port_net *net, uint32_t slot)
+{
+	const struct psock *s = sock_at(net, slot);
+
+	return s->state == BT_TIME_WAIT ? net->heap[s->aux].expires : 0;
+}
+
+/* Tells the destination that one of its connections waits, or no longer does. */
+static void dest_time_wait(struct bt_port_net *net, const struct psock *s, bool enters, uint64_t now_ns)
+{
+	struct dest *d;
+
+	if (s->flags & SF_HELD)
+		return;
+	d = dest_at(net, btp_find_dest(net, s->host, &s->laddr, &s->raddr, s->rport));
+	if (enters && (d->n_time_wait == 0 || now_ns < d->oldest_ns))
+		d->oldest_ns = now_ns;
+	d->n_time_wait += enters ? 1 : UINT32_MAX;
+}
+
+void bt_port_time_wait(struct bt_port_net *net, uint32_t slot, uint64_t now_ns)
+{
+	struct psock *s;
+	struct time_wait tw;
+	uint64_t wait;
+
+	if (!btp_slot_used(net, slot))
+		return;
+	s = sock_at(net, slot);
+	if (s->proto != BT_TCP || !(s->flags & SF_TUPLE) || s->state == BT_TIME_WAIT)
+		return;
+	wait = net->hosts[s->host]->conf.time_wait_ns;
+	tw.expires = now_ns + wait < now_ns ? UINT64_MAX : now_ns + wait;
+	tw.slot = slot;
+	tw.wait_us = wait / 1000 > UINT32_MAX ? UINT32_MAX : (uint32_t)(wait / 1000);
+	if (btp_reserve(net, s)) { /* otherwise it stays in the old class */
+		btp_leave_bucket(net, slot);
+		s->state = BT_TIME_WAIT;
+		btp_enter_bucket(net, slot);
+	}
+	s->state = BT_TIME_WAIT;
+	dest_time_wait(net, s, true, now_ns);
+	heap_settle(net, net->n_heap++, tw);
+}
+
+uint32_t bt_port_expired(struct bt_port_net *net, uint64_t now_ns)
+{
+	return net->n_heap > 0 && net->heap[0].expires <= now_ns ? net->heap[0].slot : BT_NO_SLOT;
+}
+
+uint64_t bt_port_deadline(const struct bt_port_net *net)
+{
+	return net->n_heap > 0 ? net->heap[0].expires : UINT64_MAX;
+}
+
+void btp_leave_tuple(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = sock_at(net, slot);
+	struct tuple t = btp_tuple(s);
+	uint32_t *link;
+
+	if (!(s->flags & SF_TUPLE))
+		return;
+	if (s->state == BT_TIME_WAIT) {
+		dest_time_wait(net, s, false, 0);
+		heap_remove(net, s->aux);
+	}
+	for (link = tuple_head(net, &t); *link != slot; link = &sock_at(net, *link)->hash_next)
+		;
+	*link = s->hash_next;
+	s->hash_next = BT_NO_SLOT;
+	s->flags &= (uint8_t)~SF_TUPLE;
+	net->tuples.count--;
+	if (s->proto == BT_TCP && !(s->flags & SF_HELD))
+		btp_leave_dest(net, slot);
+}
+
+/* ---- listeners and unconnected UDP sockets ---- */
+
+/* -1: the class does not receive what is sent to laddr. */
+static int score(const struct class *c, const struct bt_addr *laddr, bool v4)
+{
+	const struct bt_addr *a = &c->key.laddr;
+	int family = v4 && c->key.family == BT_V4 ? 1 : 0;
+
+	if (!v4 && c->key.family == BT_V4)
+		return -1;
+	if (v4 && c->key.opts & BT_V6ONLY)
+		return -1;
+	if (!bt_addr_is_any(a))
+		return bt_addr_eq(a, laddr) ? 2 + family : -1;
+	/* ::ffff:0.0.0.0 of an IPv6 socket is for IPv4 only. */
+	return v4 || !bt_addr_is_v4(a) ? family : -1;
+}
+
+/* One of the members of the classes that are as good as the best, by hash. */
+static uint32_t spread(const struct bt_port_net *net, uint32_t first, const struct class *best, int high,
+		       enum class_kind kind, const struct tuple *t)
+{
+	bool v4 = bt_addr_is_v4(&t->laddr);
+	uint32_t total = 0;
+	uint64_t k = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (uint32_t i = first; i != 0; i = class_at(net, i)->next) {
+			const struct class *c = class_at(net, i);
+			uint32_t slot = c->head;
+
+			if (c->key.kind != kind || !(c->key.opts & BT_REUSEPORT) ||
+			    c->key.uid != best->key.uid || score(c, &t->laddr, v4) != high)
+				continue;
+			if (pass == 0) {
+				total += c->count;
+			} else if (k >= c->count) {
+				k -= c->count;
+			} else {
+				for (; k > 0; k--)
+					slot = sock_at(net, slot)->class_next;
+				return slot;
+			}
+		}
+		if (pass == 0)
+			k = (bt_siphash(net->key, t, sizeof(*t)) >> 32) * total >> 32;
+	}
+	return best->head;
+}
+
+static uint32_t find_unconnected(const struct bt_port_net *net, const struct tuple *t,
+				 enum class_kind kind)
+{
+	const struct host *h = btp_host(net, t->host);
+	const struct space *sp = h == NULL ? NULL : h->space[t->proto == BT_UDP];
+	bool v4 = bt_addr_is_v4(&t->laddr);
+	const struct class *best = NULL;
+	int high = -1;
+
+	if (sp == NULL)
+		return BT_NO_SLOT;
+	for (uint32_t i = sp->first[t->lport]; i != 0; i = class_at(net, i)->next) {
+		const struct class *c = class_at(net, i);
+		int n = c->key.kind == kind ? score(c, &t->laddr, v4) : -1;
+
+		if (n < 0 || n < high)
+			continue;
+		if (n > high || sock_at(net, c->head)->aux > sock_at(net, best->head)->aux)
+			best = c;
+		high = n;
+	}
+	if (best == NULL)
+		return BT_NO_SLOT;
+	return best->key.opts & BT_REUSEPORT ? spread(net, sp->first[t->lport], best, high, kind, t)
+					     : best->head;
+}
+
+uint32_t bt_port_lookup(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,
+			const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
+			uint16_t rport)
+{
+	struct tuple t = {*laddr, *raddr, lport, rport, host, (uint16_t)proto};
+	uint32_t slot = btp_find_tuple(net, &t);
+
+	if (slot != BT_NO_SLOT)
+		return slot;
+	return find_unconnected(net, &t, proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN);
+}
+
+uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host,
+				 const struct bt_addr *laddr, uint16_t lport,
+				 const struct bt_addr *raddr, uint16_t rport)
+{
+	struct tuple t = {*laddr, *raddr, lport, rport, host, BT_TCP};
+
+	return find_unconnected(net, &t, KIND_LISTEN);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the port space share. Links are indexes, so that arrays may move when they grow:
+ * sockets live in chunks that never move, classes and destinations in arrays that do. A pointer to a
+ * class or a destination is therefore good only until the next btp_reserve.
+ */
+#ifndef BERTH_LIB_PORT_INTERNAL_H
+#define BERTH_LIB_PORT_INTERNAL_H
+
+#include "../base/siphash.h"
+#include "port.h"
+
+#define CHUNK_SLOTS   4096u
+#define REST_SLOTS    1024u
+#define N_PORTS	      65536u
+#define N_WORDS	      (N_PORTS / 64u)
+#define RANDOM_PROBES 8
+#define DEST_LIST_MAX 64 /* a destination with more connections has a bitmap */
+
+enum sock_flag {
+	SF_USED = 1 << 0,
+	SF_PORT_LOCK = 1 << 1, /* SOCK_BINDPORT_LOCK: disconnecting keeps the port */
+	SF_ADDR_LOCK = 1 << 2, /* SOCK_BINDADDR_LOCK: disconnecting keeps the address */
+	SF_HELD = 1 << 3,      /* the port came from bind or listen, not from connect */
+	SF_TUPLE = 1 << 4,     /* in the 5-tuple hash */
+	SF_V6_ADDR = 1 << 5,   /* bound to an IPv6 address: Linux then sets IPV6_V6ONLY by itself */
+};
+
+struct psock {
+	struct bt_addr laddr, raddr;
+	uint16_t lport, rport;
+	uint8_t proto, family, state, opts;
+	uint32_t uid;
+	uint16_t host;
+	uint8_t flags; /* enum sock_flag */
+	uint8_t unused;
+	uint32_t cls; /* 0: in no bucket */
+	uint32_t class_next, class_prev; /* members of the class; in a free slot: the list of free slots */
+	uint32_t hash_next;
+	uint32_t dest_next; /* while the destination has no bitmap */
+	uint32_t aux; /* TIME_WAIT: place in the heap; a listener or UDP: serial number of the bind */
+};
+
+/* The state of a class. */
+enum class_kind {
+	KIND_LISTEN,
+	KIND_PLAIN,     /* TCP: bound or connected; UDP: not connected */
+	KIND_CONNECTED, /* UDP */
+	KIND_TIME_WAIT,
+};
+
+/* No padding: compared as bytes. */
+struct class_key {
+	struct bt_addr laddr;
+	uint32_t uid;
+	uint8_t family;
+	uint8_t opts; /* BT_REUSEADDR, BT_REUSEPORT and the effective BT_V6ONLY */
+	uint8_t kind; /* enum class_kind */
+	uint8_t held; /* SF_HELD of the members */
+};
+
+struct class {
+	uint32_t next; /* in the bucket, or in the list of free items; 0 ends */
+	uint32_t count, head;
+	struct class_key key;
+};
+
+/* The TCP connections to one remote end whose port connect chose. */
+struct dest {
+	uint32_t next; /* hash chain (BT_NO_SLOT ends), or list of free items (0 ends) */
+	uint32_t count, n_time_wait;
+	uint16_t host, rport;
+	struct bt_addr laddr, raddr;
+	uint64_t oldest_ns; /* no TIME_WAIT here began earlier */
+	uint32_t head;	/* members, while bits is NULL */
+	uint64_t *bits; /* their local ports */
+};
+
+/* A growing array with a list of free items; item 0 is not used. An item begins with its uint32_t next. */
+struct pool {
+	char *items;
+	size_t item_size;
+	uint32_t cap, used, free;
+};
+
+struct space { /* one protocol of one host */
+	uint32_t first[N_PORTS]; /* the bucket of each port: its first class */
+	uint64_t any[N_WORDS];	 /* ports with a bucket */
+	uint64_t held[N_WORDS];	 /* ports with a class that is held */
+};
+
+struct host {
+	struct bt_port_conf conf;
+	struct space *space[2]; /* TCP, UDP */
+	uint32_t n_socks;
+	uint64_t n_random;
+};
+
+struct time_wait {
+	uint64_t expires;
+	uint32_t slot;
+	uint32_t wait_us; /* how long it was to last */
+};
+
+struct table { /* heads of hash chains */
+	uint32_t *heads;
+	uint32_t size, count;
+};
+
+struct bt_port_net {
+	uint8_t key[16];
+	uint32_t max_slots, n_fresh, n_used; /* n_fresh: slots from here on were never used */
+	uint32_t n_chunks;
+	struct psock **chunks;
+	uint32_t free_first, free_last, n_free;
+	struct host **hosts;
+	uint32_t n_hosts; /* length of hosts */
+	struct pool classes, dests;
+	struct table tuples, by_dest;
+	struct time_wait *heap; /* binary heap; room for every slot there is memory for */
+	uint32_t n_heap;
+	uint32_t serial;
+	uint32_t n_bitmaps;
+};
+
+/* What identifies a packet's place: the local end first. */
+struct tuple {
+	struct bt_addr laddr, raddr;
+	uint16_t lport, rport, host;
+	uint16_t proto;
+};
+
+static inline struct psock *sock_at(const struct bt_port_net *net, uint32_t slot)
+{
+	return &net->chunks[slot / CHUNK_SLOTS][slot % CHUNK_SLOTS];
+}
+
+static inline struct class *class_at(const struct bt_port_net *net, uint32_t i)
+{
+	return (struct class *)(void *)(net->classes.items + i * sizeof(struct class));
+}
+
+static inline struct dest *dest_at(const struct bt_port_net *net, uint32_t i)
+{
+	return (struct dest *)(void *)(net->dests.items + i * sizeof(struct dest));
+}
+
+static inline struct space *space_of(const struct bt_port_net *net, uint16_t host, uint8_t proto)
+{
+	return net->hosts[host]->space[proto == BT_UDP];
+}
+
+static inline bool bit_test(const uint64_t *bits, uint32_t i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+static inline void bit_set(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] |= (uint64_t)1 << (i % 64);
+}
+
+static inline void bit_clear(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] &= ~((uint64_t)1 << (i % 64));
+}
+
+static inline struct bt_addr any_of(uint8_t family)
+{
+	return family == BT_V4 ? bt_addr_v4(0) : (struct bt_addr){{0}};
+}
+
+/* pool.c */
+bool btp_slot_used(const struct bt_port_net *net, uint32_t slot);
+struct host *btp_host(const struct bt_port_net *net, uint16_t host); /* NULL: none */
+uint32_t btp_random(const struct bt_port_net *net, uint16_t host, uint32_t below);
+bool btp_pool_reserve(struct pool *pool);
+uint32_t btp_pool_take(struct pool *pool); /* after btp_pool_reserve */
+void btp_pool_give(struct pool *pool, uint32_t i);
+/* Memory for one more bucket, class and destination. False: out of memory, and nothing is changed. */
+bool btp_reserve(struct bt_port_net *net, const struct psock *s);
+int btp_refuse(struct bt_reason *reason, int err, enum bt_why why, uint32_t slot, uint64_t frees_ns);
+
+/* bucket.c */
+struct class_key btp_class_key(const struct psock *s);
+void btp_enter_bucket(struct bt_port_net *net, uint32_t slot); /* after btp_reserve */
+void btp_leave_bucket(struct bt_port_net *net, uint32_t slot);
+/* Finds the bucket's strongest conflict with s; strict: every overlapping address is one. */
+bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool strict,
+		  struct bt_reason *reason);
+
+/* choose.c */
+/* A port for bind to 0 and for autobind; 0: none. */
+uint16_t btp_free_port(const struct bt_port_net *net, uint32_t slot);
+/* A port for connect to t's remote end; 0: none. *taken: the TIME_WAIT socket that must give way. */
+uint16_t btp_connect_port(const struct bt_port_net *net, struct tuple *t, uint64_t now_ns,
+			  uint32_t *taken);
+/* True if the TIME_WAIT socket may be taken over by connect. */
+bool btp_may_take_over(const struct bt_port_net *net, uint32_t slot, uint64_t now_ns);
+uint32_t btp_find_dest(const struct bt_port_net *net, uint16_t host, const struct bt_addr *laddr,
+		       const struct bt_addr *raddr, uint16_t rport);
+void btp_enter_dest(struct bt_port_net *net, uint32_t slot);
+void btp_leave_dest(struct bt_port_net *net, uint32_t slot);
+
+/* demux.c */
+struct tuple btp_tuple(const struct psock *s);
+uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t);
+void btp_enter_tuple(struct bt_port_net *net, uint32_t slot);
+void btp_leave_tuple(struct bt_port_net *net, uint32_t slot); /* TIME_WAIT ends, too */
+/* Doubles the table when it is full; false: it needs the caller to enter everything again. */
+bool btp_table_grow(struct table *table);
+uint64_t btp_expires(const struct bt_port_net *net, uint32_t slot);
+
+#endif

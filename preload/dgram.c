@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UDP. A datagram goes straight to the receiver's kernel name. Which name a destination leads to is berthd's
+ * knowledge; a thread remembers the last few answers, each with the epoch of its port's bucket in the shared
+ * table, and asks again only when that epoch has moved. So the common send costs one system call.
+ *
+ * The sender never waits: where the receiver's kernel queue is full (EAGAIN), or berthd holds datagrams for
+ * it already (BT_ROWF_RELAY), the datagram is handed to berthd (see daemon/relay.c).
+ *
+ * A descriptor is never connected in the kernel: it would then take datagrams from that peer only, and none
+ * that berthd passes on. Who may send to a connected socket is settled where the destination is looked up.
+ *
+ * ECONNREFUSED on a connected socket is told asynchronously, as ICMP does it: the descriptor is given a real
+ * pending error. AF_UNIX raises one (ECONNRESET, renamed in stream.c) in a socket whose peer turns away
+ * from it with unread data; so a helper is connected to and fro, and turned away.
+ */
+#include "preload.h"
+
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define WAYS 8u /* destinations that a thread remembers */
+
+struct way {
+	struct bt_ident sender;
+	uint8_t addr[16];
+	uint16_t port;
+	bool used, relay;
+	uint32_t epoch;
+	uint32_t target; /* slot; BT_SLOT_NONE: nobody has the port */
+	socklen_t len;
+	struct sockaddr_un name;
+};
+
+static __thread struct way ways[WAYS] __attribute__((tls_model("initial-exec")));
+
+static struct way *way_to(const struct note *n, const uint8_t addr[16], uint16_t port)
+{
+	return &ways[(port ^ addr[15] ^ addr[14] ^ n->id.slot) % WAYS];
+}
+
+static bool fresh(const struct way *w, const struct note *n, const uint8_t addr[16], uint16_t port)
+{
+	return w->used && w->port == port && w->sender.slot == n->id.slot && w->sender.gen == n->id.gen &&
+	       memcmp(w->addr, addr, 16) == 0 &&
+	       w->epoch == atomic_load_explicit(&bt_table()->udp_epoch[bt_epoch_bucket(port)],
+						memory_order_acquire);
+}
+
+/* Asks berthd; names the socket on the way if it has no name yet. 0 or errno. */
+static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, struct way *w)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	bt_req_init(&q, BT_UDP_ROUTE, n);
+	memcpy(q.addr, addr, 16);
+	q.port = port;
+	w->used = false;
+	int e = bt_call(&q, NULL, &rep, NULL, NULL);
+	if (e == 0)
+		e = bt_take_name(fd, n, &rep);
+	if (e != 0)
+		return e;
+	w->sender = n->id;
+	memcpy(w->addr, addr, 16);
+	w->port = port;
+	w->epoch = rep.value;
+	w->relay = rep.flags & BT_REPF_RELAY;
+	w->target = rep.target.slot;
+	if (w->target != BT_SLOT_NONE)
+		w->len = bt_name_make(&w->name, bt_netid(), &rep.target);
+	w->used = true;
+	return 0;
+}
+
+/* Where the datagram goes: the message's address, or the socket's peer. 0 or errno. */
+static int destination(const struct note *n, const struct msghdr *m, uint8_t addr[16], uint16_t *port)
+{
+	struct bt_row row;
+	if (m->msg_name != NULL) {
+		if (m->msg_namelen >= sizeof(struct sockaddr_in) && !bt_bad_pointer(m->msg_name) &&
+		    ((struct sockaddr *)m->msg_name)->sa_family == AF_UNSPEC && !(n->flags & NOTE_V6)) {
+			struct sockaddr_in in; /* Linux takes AF_UNSPEC for AF_INET here (udp_sendmsg) */
+			memcpy(&in, m->msg_name, sizeof(in));
+			in.sin_family = AF_INET;
+			return bt_addr_in((struct sockaddr *)&in, sizeof(in), false, addr, port);
+		}
+		int e = bt_addr_in(m->msg_name, m->msg_namelen, n->flags & NOTE_V6, addr, port);
+		return e == 0 && *port == 0 ? EINVAL : e;
+	}
+	if (!bt_note_row(n, &row) || row.rport == 0)
+		return EDESTADDRREQ;
+	memcpy(addr, row.raddr, 16);
+	*port = row.rport;
+	return 0;
+}
+
+static size_t total(const struct msghdr *m)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < m->msg_iovlen; i++)
+		n += m->msg_iov[i].iov_len;
+	return n;
+}
+
+static int by_relay(const struct note *n, const uint8_t addr[16], uint16_t port, const struct msghdr *m,
+		    size_t size)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	char small[2048], *buf = size <= sizeof(small) ? small : malloc(size);
+	if (buf == NULL)
+		return ENOBUFS;
+	size_t at = 0;
+	for (size_t i = 0; i < m->msg_iovlen; i++) {
+		memcpy(buf + at, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
+		at += m->msg_iov[i].iov_len;
+	}
+	bt_req_init(&q, BT_UDP_SEND, n);
+	memcpy(q.addr, addr, 16);
+	q.port = port;
+	q.extra = (uint32_t)size;
+	/* With an answer: when it is here, the row says that all must come this way, so the next datagram
+	 * cannot overtake this one. */
+	q.flags = BT_REQF_SYNC;
+	int e = bt_call(&q, buf, &rep, NULL, NULL);
+	if (buf != small)
+		free(buf);
+	return e;
+}
+
+/* A pending ECONNREFUSED for fd. What fails here only loses the hint, as ICMP may be lost. */
+static void refuse(int fd, const struct note *n)
+{
+	struct sockaddr_un own, helper = {.sun_family = AF_UNIX};
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	socklen_t own_len = bt_name_make(&own, bt_netid(), &n->id), len = sizeof(helper);
+	long h = bt_sys(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, 0, 0, 0);
+	if (h < 0)
+		return;
+	/* The empty address lets the kernel choose a name (unix(7), autobind). */
+	if (bt_sys(SYS_bind, h, (long)&helper, sizeof(sa_family_t), 0, 0, 0) == 0 &&
+	    bt_sys(SYS_getsockname, h, (long)&helper, (long)&len, 0, 0, 0) == 0 &&
+	    bt_sys(SYS_connect, fd, (long)&helper, len, 0, 0, 0) == 0) {
+		if (bt_sys(SYS_connect, h, (long)&own, own_len, 0, 0, 0) == 0 &&
+		    bt_sys(SYS_sendto, fd, (long)"", 1, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0) == 1)
+			bt_sys(SYS_connect, h, (long)&none, sizeof(none), 0, 0, 0);
+		bt_sys(SYS_connect, fd, (long)&none, sizeof(none), 0, 0, 0);
+	}
+	bt_sys(SYS_close, h, 0, 0, 0, 0, 0);
+}
+
+/* Nobody has the port: the datagram is gone. A connected sender will be told. */
+static ssize_t nobody(int fd, const struct note *n, size_t size)
+{
+	if (n->flags & NOTE_CONNECTED || n->cookie & COOKIE_BIT(CB_RECVERR))
+		refuse(fd, n);
+	return (ssize_t)size;
+}
+
+static ssize_t fail(int e)
+{
+	errno = e;
+	return -1;
+}
+
+ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int flags)
+{
+	struct note n = *note;
+	uint8_t addr[16];
+	uint16_t port;
+	if (flags & MSG_OOB)
+		return fail(EOPNOTSUPP);
+	size_t size = total(m);
+	if (size > 65507)
+		return fail(EMSGSIZE);
+	int e = destination(&n, m, addr, &port);
+	if (e != 0)
+		return fail(e);
+	struct way *w = way_to(&n, addr, port);
+	if (UNLIKELY(bt_table() == NULL || !(n.flags & NOTE_NAMED) || !fresh(w, &n, addr, port))) {
+		e = ask(fd, &n, addr, port, w);
+		if (e != 0)
+			return fail(e);
+	}
+	if (w->target == BT_SLOT_NONE)
+		return nobody(fd, &n, size);
+	const struct bt_row *target = bt_table_row(bt_table(), w->target);
+	bool relay = w->relay || target->flags & BT_ROWF_RELAY;
+	if (!relay) {
+		struct msghdr out = {.msg_name = &w->name,
+				     .msg_namelen = w->len,
+				     .msg_iov = m->msg_iov,
+				     .msg_iovlen = m->msg_iovlen};
+		ssize_t r = bt_real()->sendmsg(fd, &out,
+					       (flags & ~MSG_MORE & ~MSG_CONFIRM) | MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (LIKELY(r >= 0))
+			return r;
+		if (errno == ECONNRESET) /* the pending error of an earlier datagram */
+			return fail(ECONNREFUSED);
+		if (errno == ECONNREFUSED) {
+			w->used = false;
+			return nobody(fd, &n, size);
+		}
+		if (errno != EAGAIN && errno != EPERM && errno != ENOBUFS)
+			return -1;
+	}
+	e = by_relay(&n, addr, port, m, size);
+	if (e == ECONNREFUSED)
+		return nobody(fd, &n, size);
+	return e == 0 ? (ssize_t)size : fail(e);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Descriptors' lives: close, dup and kin, fork. A close is told to berthd after the fact (BT_CLOSED), with
+ * the word whether this was surely the last holder: a descriptor that was never duplicated, passed or
+ * inherited. Where it is not sure, berthd asks the kernel.
+ *
+ * The control connection's descriptor is kept out of the program's way: closing it is a no-op that says
+ * EBADF, as for any number that the program never opened; dup2 onto it moves it first.
+ */
+#include "preload.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static _Atomic bool silenced;
+
+bool bt_silenced(void)
+{
+	return silenced;
+}
+
+/* ---- close ---- */
+
+void bt_closing(int fd, struct note *n, bool *tell)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	*tell = !silenced && bt_ident(fd, n) && n->flags & NOTE_NAMED;
+	if (*tell && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_SHARED) && !(n->flags & NOTE_UDP)) {
+		/* Before the descriptor goes: the peer must find the word "reset" when it finds the end. */
+		bt_req_init(&q, BT_RESET, n);
+		bt_call(&q, NULL, &rep, NULL, NULL);
+	}
+	bt_note_clear(fd);
+}
+
+void bt_closed(const struct note *n, bool tell)
+{
+	struct bt_req q;
+	if (!tell)
+		return;
+	bt_req_init(&q, BT_CLOSED, n);
+	q.flags = n->flags & NOTE_SHARED ? 0 : BT_REQF_SOLE;
+	bt_notice(&q);
+}
+
+PUBLIC int close(int fd)
+{
+	struct note n;
+	bool tell;
+	if (!bt_in_host() || fd < 0)
+		return bt_real()->close(fd);
+	if (fd == bt_link_fd()) {
+		errno = EBADF;
+		return -1;
+	}
+	bt_closing(fd, &n, &tell);
+	int r = bt_real()->close(fd);
+	int saved = errno;
+	bt_closed(&n, tell);
+	errno = saved;
+	return r;
+}
+
+PUBLIC int fclose(FILE *f)
+{
+	struct note n;
+	bool tell = false;
+	int fd = f != NULL && bt_in_host() ? fileno_unlocked(f) : -1;
+	if (fd >= 0 && bt_note(fd) != NULL && bt_note(fd)->flags & NOTE_OURS)
+		bt_closing(fd, &n, &tell);
+	int r = bt_real()->fclose(f), saved = errno;
+	bt_closed(&n, tell);
+	errno = saved;
+	return r;
+}
+
+/* Closes [first, last] in two pieces around the control connection, telling berthd of ours. */
+static int range(unsigned first, unsigned last, unsigned flags)
+{
+	struct rlimit lim = {1024, 1024};
+	unsigned ctl = bt_link_fd() < 0 ? UINT32_MAX : (unsigned)bt_link_fd(), top;
+	long r = 0;
+	if (first > last) {
+		errno = EINVAL;
+		return -1;
+	}
+	getrlimit(RLIMIT_NOFILE, &lim);
+	top = lim.rlim_cur > (1u << 20) ? 1u << 20 : (unsigned)lim.rlim_cur;
+	if (!(flags & CLOSE_RANGE_CLOEXEC))
+		for (unsigned fd = first; fd <= last && fd < top; fd++) {
+			struct note *n = bt_note((int)fd), copy;
+			bool tell;
+			if (n == NULL || fd == ctl || !(n->flags & NOTE_OURS))
+				continue;
+			bt_closing((int)fd, &copy, &tell);
+			bt_sys(SYS_close, fd, 0, 0, 0, 0, 0);
+			bt_closed(&copy, tell);
+		}
+	if (ctl < first || ctl > last) {
+		r = bt_sys(SYS_close_range, first, last, flags, 0, 0, 0);
+	} else {
+		if (ctl > first)
+			r = bt_sys(SYS_close_range, first, ctl - 1, flags, 0, 0, 0);
+		if (r == 0 && ctl < last)
+			r = bt_sys(SYS_close_range, ctl + 1, last, flags, 0, 0, 0);
+	}
+	if (r < 0)
+		errno = (int)-r;
+	return r < 0 ? -1 : 0;
+}
+
+PUBLIC int close_range(unsigned first, unsigned last, int flags)
+{
+	if (!bt_in_host()) {
+		long r = bt_sys(SYS_close_range, first, last, flags, 0, 0, 0);
+		if (r < 0)
+			errno = (int)-r;
+		return r < 0 ? -1 : 0;
+	}
+	return range(first, last, (unsigned)flags);
+}
+
+PUBLIC void closefrom(int first)
+{
+	close_range(first < 0 ? 0 : (unsigned)first, UINT32_MAX, 0);
+}
+
+/* ---- dup ---- */
+
+static void copied(int from, int to)
+{
+	struct note *a = bt_note(from), *b = bt_note(to);
+	if (a == NULL || b == NULL)
+		return;
+	if (a->flags & NOTE_OURS)
+		a->flags |= NOTE_SHARED;
+	*b = *a;
+}
+
+PUBLIC int dup(int fd)
+{
+	int r = bt_real()->dup(fd);
+	if (r >= 0 && bt_in_host())
+		copied(fd, r);
+	return r;
+}
+
+static int onto(int fd, int to, int flags, bool three)
+{
+	struct note n;
+	bool tell = false;
+	if (!bt_in_host())
+		return three ? bt_real()->dup3(fd, to, flags) : bt_real()->dup2(fd, to);
+	if (to >= 0 && to == bt_link_fd())
+		bt_link_move();
+	if (fd != to && to >= 0 && fcntl(fd, F_GETFD) >= 0)
+		bt_closing(to, &n, &tell);
+	int r = three ? bt_real()->dup3(fd, to, flags) : bt_real()->dup2(fd, to);
+	int saved = errno;
+	if (r >= 0 && fd != to)
+		copied(fd, to);
+	bt_closed(&n, tell);
+	errno = saved;
+	return r;
+}
+
+PUBLIC int dup2(int fd, int to)
+{
+	return onto(fd, to, 0, false);
+}
+
+PUBLIC int dup3(int fd, int to, int flags)
+{
+	return onto(fd, to, flags, true);
+}
+
+static int any_fcntl(int fd, int command, void *arg)
+{
+	int r = bt_real()->fcntl(fd, command, arg);
+	if (r >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC) && bt_in_host())
+		copied(fd, r);
+	return r;
+}
+
+PUBLIC int fcntl(int fd, int command, ...)
+{
+	va_list ap;
+	va_start(ap, command);
+	void *arg = va_arg(ap, void *);
+	va_end(ap);
+	return any_fcntl(fd, command, arg);
+}
+
+PUBLIC int fcntl64(int fd, int command, ...);
+PUBLIC int fcntl64(int fd, int command, ...)
+{
+	va_list ap;
+	va_start(ap, command);
+	void *arg = va_arg(ap, void *);
+	va_end(ap);
+	return any_fcntl(fd, command, arg);
+}
+
+/* ---- fork ---- */
+
+static void forked(void)
+{
+	bt_forks++;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	/* Parent and child alike: from now on each of them is not alone. */
+	pthread_atfork(NULL, forked, forked);
+}
+
+/* These children have descriptors of ours until they exec, and those without FD_CLOEXEC for good. */
+PUBLIC int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa,
+		       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+{
+	static int (*real)(pid_t *, const char *, const posix_spawn_file_actions_t *,
+			   const posix_spawnattr_t *, char *const[], char *const[]);
+	if (real == NULL) {
+		extern void *bt_next(const char *);
+		void *p = bt_next("posix_spawn");
+		memcpy(&real, &p, sizeof(p));
+	}
+	forked();
+	return real(pid, path, fa, attr, argv, envp);
+}
+
+PUBLIC int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *fa,
+			const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+{
+	static int (*real)(pid_t *, const char *, const posix_spawn_file_actions_t *,
+			   const posix_spawnattr_t *, char *const[], char *const[]);
+	if (real == NULL) {
+		extern void *bt_next(const char *);
+		void *p = bt_next("posix_spawnp");
+		memcpy(&real, &p, sizeof(p));
+	}
+	forked();
+	return real(pid, file, fa, attr, argv, envp);
+}
+
+/* vfork returns twice in its caller's frame, so ours may not have one: count, then jump. */
+__attribute__((used, visibility("hidden"))) void *bt_real_vfork;
+
+void *bt_next(const char *name);
+
+__attribute__((constructor)) static void find_vfork(void)
+{
+	bt_real_vfork = bt_next("vfork");
+}
+
+#if defined(__x86_64__)
+__asm__(".globl vfork\n.type vfork,@function\nvfork:\n"
+	"	lock incl bt_forks(%rip)\n"
+	"	jmp *bt_real_vfork(%rip)\n"
+	".size vfork,.-vfork\n");
+#endif
+
+/* ---- sandboxes ---- */
+
+/* A program that puts a seccomp filter on itself has listed the calls that it makes, not ours. */
+PUBLIC int prctl(int option, ...)
+{
+	va_list ap;
+	va_start(ap, option);
+	unsigned long a = va_arg(ap, unsigned long), b = va_arg(ap, unsigned long),
+		      c = va_arg(ap, unsigned long), d = va_arg(ap, unsigned long);
+	va_end(ap);
+	int r = bt_real()->prctl(option, a, b, c, d);
+	if (option == PR_SET_SECCOMP && r == 0)
+		silenced = true;
+	return r;
+}
+
+void bt_silence(void);
+void bt_silence(void)
+{
+	silenced = true;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control connection. One a process, opened when the library is loaded and again whenever it is found
+ * missing. Its state lies in a page that the kernel wipes in a child (MADV_WIPEONFORK): a child can never
+ * speak on its parent's connection, however it was forked. The child keeps the inherited descriptor
+ * unused: as long as it is open, berthd knows that somebody of this program is left.
+ *
+ * The descriptor is one that the program does not know, so it may be closed or replaced behind our back
+ * by ways that are not intercepted; before each use its socket cookie (SO_COOKIE, unique in the system) is
+ * compared. Calls are made without libc (bt_sys): they are no cancellation points and leave errno alone.
+ *
+ * A signal handler may call us while its thread is in the middle of a request: then it gets a connection
+ * for that one call.
+ */
+#include "preload.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct link {
+	pthread_mutex_t lock;
+	void *holder;	  /* address of the holding thread's errno */
+	int fd;		  /* valid if open */
+	bool open;
+	uint64_t cookie;
+	uint32_t serial;
+};
+
+static struct link *page;
+static int inherited = -1; /* the connection that a parent left us; not in the wiped page */
+static uint64_t inherited_cookie;
+static const struct bt_table *table;
+static uint64_t netid;
+static uint8_t token[BT_TOKEN_BYTES];
+static enum { UNKNOWN, NO_HOST, IN_HOST } where;
+
+static bool hex(const char *s, size_t digits, uint8_t *out)
+{
+	for (size_t i = 0; i < digits; i++) {
+		unsigned c = (unsigned char)s[i], v = c - '0';
+		if (v > 9)
+			v = c - 'a' + 10;
+		if (v > 15 || (c > '9' && c < 'a'))
+			return false;
+		if (i % 2 == 0)
+			out[i / 2] = (uint8_t)(v << 4);
+		else
+			out[i / 2] |= (uint8_t)v;
+	}
+	return true;
+}
+
+static void find_out(void)
+{
+	const char *env = getenv("BERTH_TOKEN");
+	uint8_t id[8];
+	where = NO_HOST;
+	if (env == NULL || strlen(env) != 16 + 1 + 2 * BT_TOKEN_BYTES || env[16] != ':' ||
+	    !hex(env, 16, id) || !hex(env + 17, 2 * BT_TOKEN_BYTES, token))
+		return;
+	netid = 0;
+	for (int i = 0; i < 8; i++)
+		netid = netid << 8 | id[i];
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return;
+	madvise(p, 4096, MADV_WIPEONFORK);
+	page = p;
+	where = IN_HOST;
+}
+
+bool bt_in_host(void)
+{
+	if (UNLIKELY(where == UNKNOWN))
+		find_out();
+	return where == IN_HOST;
+}
+
+uint64_t bt_netid(void)
+{
+	return netid;
+}
+
+const struct bt_table *bt_table(void)
+{
+	return table;
+}
+
+static bool cookie_of(int fd, uint64_t *cookie)
+{
+	socklen_t len = sizeof(*cookie);
+	return bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, (long)cookie, (long)&len, 0) == 0;
+}
+
+/* Above the numbers that a program counts on, below its limit. */
+static int high_number(int fd)
+{
+	struct rlimit lim;
+	long low = 960;
+	if (bt_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim, 0, 0) == 0 && lim.rlim_cur < 1024)
+		low = lim.rlim_cur > 16 ? (long)lim.rlim_cur - 12 : 3;
+	long up = bt_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, low, 0, 0, 0);
+	if (up < 0)
+		return fd;
+	bt_sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	return (int)up;
+}
+
+static int map_table(int fd)
+{
+	if (table == NULL) {
+		long p = bt_sys(SYS_mmap, 0, (long)BT_TABLE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+		if (p < 0 && p > -4096)
+			return ENOMEM;
+		const struct bt_table *t = (const struct bt_table *)p;
+		if (t->magic != BT_TABLE_MAGIC || t->version != BT_TABLE_VERSION ||
+		    t->rows_offset != BT_ROWS_OFFSET || t->capacity > BT_MAX_ROWS)
+			return EPROTO;
+		table = t;
+	}
+	return 0;
+}
+
+static int transact(int fd, struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra,
+		    size_t cap, int *passed)
+{
+	struct iovec out[2] = {{req, sizeof(*req)}, {(void *)(uintptr_t)extra, req->extra}};
+	struct iovec in[2] = {{rep, sizeof(*rep)}, {rep_extra, cap}};
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(sizeof(int))];
+	} u;
+	struct msghdr m = {.msg_iov = out, .msg_iovlen = req->extra ? 2 : 1};
+	long n;
+	do
+		n = bt_sys(SYS_sendmsg, fd, (long)&m, MSG_NOSIGNAL, 0, 0, 0);
+	while (n == -EINTR);
+	if (n < 0)
+		return (int)-n;
+	do {
+		m = (struct msghdr){.msg_iov = in, .msg_iovlen = cap ? 2 : 1};
+		if (passed != NULL) {
+			m.msg_control = &u;
+			m.msg_controllen = sizeof(u.room);
+		}
+		n = bt_sys(SYS_recvmsg, fd, (long)&m, MSG_CMSG_CLOEXEC, 0, 0, 0);
+		if (n == 0)
+			return ECONNRESET;
+		if (n < 0 && n != -EINTR)
+			return (int)-n;
+		/* An older serial answers a request that a signal handler's longjmp abandoned. */
+	} while (n < (long)sizeof(*rep) || rep->serial != req->serial);
+	if (passed != NULL && m.msg_controllen >= CMSG_LEN(sizeof(int)) &&
+	    u.h.cmsg_type == SCM_RIGHTS)
+		memcpy(passed, CMSG_DATA(&u.h), sizeof(*passed));
+	return 0;
+}
+
+/* A new connection that has said hello, or a negative errno. */
+static int dial(void)
+{
+	struct sockaddr_un sun;
+	socklen_t len = bt_name_control(&sun, netid);
+	struct bt_req q = {.version = BT_MSG_VERSION, .type = BT_HELLO, .extra = BT_TOKEN_BYTES};
+	struct bt_rep rep = {0};
+	int passed = -1;
+	long fd = bt_sys(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, 0, 0, 0);
+	if (fd < 0)
+		return (int)fd;
+	long r = bt_sys(SYS_connect, fd, (long)&sun, (long)len, 0, 0, 0);
+	int e = r < 0 ? (int)-r : transact((int)fd, &q, token, &rep, NULL, 0, &passed);
+	if (e == 0)
+		e = rep.err;
+	if (e == 0 && passed < 0)
+		e = EPROTO;
+	if (e == 0)
+		e = map_table(passed);
+	if (passed >= 0)
+		bt_sys(SYS_close, passed, 0, 0, 0, 0, 0);
+	if (e != 0) {
+		bt_sys(SYS_close, fd, 0, 0, 0, 0, 0);
+		return -e;
+	}
+	return high_number((int)fd);
+}
+
+static void drop_inherited(void)
+{
+	uint64_t cookie;
+	if (inherited >= 0 && cookie_of(inherited, &cookie) && cookie == inherited_cookie)
+		bt_sys(SYS_close, inherited, 0, 0, 0, 0, 0);
+	inherited = -1;
+}
+
+/* Under the lock. 0 or errno. */
+static int ensure(struct link *l)
+{
+	uint64_t cookie;
+	if (l->open && cookie_of(l->fd, &cookie) && cookie == l->cookie)
+		return 0;
+	int fd = dial();
+	l->open = false;
+	if (fd < 0)
+		return fd == -EMFILE || fd == -ENFILE ? -fd : ENETDOWN;
+	if (!cookie_of(fd, &l->cookie))
+		return ENETDOWN;
+	drop_inherited();
+	l->fd = inherited = fd;
+	inherited_cookie = l->cookie;
+	l->open = true;
+	return 0;
+}
+
+static void shut_link(struct link *l)
+{
+	if (l->open)
+		bt_sys(SYS_close, l->fd, 0, 0, 0, 0, 0);
+	l->open = false;
+	inherited = -1;
+}
+
+static void say_down(void)
+{
+	static _Atomic bool said;
+	static const char text[] = "berth: this network's berthd is gone, so the call fails with ENETDOWN; "
+				   "start it again with berth run\n";
+	if (!said) {
+		said = true;
+		bt_sys(SYS_write, 2, (long)text, sizeof(text) - 1, 0, 0, 0);
+	}
+}
+
+int bt_call(struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra, size_t *got)
+{
+	struct link *l = page;
+	size_t cap = got == NULL ? 0 : *got;
+	int e = 0;
+	if (l->holder == &errno) { /* we are in a signal handler inside a request of this thread */
+		int fd = dial();
+		if (fd < 0)
+			return ENETDOWN;
+		e = transact(fd, req, extra, rep, rep_extra, cap, NULL);
+		bt_sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	} else {
+		pthread_mutex_lock(&l->lock);
+		l->holder = &errno;
+		for (int tries = 0; tries < 2; tries++) {
+			e = ensure(l);
+			if (e != 0)
+				break;
+			req->serial = ++l->serial;
+			e = transact(l->fd, req, extra, rep, rep_extra, cap, NULL);
+			if (e == 0)
+				break;
+			/* berthd went away; a new one may have taken its place. */
+			shut_link(l);
+			e = ENETDOWN;
+		}
+		l->holder = NULL;
+		pthread_mutex_unlock(&l->lock);
+	}
+	if (e != 0) {
+		if (e == ENETDOWN)
+			say_down();
+		return e;
+	}
+	if (got != NULL)
+		*got = rep->extra < cap ? rep->extra : cap;
+	return rep->err;
+}
+
+void bt_notice(struct bt_req *req)
+{
+	struct link *l = page;
+	if (l->holder == &errno)
+		return;
+	pthread_mutex_lock(&l->lock);
+	l->holder = &errno;
+	if (ensure(l) == 0) {
+		/* write, not send: a sandboxed program may still write. A SEQPACKET write raises no signal. */
+		long n = bt_sys(SYS_write, l->fd, (long)req, sizeof(*req), 0, 0, 0);
+		if (n == -EPIPE || n == -ECONNRESET)
+			shut_link(l);
+	}
+	l->holder = NULL;
+	pthread_mutex_unlock(&l->lock);
+}
+
+int bt_link_fd(void)
+{
+	return page != NULL && page->open ? page->fd : -1;
+}
+
+void bt_link_move(void)
+{
+	long up = bt_sys(SYS_fcntl, page->fd, F_DUPFD_CLOEXEC, page->fd + 1, 0, 0, 0);
+	if (up < 0) {
+		page->open = false; /* the next call opens a new one */
+		return;
+	}
+	bt_sys(SYS_close, page->fd, 0, 0, 0, 0, 0);
+	page->fd = inherited = (int)up;
+}
+
+/* Early, so that berthd knows of this program even if it never makes a socket. */
+__attribute__((constructor)) static void start(void)
+{
+	if (!bt_in_host())
+		return;
+	bt_real();
+	pthread_mutex_lock(&page->lock);
+	page->holder = &errno;
+	if (ensure(page) != 0)
+		say_down();
+	page->holder = NULL;
+	pthread_mutex_unlock(&page->lock);
+}

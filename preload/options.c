@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options. The kernel keeps what AF_UNIX shares with AF_INET (SO_KEEPALIVE, buffers, timeouts, SO_LINGER).
+ * Yes-or-no options of TCP, IP and the port space are bits of the cookie; numbers are berthd's to keep
+ * (BT_SETVAL). Ranges and defaults are those of Linux 6 (tcp(7), ip(7), udp(7)). Most do not change
+ * anything between two programs on this machine: there is no segment to delay, no route to mark.
+ */
+#include "preload.h"
+
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+
+enum kind { BIT, NUMBER, BYTE };
+
+struct option {
+	uint16_t level, name;
+	uint8_t proto; /* 6, 17, 0: both */
+	uint8_t kind;
+	uint8_t bit; /* BIT: in the cookie */
+	int min, max, initial;
+};
+
+#define ANY INT32_MIN, INT32_MAX
+
+static const struct option options[] = {
+	{SOL_SOCKET, SO_REUSEADDR, 0, BIT, 0, ANY, 0},
+	{SOL_SOCKET, SO_REUSEPORT, 0, BIT, 1, ANY, 0},
+	{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0, BIT, 3, ANY, 0},
+	{IPPROTO_IP, IP_FREEBIND, 0, BIT, 4, ANY, 0},
+	{IPPROTO_TCP, TCP_NODELAY, 6, BIT, CB_NODELAY, ANY, 0},
+	{IPPROTO_TCP, TCP_CORK, 6, BIT, CB_CORK, ANY, 0},
+	{IPPROTO_TCP, TCP_QUICKACK, 6, BIT, CB_NOQUICKACK, ANY, 1},
+	{IPPROTO_TCP, TCP_MAXSEG, 6, NUMBER, 0, 88, 32767, 536},
+	{IPPROTO_TCP, TCP_KEEPIDLE, 6, NUMBER, 0, 1, 32767, 7200},
+	{IPPROTO_TCP, TCP_KEEPINTVL, 6, NUMBER, 0, 1, 32767, 75},
+	{IPPROTO_TCP, TCP_KEEPCNT, 6, NUMBER, 0, 1, 127, 9},
+	{IPPROTO_TCP, TCP_SYNCNT, 6, NUMBER, 0, 1, 127, 6},
+	{IPPROTO_TCP, TCP_LINGER2, 6, NUMBER, 0, ANY, 60},
+	{IPPROTO_TCP, TCP_DEFER_ACCEPT, 6, NUMBER, 0, ANY, 0},
+	{IPPROTO_TCP, TCP_WINDOW_CLAMP, 6, NUMBER, 0, 0, INT32_MAX, 0},
+	{IPPROTO_TCP, TCP_USER_TIMEOUT, 6, NUMBER, 0, 0, INT32_MAX, 0},
+	{IPPROTO_TCP, TCP_NOTSENT_LOWAT, 6, NUMBER, 0, ANY, 0},
+	{IPPROTO_TCP, TCP_FASTOPEN, 6, NUMBER, 0, 0, INT32_MAX, 0},
+	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 6, NUMBER, 0, 0, 1, 0},
+	{IPPROTO_TCP, TCP_SAVE_SYN, 6, NUMBER, 0, 0, 2, 0},
+	{IPPROTO_IP, IP_TOS, 0, BYTE, 0, ANY, 0},
+	{IPPROTO_IP, IP_TTL, 0, BYTE, 0, 1, 255, 64},
+	{IPPROTO_IP, IP_MTU_DISCOVER, 0, BYTE, 0, 0, 5, 1},
+	{IPPROTO_IP, IP_MINTTL, 0, BYTE, 0, 0, 255, 0},
+	{IPPROTO_IP, IP_MULTICAST_TTL, 17, BYTE, 0, -1, 255, 1},
+	{IPPROTO_IP, IP_MULTICAST_LOOP, 0, BYTE, 0, ANY, 1},
+	{IPPROTO_IP, IP_RECVERR, 0, BIT, CB_RECVERR, ANY, 0},
+	{IPPROTO_IP, IP_PKTINFO, 0, BIT, CB_PKTINFO, ANY, 0},
+	{IPPROTO_IP, IP_RECVTTL, 0, BIT, CB_RECVTTL, ANY, 0},
+	{IPPROTO_IP, IP_RECVTOS, 0, BIT, CB_RECVTOS, ANY, 0},
+	{IPPROTO_UDP, UDP_CORK, 17, BIT, CB_CORK, ANY, 0},
+};
+
+static int fail(int e)
+{
+	errno = e;
+	return -1;
+}
+
+static const struct option *find(const struct note *n, int level, int name)
+{
+	uint8_t proto = n->flags & NOTE_UDP ? 17 : 6;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (options[i].level == level && options[i].name == name &&
+		    (options[i].proto == 0 || options[i].proto == proto))
+			return &options[i];
+	return NULL;
+}
+
+/* An int, or where IP takes one a single byte. 0 or errno. */
+static int number(const struct option *o, const void *value, socklen_t len, int *out)
+{
+	if (bt_bad_pointer(value) && len > 0)
+		return EFAULT;
+	if (len >= sizeof(int)) {
+		memcpy(out, value, sizeof(int));
+	} else if (o->level == IPPROTO_IP && len >= 1) {
+		*out = *(const uint8_t *)value;
+	} else {
+		return EINVAL;
+	}
+	return 0;
+}
+
+static int set_bit(int fd, struct note *n, const struct option *o, bool on)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	if (o->initial)
+		on = !on; /* the cookie's bit tells what differs from the default */
+	uint64_t c = n->cookie;
+	if (bt_cookie_get(fd, &c) != 0)
+		return EBADF;
+	c = on ? c | COOKIE_BIT(o->bit) : c & ~COOKIE_BIT(o->bit);
+	int e = bt_cookie_set(fd, n, c);
+	if (e == 0 && o->bit < 8 && n->flags & NOTE_NAMED) {
+		bt_req_init(&q, BT_OPTS, n);
+		e = bt_call(&q, NULL, &rep, NULL, NULL);
+	}
+	return e;
+}
+
+static int set_number(int fd, struct note *n, const struct option *o, int v)
+{
+	struct bt_req q;
+	if (o->name == IP_TTL && o->level == IPPROTO_IP && v == -1)
+		v = o->initial;
+	if (o->name == TCP_MAXSEG && o->level == IPPROTO_TCP && v == 0)
+		v = o->initial;
+	if (v < o->min || v > o->max)
+		return EINVAL;
+	if (o->name == IP_TOS && o->level == IPPROTO_IP)
+		v &= n->flags & NOTE_UDP ? 0xff : 0xfc; /* TCP: the ECN bits are the stack's */
+	int e = bt_name_it(fd, n);
+	if (e == 0 && !(n->cookie & COOKIE_BIT(CB_STORED)))
+		e = bt_cookie_set(fd, n, n->cookie | COOKIE_BIT(CB_STORED));
+	if (e != 0)
+		return e;
+	bt_req_init(&q, BT_SETVAL, n);
+	q.flags = o->level;
+	q.port = o->name;
+	q.value = (uint32_t)v;
+	bt_notice(&q);
+	return 0;
+}
+
+static int set_socket(int fd, struct note *n, int name, const void *value, socklen_t len)
+{
+	struct bt_req q;
+	if (name == SO_MAX_PACING_RATE)
+		return len < 4 ? fail(EINVAL) : 0; /* nothing is paced; the kernel's field is our cookie's */
+	if (name == SO_BINDTODEVICE)
+		return fail(EPERM);
+	int r = bt_real()->setsockopt(fd, SOL_SOCKET, name, value, len);
+	if (r != 0)
+		return r;
+	struct note *own = bt_note(fd);
+	if (name == SO_LINGER && own != NULL) {
+		struct linger l;
+		memcpy(&l, value, sizeof(l));
+		own->flags &= ~(uint32_t)NOTE_LINGER0;
+		if (l.l_onoff && l.l_linger == 0)
+			own->flags |= NOTE_LINGER0;
+	}
+	if ((name == SO_RCVBUF || name == SO_RCVBUFFORCE) && n->flags & NOTE_UDP &&
+	    bt_name_it(fd, n) == 0) {
+		int bytes = 0;
+		socklen_t size = sizeof(bytes);
+		bt_real()->getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size);
+		bt_req_init(&q, BT_SETVAL, n);
+		q.flags = SOL_SOCKET;
+		q.port = SO_RCVBUF;
+		q.value = (uint32_t)bytes;
+		bt_notice(&q);
+	}
+	return 0;
+}
+
+/* There is no congestion between two programs on one machine; the names that Linux has built in are taken. */
+static int set_congestion(const void *value, socklen_t len)
+{
+	char name[16] = {0};
+	if (len < 1)
+		return fail(EINVAL);
+	if (bt_bad_pointer(value))
+		return fail(EFAULT);
+	memcpy(name, value, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
+	return strcmp(name, "cubic") == 0 || strcmp(name, "reno") == 0 ? 0 : fail(ENOENT);
+}
+
+PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	struct note n;
+	int v, e;
+	if (!bt_in_host() || !bt_ident(fd, &n))
+		return bt_real()->setsockopt(fd, level, name, value, len);
+	if ((int)len < 0)
+		return fail(EINVAL);
+	const struct option *o = find(&n, level, name);
+	if (o != NULL) {
+		e = number(o, value, len, &v);
+		if (e == 0)
+			e = o->kind == BIT ? set_bit(fd, &n, o, v != 0) : set_number(fd, &n, o, v);
+		return e == 0 ? 0 : fail(e);
+	}
+	if (level == SOL_SOCKET)
+		return set_socket(fd, &n, name, value, len);
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION && !(n.flags & NOTE_UDP))
+		return set_congestion(value, len);
+	if (level == IPPROTO_IP && name == IP_TRANSPARENT)
+		return fail(EPERM);
+	return fail(ENOPROTOOPT);
+}
+
+/* ---- reading ---- */
+
+static int give(const void *from, socklen_t size, void *value, socklen_t *len)
+{
+	socklen_t n = *len < size ? *len : size;
+	if (n > 0 && bt_bad_pointer(value))
+		return fail(EFAULT);
+	memcpy(value, from, n);
+	*len = n;
+	return 0;
+}
+
+/* As ip(7) does: an int where there is room for one, else a byte. */
+static int give_int(const struct option *o, int v, void *value, socklen_t *len)
+{
+	uint8_t byte = (uint8_t)v;
+	if (o != NULL && o->level == IPPROTO_IP && *len > 0 && *len < sizeof(int))
+		return give(&byte, 1, value, len);
+	return give(&v, sizeof(v), value, len);
+}
+
+static int get_number(const struct note *n, const struct option *o)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	if (!(n->cookie & COOKIE_BIT(CB_STORED)) || !(n->flags & NOTE_NAMED))
+		return o->initial;
+	bt_req_init(&q, BT_GETVAL, n);
+	q.flags = o->level;
+	q.port = o->name;
+	return bt_call(&q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value : o->initial;
+}
+
+static int get_error(int fd, struct note *n, void *value, socklen_t *len)
+{
+	uint64_t c = 0;
+	int e = 0;
+	socklen_t size = sizeof(e);
+	bt_cookie_get(fd, &c);
+	e = (int)(c >> CB_ERROR & 0xff);
+	if (e != 0)
+		bt_cookie_set(fd, n, c & ~(0xffull << CB_ERROR));
+	else if (bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
+		return -1;
+	if (e == ECONNRESET && n->flags & NOTE_UDP)
+		e = ECONNREFUSED; /* see dgram.c */
+	return give_int(NULL, e, value, len);
+}
+
+static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *len)
+{
+	static const struct ucred nobody = {0, (uid_t)-1, (gid_t)-1};
+	static const uint64_t unpaced = UINT64_MAX;
+	switch (name) {
+	case SO_DOMAIN:
+		return give_int(NULL, n->flags & NOTE_V6 ? AF_INET6 : AF_INET, value, len);
+	case SO_PROTOCOL:
+		return give_int(NULL, n->flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP, value, len);
+	case SO_ERROR:
+		return get_error(fd, n, value, len);
+	case SO_PEERCRED:
+		return give(&nobody, sizeof(nobody), value, len);
+	case SO_MAX_PACING_RATE:
+		return *len >= sizeof(unpaced) ? give(&unpaced, sizeof(unpaced), value, len)
+					       : give_int(NULL, -1, value, len);
+	case SO_BINDTODEVICE:
+		*len = 0;
+		return 0;
+	default:
+		return bt_real()->getsockopt(fd, SOL_SOCKET, name, value, len);
+	}
+}
+
+static int get_info(const struct note *n, void *value, socklen_t *len)
+{
+	struct tcp_info info = {0};
+	struct bt_row row;
+	info.tcpi_state = bt_note_row(n, &row) ? row.state : BT_ROW_CLOSE;
+	info.tcpi_snd_mss = info.tcpi_rcv_mss = 65483; /* what loopback's MTU gives */
+	info.tcpi_pmtu = 65535;
+	info.tcpi_rto = 201000;
+	info.tcpi_rtt = 10;
+	info.tcpi_snd_cwnd = 10;
+	return give(&info, sizeof(info), value, len);
+}
+
+PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	struct note n;
+	struct bt_row row;
+	uint64_t c = 0;
+	if (!bt_in_host() || !bt_ident(fd, &n))
+		return bt_real()->getsockopt(fd, level, name, value, len);
+	if (bt_bad_pointer(len))
+		return fail(EFAULT);
+	if ((int)*len < 0)
+		return fail(EINVAL);
+	const struct option *o = find(&n, level, name);
+	if (o != NULL && o->kind == BIT) {
+		bt_cookie_get(fd, &c);
+		return give_int(o, ((c & COOKIE_BIT(o->bit)) != 0) != (o->initial != 0), value, len);
+	}
+	if (o != NULL && o->name == TCP_MAXSEG && o->level == IPPROTO_TCP && n.flags & NOTE_CONNECTED)
+		return give_int(o, 65483, value, len);
+	if (o != NULL)
+		return give_int(o, get_number(&n, o), value, len);
+	if (level == SOL_SOCKET)
+		return get_socket(fd, &n, name, value, len);
+	if (level == IPPROTO_TCP && !(n.flags & NOTE_UDP)) {
+		if (name == TCP_INFO)
+			return get_info(&n, value, len);
+		if (name == TCP_CONGESTION)
+			return give("cubic\0\0\0\0\0\0\0\0\0\0", 16, value, len);
+	}
+	if (level == IPPROTO_IP && name == IP_MTU)
+		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65535, value, len)
+							       : fail(ENOTCONN);
+	return fail(ENOPROTOOPT);
+}

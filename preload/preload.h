@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libberth-preload.so: what an unmodified program's socket calls become.
+ *
+ * A socket of the program is an AF_UNIX descriptor (stream for TCP, datagram for UDP), so all data calls are
+ * the kernel's own. What is intercepted: calls that carry an address or an option; and of the data calls,
+ * only what is left when the kernel's call has failed or met the end (stream.c), and all of UDP's (dgram.c).
+ *
+ *	real.c		the functions that ours stand before
+ *	link.c		the control connection to berthd
+ *	ident.c		which socket a descriptor is
+ *	socket.c	socket bind listen connect accept getsockname getpeername shutdown
+ *	fds.c		close dup and kin, fork, exec
+ *	stream.c	send recv read write on streams: errors and ends as TCP has them
+ *	dgram.c		UDP's sending and receiving
+ *	options.c	setsockopt getsockopt ioctl
+ *	names.c		host names
+ *	raw.c		syscall(2)
+ *
+ * No wrapper keeps state that must be right: identity is the descriptor's kernel name. The notes on
+ * descriptors (struct note) are a cache, and losing one (exec, descriptor passing) costs a look-up.
+ */
+#ifndef BERTH_PRELOAD_H
+#define BERTH_PRELOAD_H
+
+#include "../proto/msg.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define PUBLIC __attribute__((visibility("default")))
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* ---- real.c ---- */
+
+/* X(result, name, arguments) */
+#define BT_REAL_FUNCTIONS(X)                                                                       \
+	X(int, socket, (int, int, int))                                                            \
+	X(int, bind, (int, const struct sockaddr *, socklen_t))                                    \
+	X(int, listen, (int, int))                                                                 \
+	X(int, connect, (int, const struct sockaddr *, socklen_t))                                 \
+	X(int, accept4, (int, struct sockaddr *, socklen_t *, int))                                \
+	X(int, getsockname, (int, struct sockaddr *, socklen_t *))                                 \
+	X(int, getpeername, (int, struct sockaddr *, socklen_t *))                                 \
+	X(int, setsockopt, (int, int, int, const void *, socklen_t))                               \
+	X(int, getsockopt, (int, int, int, void *, socklen_t *))                                   \
+	X(int, shutdown, (int, int))                                                               \
+	X(ssize_t, send, (int, const void *, size_t, int))                                         \
+	X(ssize_t, sendto, (int, const void *, size_t, int, const struct sockaddr *, socklen_t))   \
+	X(ssize_t, sendmsg, (int, const struct msghdr *, int))                                     \
+	X(int, sendmmsg, (int, struct mmsghdr *, unsigned, int))                                   \
+	X(ssize_t, recv, (int, void *, size_t, int))                                               \
+	X(ssize_t, recvfrom, (int, void *, size_t, int, struct sockaddr *, socklen_t *))           \
+	X(ssize_t, recvmsg, (int, struct msghdr *, int))                                           \
+	X(int, recvmmsg, (int, struct mmsghdr *, unsigned, int, struct timespec *))                \
+	X(ssize_t, read, (int, void *, size_t))                                                    \
+	X(ssize_t, readv, (int, const struct iovec *, int))                                        \
+	X(ssize_t, write, (int, const void *, size_t))                                             \
+	X(ssize_t, writev, (int, const struct iovec *, int))                                       \
+	X(int, close, (int))                                                                       \
+	X(int, dup, (int))                                                                         \
+	X(int, dup2, (int, int))                                                                   \
+	X(int, dup3, (int, int, int))                                                              \
+	X(int, fcntl, (int, int, ...))                                                             \
+	X(int, fclose, (FILE *))                                                                   \
+	X(long, syscall, (long, ...))                                                              \
+	X(int, prctl, (int, ...))
+
+#define BT_DECLARE(result, name, args) result(*name) args;
+struct bt_real {
+	BT_REAL_FUNCTIONS(BT_DECLARE)
+};
+#undef BT_DECLARE
+
+/* Resolved on first use: a library's constructor may call us before ours has run. */
+const struct bt_real *bt_real(void);
+/* A system call without libc: no cancellation point, errno untouched; -errno on failure. */
+long bt_sys(long number, long a, long b, long c, long d, long e, long f);
+
+/* ---- link.c ---- */
+
+/* False: this process is in no host (no token), and every wrapper steps aside. */
+bool bt_in_host(void);
+uint64_t bt_netid(void);
+const struct bt_table *bt_table(void); /* NULL: never reached berthd */
+/* One request; fills serial. 0, the errno of the answer, or ENETDOWN when there is no berthd. */
+int bt_call(struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra, size_t *got);
+/* A request without an answer; what cannot be sent is lost (berthd finds out by itself). */
+void bt_notice(struct bt_req *req);
+/* The descriptor of the control connection, or -1: wrappers keep programs from closing it by accident. */
+int bt_link_fd(void);
+/* Moves the control connection to another number. */
+void bt_link_move(void);
+
+/* ---- ident.c ---- */
+
+enum note_flag {
+	NOTE_OURS = 1 << 0,
+	NOTE_UDP = 1 << 1,
+	NOTE_NAMED = 1 << 2,	 /* slot, gen and nonce are set */
+	NOTE_LISTENS = 1 << 3,
+	NOTE_CHILD = 1 << 4,
+	NOTE_SHARED = 1 << 5,	 /* another descriptor or process may hold it too */
+	NOTE_CONNECTED = 1 << 6, /* UDP with a peer; TCP after connect */
+	NOTE_STARTED = 1 << 7,	 /* a non-blocking connect has said EINPROGRESS */
+	NOTE_LINGER0 = 1 << 8,	 /* SO_LINGER with a time of 0 */
+	NOTE_SHUT_RD = 1 << 9,
+	NOTE_COOKIE = 1 << 10,	 /* the kernel holds a cookie for it */
+	NOTE_V6 = 1 << 11,
+};
+
+struct note {
+	uint32_t flags; /* 0: nothing is known */
+	uint32_t forks; /* bt_forks when it was made: unequal means that a child may hold it too */
+	struct bt_ident id;
+	uint64_t cookie;
+};
+
+/*
+ * The cookie: option bits of a socket, kept by the kernel in the socket itself (SO_MAX_PACING_RATE, which
+ * AF_UNIX does not use), so that they survive exec and descriptor passing. Magic in the upper 16 bits.
+ */
+#define COOKIE_MAGIC  (0xbe57ull << 48)
+#define COOKIE_IS(c)  (((c) >> 48) == 0xbe57)
+#define COOKIE_OPTS   0xffull /* enum bt_port_opt */
+#define COOKIE_BIT(n) (1ull << (n))
+enum cookie_bit {
+	CB_NODELAY = 8,
+	CB_CORK,
+	CB_RECVERR,
+	CB_PKTINFO,
+	CB_RECVTTL,
+	CB_RECVTOS,
+	CB_HDRINCL,
+	CB_TRANSPARENT,
+	CB_V6,
+	CB_STORED,	/* berthd keeps values for it (BT_GETVAL) */
+	CB_NOQUICKACK,
+	CB_PACING,	/* the program set SO_MAX_PACING_RATE itself */
+	CB_LINGER0,
+	CB_ERROR = 40, /* 8 bits: pending SO_ERROR */
+};
+
+extern uint32_t bt_forks; /* how often this process has forked; odd bits do not matter */
+struct note *bt_note(int fd);	   /* NULL: not a number for a descriptor, or out of memory */
+/* What fd is: fills *n from the note or from the kernel. False: not a socket of ours. */
+bool bt_ident(int fd, struct note *n);
+/* The same for a call that gave an AF_INET address: a nameless AF_UNIX socket is ours then. */
+bool bt_ident_inet(int fd, struct note *n);
+void bt_note_set(int fd, const struct note *n);
+void bt_note_clear(int fd);
+/* The row of the socket; false: gone. */
+bool bt_note_row(const struct note *n, struct bt_row *row);
+/* Makes sure that the socket has a name, asking berthd for one. 0 or errno. */
+int bt_name_it(int fd, struct note *n);
+/* Binds fd to the kernel name in the reply and notes it. 0 or errno. */
+int bt_take_name(int fd, struct note *n, const struct bt_rep *rep);
+int bt_cookie_get(int fd, uint64_t *cookie); /* the bits, 0 if never set */
+int bt_cookie_set(int fd, struct note *n, uint64_t cookie);
+void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n);
+
+/* Addresses: 0 or errno (EINVAL, EAFNOSUPPORT, EFAULT). */
+int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[16], uint16_t *port);
+void bt_addr_out(const uint8_t addr[16], uint16_t port, bool v6, struct sockaddr *sa, socklen_t *len);
+bool bt_bad_pointer(const void *p);
+/* The source of a datagram that came from this name. */
+bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], uint16_t *port);
+
+/* ---- others ---- */
+
+bool bt_silenced(void);		 /* fds.c: a seccomp filter is on; calls beyond the program's own may kill it */
+void bt_closing(int fd, struct note *n, bool *tell);	/* fds.c: before and after a native close */
+void bt_closed(const struct note *n, bool tell);
+ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m, int flags); /* dgram.c: -1 and errno */
+ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
+
+#endif

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The calls that make, name and join sockets. System calls for the common case, beside the program's own:
+ * connect: getsockopt (link check), sendmsg, recvmsg, fcntl, bind; accept: none.
+ */
+#include "preload.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int fail(int e)
+{
+	errno = e;
+	return -1;
+}
+
+/* ---- socket ---- */
+
+/* What socket(2) says for AF_INET types and protocols that a host does not serve (measured on Linux 6). */
+static int inet_type(int type, int protocol)
+{
+	switch (type) {
+	case SOCK_STREAM:
+		return protocol == 0 || protocol == IPPROTO_TCP ? 0 : EPROTONOSUPPORT;
+	case SOCK_DGRAM:
+		if (protocol == IPPROTO_ICMP)
+			return EACCES;
+		return protocol == 0 || protocol == IPPROTO_UDP ? 0 : EPROTONOSUPPORT;
+	case SOCK_RAW:
+	case SOCK_PACKET:
+		return EPERM;
+	case SOCK_RDM:
+	case SOCK_SEQPACKET:
+	case SOCK_DCCP:
+		return ESOCKTNOSUPPORT;
+	default:
+		return EINVAL;
+	}
+}
+
+PUBLIC int socket(int domain, int type, int protocol)
+{
+	if (!bt_in_host())
+		return bt_real()->socket(domain, type, protocol);
+	if (domain == AF_INET6 || domain == AF_VSOCK || domain == AF_CAN || domain == AF_TIPC ||
+	    domain == AF_BLUETOOTH || domain == AF_XDP)
+		return fail(EAFNOSUPPORT);
+	if (domain == AF_PACKET)
+		return fail(EPERM);
+	if (domain != AF_INET)
+		return bt_real()->socket(domain, type, protocol);
+	int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK), kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int e = inet_type(kind, protocol);
+	if (e != 0)
+		return fail(e);
+	int fd = bt_real()->socket(AF_UNIX, kind | flags, 0);
+	if (fd < 0)
+		return fd;
+	struct note n = {.flags = NOTE_OURS | (kind == SOCK_DGRAM ? NOTE_UDP : 0), .forks = bt_forks};
+	bt_note_set(fd, &n);
+	return fd;
+}
+
+/* ---- bind, listen ---- */
+
+static void put_addr(struct bt_req *q, const uint8_t addr[16], uint16_t port)
+{
+	memcpy(q->addr, addr, 16);
+	q->port = port;
+}
+
+PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	struct note n;
+	struct bt_req q;
+	struct bt_rep rep;
+	uint8_t addr[16];
+	uint16_t port = 0;
+	if (!bt_in_host() ||
+	    (len >= sizeof(sa_family_t) && !bt_bad_pointer(sa) && sa->sa_family == AF_UNIX) ||
+	    !bt_ident_inet(fd, &n))
+		return bt_real()->bind(fd, sa, len);
+	int e = bt_addr_in(sa, len, n.flags & NOTE_V6, addr, &port);
+	/* Linux takes AF_UNSPEC with the wildcard address for AF_INET (inet_bind). */
+	if (e == EAFNOSUPPORT && !(n.flags & NOTE_V6) && sa->sa_family == AF_UNSPEC) {
+		struct sockaddr_in in;
+		memcpy(&in, sa, sizeof(in));
+		if (in.sin_addr.s_addr == INADDR_ANY) {
+			in.sin_family = AF_INET;
+			e = bt_addr_in((struct sockaddr *)&in, sizeof(in), false, addr, &port);
+		}
+	}
+	if (e != 0)
+		return fail(e);
+	bt_req_init(&q, BT_BIND, &n);
+	put_addr(&q, addr, port);
+	q.flags = BT_REQF_ROOT;
+	e = bt_call(&q, NULL, &rep, NULL, NULL);
+	if (e == 0)
+		e = bt_take_name(fd, &n, &rep);
+	return e == 0 ? 0 : fail(e);
+}
+
+PUBLIC int listen(int fd, int backlog)
+{
+	struct note n;
+	struct bt_req q;
+	struct bt_rep rep;
+	if (!bt_in_host() || !bt_ident(fd, &n))
+		return bt_real()->listen(fd, backlog);
+	if (n.flags & NOTE_UDP)
+		return fail(EOPNOTSUPP);
+	bt_req_init(&q, BT_LISTEN_ON, &n);
+	/* As listen(2): silently at most somaxconn; a negative one is as large as can be. */
+	q.value = backlog < 0 || backlog > 4096 ? 4096 : (uint32_t)backlog;
+	int e = bt_call(&q, NULL, &rep, NULL, NULL);
+	if (e == 0)
+		e = bt_take_name(fd, &n, &rep);
+	if (e != 0)
+		return fail(e);
+	n.flags |= NOTE_LISTENS;
+	bt_note_set(fd, &n);
+	/* The kernel's own queue is kept long: a full one refuses a non-blocking connect (EAGAIN), where TCP
+	 * lets it wait. */
+	return bt_real()->listen(fd, 4096);
+}
+
+/* ---- connect ---- */
+
+static bool nonblocking(int fd)
+{
+	return bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0) & O_NONBLOCK;
+}
+
+static int pending_error(int fd, struct note *n, int e)
+{
+	uint64_t c = n->cookie & ~(0xffull << CB_ERROR);
+	bt_cookie_set(fd, n, c | (uint64_t)(unsigned)e << CB_ERROR);
+	return EINPROGRESS;
+}
+
+/* The errors that a non-blocking connect reports later, by SO_ERROR; the others it says at once. */
+static bool comes_later(int e)
+{
+	return e == ECONNREFUSED || e == EHOSTUNREACH;
+}
+
+static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
+{
+	struct sockaddr_un sun;
+	struct bt_req q;
+	socklen_t len = bt_name_make(&sun, bt_netid(), &rep->target);
+	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0)
+		return 0;
+	int e = errno;
+	bt_req_init(&q, BT_CONNECT_FAIL, n);
+	q.value = (uint32_t)e;
+	bt_notice(&q);
+	if (e == ENOENT || e == EPERM || e == EPROTOTYPE)
+		return ECONNREFUSED; /* the listener died, and berthd does not know yet */
+	return e == EAGAIN ? ETIMEDOUT : e;
+}
+
+static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	if (n->flags & NOTE_LISTENS)
+		return EISCONN;
+	if (n->flags & NOTE_CONNECTED) {
+		struct note *own = bt_note(fd);
+		if (own != NULL && own->flags & NOTE_STARTED) {
+			own->flags &= ~(uint32_t)NOTE_STARTED;
+			return 0;
+		}
+		return EISCONN;
+	}
+	bool async = nonblocking(fd);
+	bt_req_init(&q, BT_CONNECT, n);
+	put_addr(&q, addr, port);
+	int e = bt_call(&q, NULL, &rep, NULL, NULL);
+	if (e == 0)
+		e = bt_take_name(fd, n, &rep);
+	if (e == 0)
+		e = tcp_join(fd, n, &rep);
+	if (e != 0)
+		return async && comes_later(e) ? pending_error(fd, n, e) : e;
+	n->flags |= NOTE_CONNECTED | (async ? NOTE_STARTED : 0);
+	bt_note_set(fd, n);
+	return async ? EINPROGRESS : 0;
+}
+
+static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, bool unspec)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	bt_req_init(&q, BT_UDP_CONNECT, n);
+	put_addr(&q, addr, port);
+	q.flags = unspec ? BT_REQF_UNSPEC : 0;
+	int e = bt_call(&q, NULL, &rep, NULL, NULL);
+	if (e == 0)
+		e = bt_take_name(fd, n, &rep);
+	if (e != 0)
+		return e;
+	n->flags = unspec ? n->flags & ~(uint32_t)NOTE_CONNECTED : n->flags | NOTE_CONNECTED;
+	bt_note_set(fd, n);
+	return 0;
+}
+
+PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	struct note n;
+	uint8_t addr[16] = {0};
+	uint16_t port = 0;
+	if (!bt_in_host() ||
+	    (len >= sizeof(sa_family_t) && !bt_bad_pointer(sa) && sa->sa_family == AF_UNIX) ||
+	    !bt_ident_inet(fd, &n))
+		return bt_real()->connect(fd, sa, len);
+	if (len > sizeof(struct sockaddr_storage))
+		return fail(EINVAL);
+	if (len > 0 && bt_bad_pointer(sa))
+		return fail(EFAULT);
+	if (len < sizeof(sa_family_t))
+		return fail(EINVAL);
+	bool unspec = sa->sa_family == AF_UNSPEC;
+	int e = unspec ? 0 : bt_addr_in(sa, len, n.flags & NOTE_V6, addr, &port);
+	if (e != 0)
+		return fail(e);
+	if (n.flags & NOTE_UDP) {
+		e = udp_connect(fd, &n, addr, port, unspec);
+	} else if (unspec) {
+		/* TCP: ends the connection (inet_stream_connect). The descriptor cannot be joined anew. */
+		e = n.flags & NOTE_CONNECTED ? EOPNOTSUPP : 0;
+	} else {
+		e = tcp_connect(fd, &n, addr, port);
+	}
+	return e == 0 ? 0 : fail(e);
+}
+
+/* ---- accept ---- */
+
+static void say_accepts(void)
+{
+	static uint32_t said_in;
+	struct bt_req q;
+	if (said_in == bt_forks + 1)
+		return;
+	said_in = bt_forks + 1;
+	bt_req_init(&q, BT_ACCEPTS, NULL);
+	bt_notice(&q);
+}
+
+/* The row of the connection whose client has this name, if berthd made it for this listener. */
+static bool vouched(const struct sockaddr_un *sun, socklen_t len, const struct note *l, struct bt_row *row,
+		    uint32_t *slot)
+{
+	struct bt_ident id;
+	struct bt_row client;
+	const struct bt_table *t = bt_table();
+	if (t == NULL || !bt_name_parse(sun, len, bt_netid(), &id) || !bt_row_read(t, id.slot, &client) ||
+	    client.gen != id.gen || client.nonce != id.nonce || !bt_row_read(t, client.peer, row))
+		return false;
+	*slot = client.peer;
+	return row->flags & BT_ROWF_CHILD && row->link == l->id.slot && row->peer == id.slot;
+}
+
+static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flags, const struct note *l)
+{
+	struct sockaddr_un sun;
+	struct bt_row row;
+	struct bt_req q;
+	for (;;) {
+		socklen_t n = sizeof(sun);
+		uint32_t slot;
+		int c = bt_real()->accept4(fd, (struct sockaddr *)&sun, &n, flags);
+		if (c < 0)
+			return c;
+		if (LIKELY(vouched(&sun, n, l, &row, &slot))) {
+			struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD | NOTE_CONNECTED |
+						      (l->flags & NOTE_V6),
+					     .forks = bt_forks,
+					     .id = {slot, row.gen, row.nonce}};
+			bt_note_set(c, &child);
+			bt_addr_out(row.raddr, row.rport, l->flags & NOTE_V6, sa, len);
+			return c;
+		}
+		bt_sys(SYS_close, c, 0, 0, 0, 0, 0);
+		bt_req_init(&q, BT_FORGED, l);
+		bt_notice(&q);
+	}
+}
+
+PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
+{
+	struct note n;
+	if (!bt_in_host() || !bt_ident(fd, &n))
+		return bt_real()->accept4(fd, sa, len, flags);
+	if (n.flags & NOTE_UDP)
+		return fail(EOPNOTSUPP);
+	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+		return fail(EINVAL);
+	if (sa != NULL && (bt_bad_pointer(sa) || bt_bad_pointer(len)))
+		return fail(EFAULT);
+	if (sa != NULL && (int)*len < 0)
+		return fail(EINVAL);
+	if (!(n.flags & NOTE_LISTENS) && n.flags & NOTE_NAMED && !(n.flags & NOTE_CHILD)) {
+		/* Another process may have made it a listener since. */
+		bt_note_clear(fd);
+		if (!bt_ident(fd, &n))
+			return fail(EBADF);
+	}
+	say_accepts();
+	return take_connection(fd, sa, len, flags, &n);
+}
+
+PUBLIC int accept(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	return accept4(fd, sa, len, 0);
+}
+
+/* ---- names of both ends ---- */
+
+/* EBADF, ENOTSOCK, or what else the kernel says first. */
+static int name_args(const void *sa, const socklen_t *len)
+{
+	if (bt_bad_pointer(len))
+		return EFAULT;
+	if ((int)*len < 0)
+		return EINVAL;
+	return *len > 0 && bt_bad_pointer(sa) ? EFAULT : 0;
+}
+
+PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	static const uint8_t any4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	struct note n;
+	struct bt_row row;
+	if (!bt_in_host() || !bt_ident(fd, &n))
+		return bt_real()->getsockname(fd, sa, len);
+	int e = name_args(sa, len);
+	if (e != 0)
+		return fail(e);
+	if (!bt_note_row(&n, &row)) {
+		memset(&row, 0, sizeof(row));
+		if (!(n.flags & NOTE_V6))
+			memcpy(row.laddr, any4, 16);
+	}
+	bt_addr_out(row.laddr, row.lport, n.flags & NOTE_V6, sa, len);
+	return 0;
+}
+
+PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	struct note n;
+	struct bt_row row;
+	if (!bt_in_host() || !bt_ident(fd, &n))
+		return bt_real()->getpeername(fd, sa, len);
+	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
+	    row.state == BT_ROW_LISTEN) {
+		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))
+			return fail(ENOTCONN);
+	}
+	int e = name_args(sa, len);
+	if (e != 0)
+		return fail(e);
+	bt_addr_out(row.raddr, row.rport, n.flags & NOTE_V6, sa, len);
+	return 0;
+}
+
+PUBLIC int __getsockname(int fd, struct sockaddr *sa, socklen_t *len);
+PUBLIC int __connect(int fd, const struct sockaddr *sa, socklen_t len);
+
+PUBLIC int __connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	return connect(fd, sa, len);
+}
+
+PUBLIC int __getsockname(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	return getsockname(fd, sa, len);
+}
+
+/* ---- shutdown ---- */
+
+PUBLIC int shutdown(int fd, int how)
+{
+	struct note n;
+	struct bt_req q;
+	if (!bt_in_host() || bt_silenced() || !bt_ident(fd, &n))
+		return bt_real()->shutdown(fd, how);
+	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
+		return fail(EINVAL);
+	if (!(n.flags & NOTE_CONNECTED))
+		return fail(ENOTCONN);
+	if (n.flags & NOTE_UDP)
+		return bt_real()->shutdown(fd, how);
+	if (how == SHUT_RD) {
+		/* The kernel's would stop the peer from sending, which TCP's does not (tcp(7), shutdown(2)).
+		 * Ours ends this side's reading only: what comes is left, and readers are told the end. */
+		struct note *own = bt_note(fd);
+		if (own != NULL)
+			own->flags |= NOTE_SHUT_RD;
+		return 0;
+	}
+	int r = bt_real()->shutdown(fd, how);
+	if (r == 0) {
+		bt_req_init(&q, BT_SHUT, &n);
+		q.value = (uint32_t)how;
+		bt_notice(&q);
+	}
+	return r;
+}

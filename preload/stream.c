@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data calls. The kernel's call comes first and its success is passed on untouched; only a failure or an
+ * end of file is looked at: a reset that the kernel cannot tell (BT_ROWF_RESET), a datagram socket's send
+ * without an address, an errno that AF_UNIX has and TCP has not.
+ */
+#include "preload.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+/* read returned 0: the end, or a reset by SO_LINGER 0 at the peer? */
+ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
+{
+	struct note note;
+	struct bt_row row;
+	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) || note.flags & NOTE_UDP)
+		return n;
+	if (!bt_note_row(&note, &row) || !(row.flags & BT_ROWF_RESET))
+		return n;
+	struct note *own = bt_note(fd);
+	if (own == NULL || own->flags & NOTE_COOKIE << 16)
+		return n;
+	own->flags |= NOTE_COOKIE << 16; /* said once; then it is an end of file, as in Linux */
+	errno = ECONNRESET;
+	return -1;
+}
+
+static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
+{
+	struct note note;
+	if (LIKELY(n > 0) || !bt_in_host())
+		return n;
+	int saved = errno;
+	if (n == 0)
+		return flags & MSG_ERRQUEUE ? n : bt_stream_end(fd, n, wanted);
+	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note) && note.flags & NOTE_UDP)
+		saved = ECONNREFUSED; /* see dgram.c */
+	else if (saved == EINVAL && !bt_silenced() && bt_ident(fd, &note) && !(note.flags & NOTE_UDP))
+		saved = ENOTCONN;
+	errno = saved;
+	return n;
+}
+
+/* SHUT_RD: take what is there, and say the end where the kernel would wait. */
+static bool shut_rd(int fd)
+{
+	struct note *n = bt_note(fd);
+	return n != NULL && UNLIKELY(n->flags & NOTE_SHUT_RD) && n->flags & NOTE_OURS;
+}
+
+PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
+{
+	if (shut_rd(fd)) {
+		ssize_t n = bt_real()->recv(fd, buf, len, flags | MSG_DONTWAIT);
+		return n < 0 && errno == EAGAIN ? 0 : n;
+	}
+	return received(fd, bt_real()->recv(fd, buf, len, flags), len, flags);
+}
+
+PUBLIC ssize_t read(int fd, void *buf, size_t len)
+{
+	if (shut_rd(fd))
+		return recv(fd, buf, len, 0);
+	return received(fd, bt_real()->read(fd, buf, len), len, 0);
+}
+
+PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+	return received(fd, bt_real()->readv(fd, iov, n), n > 0 ? 1 : 0, 0);
+}
+
+/* ---- sending ---- */
+
+/* What is left of a failed send: UDP with a peer (the kernel's descriptor has none), or an errno to mend. */
+static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int flags)
+{
+	struct note n;
+	int e = errno;
+	if ((e != ENOTCONN && e != EINVAL && e != EOPNOTSUPP && e != ECONNRESET && e != EDESTADDRREQ) ||
+	    !bt_in_host() || bt_silenced() || !bt_ident(fd, &n)) {
+		errno = e;
+		return -1;
+	}
+	if (n.flags & NOTE_UDP) {
+		struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n_iov};
+		if (e == ECONNRESET) {
+			errno = ECONNREFUSED;
+			return -1;
+		}
+		return bt_udp_send(fd, &n, &m, flags);
+	}
+	if (e == ENOTCONN || e == EINVAL) {
+		if (!(flags & MSG_NOSIGNAL))
+			raise(SIGPIPE);
+		e = EPIPE;
+	}
+	errno = e;
+	return -1;
+}
+
+static bool known_udp(int fd, struct note *n)
+{
+	struct note *own = bt_note(fd);
+	if (own == NULL || !(own->flags & NOTE_OURS) || !(own->flags & NOTE_UDP))
+		return false;
+	*n = *own;
+	return true;
+}
+
+PUBLIC ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+	struct iovec iov = {(void *)(uintptr_t)buf, len};
+	struct note n;
+	if (known_udp(fd, &n)) {
+		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+		return bt_udp_send(fd, &n, &m, flags);
+	}
+	ssize_t r = bt_real()->send(fd, buf, len, flags);
+	return LIKELY(r >= 0) ? r : send_failed(fd, &iov, 1, flags);
+}
+
+PUBLIC ssize_t write(int fd, const void *buf, size_t len)
+{
+	struct iovec iov = {(void *)(uintptr_t)buf, len};
+	ssize_t r = bt_real()->write(fd, buf, len);
+	return LIKELY(r >= 0) ? r : send_failed(fd, &iov, 1, 0);
+}
+
+PUBLIC ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	ssize_t r = bt_real()->writev(fd, iov, n);
+	return LIKELY(r >= 0) || n <= 0 ? r : send_failed(fd, iov, (size_t)n, 0);
+}
+
+PUBLIC ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+{
+	struct iovec iov = {(void *)(uintptr_t)buf, len};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_name = (void *)(uintptr_t)to,
+			   .msg_namelen = to_len};
+	return to == NULL ? send(fd, buf, len, flags) : sendmsg(fd, &m, flags);
+}
+
+/* A descriptor that is passed has more holders from now on. */
+static void passed(const struct msghdr *m)
+{
+	struct msghdr *w = (struct msghdr *)(uintptr_t)m;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(w); c != NULL; c = CMSG_NXTHDR(w, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+		    c->cmsg_len < CMSG_LEN(0))
+			continue;
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			struct note *note = bt_note(fd);
+			if (note != NULL && note->flags & NOTE_OURS)
+				note->flags |= NOTE_SHARED;
+		}
+	}
+}
+
+PUBLIC ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	struct note n;
+	if (!bt_in_host() || bt_bad_pointer(m))
+		return bt_real()->sendmsg(fd, m, flags);
+	if (m->msg_control != NULL && m->msg_controllen >= sizeof(struct cmsghdr))
+		passed(m);
+	bool inet = m->msg_name != NULL && m->msg_namelen >= sizeof(sa_family_t) &&
+		    !bt_bad_pointer(m->msg_name) &&
+		    ((struct sockaddr *)m->msg_name)->sa_family != AF_UNIX;
+	if (known_udp(fd, &n) || (inet && bt_ident_inet(fd, &n) && n.flags & NOTE_UDP))
+		return bt_udp_send(fd, &n, m, flags);
+	if (m->msg_name != NULL && bt_ident(fd, &n)) {
+		/* TCP takes no notice of an address. */
+		struct msghdr plain = *m;
+		plain.msg_name = NULL;
+		plain.msg_namelen = 0;
+		ssize_t r = bt_real()->sendmsg(fd, &plain, flags);
+		return r >= 0 ? r : send_failed(fd, m->msg_iov, m->msg_iovlen, flags);
+	}
+	ssize_t r = bt_real()->sendmsg(fd, m, flags);
+	return LIKELY(r >= 0) ? r : send_failed(fd, m->msg_iov, m->msg_iovlen, flags);
+}
+
+PUBLIC int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+	struct note note;
+	if (!bt_in_host() || !bt_ident(fd, &note))
+		return bt_real()->sendmmsg(fd, v, n, flags);
+	for (unsigned i = 0; i < n; i++) {
+		ssize_t r = sendmsg(fd, &v[i].msg_hdr, flags);
+		if (r < 0)
+			return i > 0 ? (int)i : -1;
+		v[i].msg_len = (unsigned)r;
+	}
+	return (int)n;
+}
+
+/* ---- receiving with an address ---- */
+
+static void clear_received(struct msghdr *m)
+{
+	struct msghdr *w = m;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(w); c != NULL; c = CMSG_NXTHDR(w, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			bt_note_clear(fd);
+		}
+	}
+}
+
+/* Translates what the kernel named as the source. True: give the datagram to the program. */
+static bool give_source(const struct note *n, const struct sockaddr_un *sun, socklen_t sun_len, void *name, socklen_t *len)
+{
+	uint8_t addr[16];
+	uint16_t port;
+	if (!(n->flags & NOTE_UDP)) {
+		*len = 0;
+		return true;
+	}
+	if (!bt_source(sun, sun_len, addr, &port))
+		return false; /* from a stranger: no datagram of this network */
+	bt_addr_out(addr, port, n->flags & NOTE_V6, name, len);
+	return true;
+}
+
+PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+	struct note n;
+	if (!bt_in_host() || bt_bad_pointer(m))
+		return bt_real()->recvmsg(fd, m, flags);
+	bool named = m->msg_name != NULL;
+	if (shut_rd(fd))
+		flags |= MSG_DONTWAIT;
+	if (!named || !bt_ident(fd, &n)) {
+		ssize_t r = bt_real()->recvmsg(fd, m, flags);
+		if (r >= 0 && m->msg_control != NULL && m->msg_controllen > 0)
+			clear_received(m);
+		if (r < 0 && errno == EAGAIN && shut_rd(fd))
+			return 0;
+		return received(fd, r, 1, flags);
+	}
+	for (;;) {
+		struct sockaddr_un sun;
+		struct msghdr own = *m;
+		own.msg_name = &sun;
+		own.msg_namelen = sizeof(sun);
+		ssize_t r = bt_real()->recvmsg(fd, &own, flags);
+		if (r < 0 && errno == EAGAIN && shut_rd(fd))
+			return 0;
+		if (r < 0)
+			return received(fd, r, 1, flags);
+		socklen_t len = m->msg_namelen;
+		if (!give_source(&n, &sun, own.msg_namelen, m->msg_name, &len)) {
+			if (flags & MSG_PEEK) /* it must be taken out of the way */
+				bt_real()->recv(fd, NULL, 0, MSG_DONTWAIT);
+			continue;
+		}
+		m->msg_namelen = len;
+		m->msg_flags = own.msg_flags;
+		m->msg_controllen = own.msg_controllen;
+		return received(fd, r, 1, flags);
+	}
+}
+
+PUBLIC ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
+{
+	if (from == NULL || !bt_in_host())
+		return from == NULL ? recv(fd, buf, len, flags)
+				    : bt_real()->recvfrom(fd, buf, len, flags, from, from_len);
+	struct note n;
+	if (!bt_ident(fd, &n))
+		return bt_real()->recvfrom(fd, buf, len, flags, from, from_len);
+	if (bt_bad_pointer(from_len) || bt_bad_pointer(from)) {
+		errno = EFAULT;
+		return -1;
+	}
+	struct iovec iov = {buf, len};
+	struct msghdr m = {.msg_name = from, .msg_namelen = *from_len, .msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t r = recvmsg(fd, &m, flags);
+	if (r >= 0)
+		*from_len = m.msg_namelen;
+	return r;
+}
+
+PUBLIC int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
+{
+	struct note note;
+	if (!bt_in_host() || !bt_ident(fd, &note))
+		return bt_real()->recvmmsg(fd, v, n, flags, timeout);
+	unsigned i = 0;
+	for (; i < n; i++) {
+		int f = flags & ~MSG_WAITFORONE;
+		if (i > 0 && flags & MSG_WAITFORONE)
+			f |= MSG_DONTWAIT;
+		ssize_t r = recvmsg(fd, &v[i].msg_hdr, f);
+		if (r < 0)
+			break;
+		v[i].msg_len = (unsigned)r;
+	}
+	return i > 0 || n == 0 ? (int)i : -1;
+}
+
+/* ---- fortified variants ---- */
+
+__attribute__((noreturn)) extern void __chk_fail(void);
+PUBLIC ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags);
+PUBLIC ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *from,
+			      socklen_t *len);
+PUBLIC ssize_t __read_chk(int fd, void *buf, size_t n, size_t room);
+PUBLIC int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room);
+
+PUBLIC ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
+{
+	if (n > room)
+		__chk_fail();
+	return recv(fd, buf, n, flags);
+}
+
+PUBLIC ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *from,
+			      socklen_t *len)
+{
+	if (n > room)
+		__chk_fail();
+	return recvfrom(fd, buf, n, flags, from, len);
+}
+
+PUBLIC ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
+{
+	if (n > room)
+		__chk_fail();
+	return read(fd, buf, n);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kernel names. A socket's identity is the abstract AF_UNIX name that its descriptor is bound to:
+ *
+ *	\0berth/NNNNNNNNNNNNNNNN/SSSSSSSS.GGGGGGGG.XXXXXXXXXXXXXXXX	a socket
+ *	\0berth/NNNNNNNNNNNNNNNN/ctl					berthd
+ *
+ * N network id, S slot, G generation, X nonce, all in lower-case hex of
+ * fixed width. Fixed width keeps making and reading a name to a few dozen instructions.
+ */
+#ifndef BERTH_PROTO_NAME_H
+#define BERTH_PROTO_NAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct bt_ident {
+	uint32_t slot, gen;
+	uint64_t nonce;
+};
+
+
+/* All return the length for bind(2) and connect(2). */
+socklen_t bt_name_make(struct sockaddr_un *sun, uint64_t netid, const struct bt_ident *id);
+socklen_t bt_name_control(struct sockaddr_un *sun, uint64_t netid);
+/* False: not a socket's name in this network. */
+bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid, struct bt_ident *out);
+
+#endif

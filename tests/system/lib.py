@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the system tests share.
+
+A test file has functions test_*(net), each run in a network of its own, and ends with lib.main(). What has
+to happen inside a host is a function of the same file, a "part": net.part('web', serve, 80) runs
+serve(80) in host web. Test and part converse in JSON lines: the part with say() and hear(), the test with
+Proc.get() and Proc.put().
+
+The same tests run against the kernel (run --as kernel): hosts are then network namespaces on one bridge,
+which proves the tests themselves. What only berth has is marked with berth_only().
+"""
+import errno
+import inspect
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections import namedtuple
+
+PY = '/usr/bin/python3'
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '../../tools'))
+BERTH = os.environ.get('BERTH', os.path.join(HERE, '../../build/cli/berth'))
+KERNEL = os.environ.get('BERTH_TEST_AS') == 'kernel'
+LIMIT = 30.0  # seconds after which an answer counts as never coming
+TEST_LIMIT = 90  # seconds for one test function, unless it has an attribute `limit`
+
+
+class Skip(Exception):
+    """Raised by a test that cannot run here; the reason is printed."""
+
+
+def berth_only(why):
+    if KERNEL:
+        raise Skip('not on the kernel: ' + why)
+
+
+def real_root():
+    """Root with all uids, not the only uid of a user namespace."""
+    if os.geteuid() != 0:
+        return False
+    with open('/proc/self/uid_map') as f:
+        return int(f.read().split()[2]) > 65534
+
+
+def eq(got, want, what='value'):
+    if got != want:
+        raise AssertionError(f'{what}: got {got!r}, want {want!r}')
+
+
+def fails(wanted, call, *args):
+    """call(*args) must raise OSError with this errno (or one of these)."""
+    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+    names = '/'.join(errno.errorcode[w] for w in wanted)
+    try:
+        result = call(*args)
+    except OSError as e:
+        if e.errno not in wanted:
+            raise AssertionError(f'{call.__name__}{args}: {e!r}, want {names}') from e
+        return e
+    raise AssertionError(f'{call.__name__}{args} = {result!r}, want {names}')
+
+
+def until(what, check, limit=LIMIT, pause=0.02):
+    """Repeats check() until it is true; returns what it gave."""
+    end = time.monotonic() + limit
+    while True:
+        got = check()
+        if got:
+            return got
+        if time.monotonic() > end:
+            raise AssertionError(f'not within {limit} s: {what}')
+        time.sleep(pause)
+
+
+# --- inside a part
+
+def say(value):
+    sys.stdout.write(json.dumps(value) + '\n')
+    sys.stdout.flush()
+
+
+def hear():
+    line = sys.stdin.readline()
+    if not line:
+        raise SystemExit('the test is gone')
+    return json.loads(line)
+
+
+def listen(address, port, backlog=128, **options):
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if options.get('reuse', True):
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, port))
+    s.listen(backlog)
+    return s
+
+
+def connect(address, port, timeout=LIMIT):
+    return socket.create_connection((address, port), timeout)
+
+
+def recv_all(s, size):
+    data = bytearray()
+    while len(data) < size:
+        piece = s.recv(size - len(data))
+        if not piece:
+            break
+        data += piece
+    return bytes(data)
+
+
+def recv_end(s):
+    data = bytearray()
+    while piece := s.recv(65536):
+        data += piece
+    return bytes(data)
+
+
+# --- inside the test
+
+class Proc:
+    """A program in a host."""
+
+    def __init__(self, what, argv, **kw):
+        self.what = what
+        kw.setdefault('stdin', subprocess.PIPE)
+        kw.setdefault('stdout', subprocess.PIPE)
+        self.p = subprocess.Popen(argv, text=True, start_new_session=True, **kw)
+        self.pid = self.p.pid
+        self.lines = queue.Queue()
+        if self.p.stdout:
+            threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.p.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def line(self, limit=LIMIT):
+        """The next line of its output, None at the end."""
+        try:
+            line = self.lines.get(timeout=limit)
+        except queue.Empty:
+            raise AssertionError(f'{self.what}: silent for {limit} s') from None
+        if line is None:
+            self.lines.put(None)
+        return line
+
+    def get(self, limit=LIMIT):
+        line = self.line(limit)
+        if line is None:
+            raise AssertionError(f'{self.what}: ended (status {self.p.wait(LIMIT)}), answer awaited')
+        return json.loads(line)
+
+    def put(self, value):
+        self.p.stdin.write(json.dumps(value) + '\n')
+        self.p.stdin.flush()
+
+    def ask(self, value, limit=LIMIT):
+        self.put(value)
+        return self.get(limit)
+
+    def done(self, status=0, limit=LIMIT):
+        if self.p.stdin and not self.p.stdin.closed:
+            self.p.stdin.close()
+        try:
+            got = self.p.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f'{self.what}: still runs after {limit} s') from None
+        eq(got, status, f'exit status of {self.what}')
+
+    def signal(self, number):
+        self.p.send_signal(number)
+
+    def kill(self):
+        try:
+            os.killpg(self.pid, signal.SIGKILL)  # it and what it forked
+        except ProcessLookupError:
+            pass
+        self.p.wait()
+        if self.p.stdin and not self.p.stdin.closed:
+            try:
+                self.p.stdin.close()
+            except BrokenPipeError:
+                pass
+
+
+Row = namedtuple('Row', 'proto state local lport peer pport line')
+STATES = ('LISTEN', 'ESTAB', 'SYN-SENT', 'SYN-RECV', 'FIN-WAIT-1', 'FIN-WAIT-2', 'TIME-WAIT', 'UNCONN',
+          'CLOSE-WAIT', 'LAST-ACK', 'CLOSING', 'CLOSE')
+
+
+def ss_row(line):
+    words = line.split()
+    ends = [w.rsplit(':', 1) for w in words if re.fullmatch(r'(\*|\[[0-9a-f:.]+\]|[0-9.]+)(%\w+)?:(\*|\d+)', w)]
+    state = [w for w in words if w in STATES]
+    if len(ends) < 2 or not state or words[0] not in ('tcp', 'udp'):
+        raise AssertionError(f'berth ss: not understood: {line!r}')
+    port = [0 if p == '*' else int(p) for _, p in ends[:2]]
+    return Row(words[0], state[0], ends[0][0], port[0], ends[1][0], port[1], line)
+
+
+class Net:
+    """A berth network and the programs that the test started in it."""
+
+    def __init__(self, name):
+        self.name = name
+        self.hosts = {}
+        self.procs = []
+
+    def host(self, name, *addresses):
+        self.hosts[name] = list(addresses)
+        return name
+
+    def argv(self, host, argv):
+        options = ['--network', self.name, '--host', host]
+        for address in self.hosts[host]:
+            options += ['--ip', address]
+        return [BERTH, 'run', *options, '--', *argv]
+
+    def popen(self, host, argv, **kw):
+        proc = Proc(f'{" ".join(argv)[:60]!r} in {host}', self.argv(host, argv), **kw)
+        self.procs.append(proc)
+        return proc
+
+    def part(self, host, function, *args, **kw):
+        """Runs a function of the test's file in a host."""
+        argv = [PY, inspect.getfile(function), '--part', function.__name__, json.dumps(args)]
+        proc = self.popen(host, argv, **kw)
+        proc.what = f'{function.__name__}{args} in {host}'
+        return proc
+
+    def run(self, host, argv, status=0, timeout=LIMIT, **kw):
+        """Runs a program in a host to its end; its output (stdout and stderr) as text."""
+        kw.setdefault('stdin', subprocess.DEVNULL)
+        try:
+            p = subprocess.run(self.argv(host, argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, timeout=timeout, **kw)
+        except subprocess.TimeoutExpired as e:
+            raise AssertionError(f'{argv} in {host}: still runs after {timeout} s; said {e.output}') from e
+        if status is not None and p.returncode != status:
+            raise AssertionError(f'{argv} in {host}: status {p.returncode}, want {status}:\n{p.stdout}')
+        return p.stdout
+
+    def berth(self, *argv, status=0):
+        """A berth command in this network; returns its output and error output."""
+        p = subprocess.run([BERTH, argv[0], '--network', self.name, *argv[1:]], stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, timeout=LIMIT)
+        if status is not None and p.returncode != status:
+            raise AssertionError(f'berth {argv}: status {p.returncode}, want {status}: {p.stdout}{p.stderr}')
+        return p.stdout, p.stderr
+
+    def ss(self, *flags):
+        out, _ = self.berth('ss', '-H', '-a', '-B', '-n', *flags)
+        return [ss_row(line) for line in out.splitlines()]
+
+    # what berthd says of itself, read where instruments read it (proto/table.h)
+
+    def dir(self):
+        return os.path.join(os.environ['BERTH_RUNTIME_DIR'], self.name)
+
+    def netid(self):
+        with open(os.path.join(self.dir(), 'netid')) as f:
+            return f.read().strip()
+
+    def _table(self, offset, form):
+        with open(os.path.join(self.dir(), 'table'), 'rb') as f:
+            f.seek(offset)
+            return struct.unpack('=' + form, f.read(struct.calcsize('=' + form)))[0]
+
+    def daemon_pid(self):
+        return self._table(100, 'i')
+
+    def counter(self, name):
+        names = 'MALFORMED STRANGER FORGED CONNECTS REFUSED UDP_RELAYED UDP_DROPPED UDP_NOPORT SWEEPS'.split()
+        return self._table(120 + 8 * names.index(name), 'Q')
+
+    # after a test
+
+    def stop(self):
+        for proc in self.procs:
+            proc.kill()
+
+    def check_empty(self):
+        """Nothing but TIME_WAIT may be left once the programs have ended."""
+        left = []
+
+        def empty():
+            nonlocal left
+            out, err = self.berth('ss', '-H', '-a', '-B', '-n', status=None)
+            left = [line for line in out.splitlines() if ss_row(line).state != 'TIME-WAIT']
+            return not left
+
+        try:
+            until('an empty table', empty, limit=10)
+        except AssertionError:
+            raise AssertionError('left in the table:\n' + '\n'.join(left[:10])) from None
+
+
+class KernelNet(Net):
+    """The same with the kernel's own network namespaces, one a host, on one bridge."""
+    made = 0
+
+    def __init__(self, name):
+        super().__init__(name)
+        KernelNet.made += 1
+        self.bridge = f'br{KernelNet.made}'
+        self.holders = {}
+        self.ip('link', 'add', 'name', self.bridge, 'type', 'bridge')
+        self.ip('link', 'set', self.bridge, 'up')
+
+    def ip(self, *argv, host=None):
+        enter = ['nsenter', '-t', str(self.holders[host].pid), '-n'] if host else []
+        subprocess.run([*enter, 'ip', *argv], check=True)
+
+    def host(self, name, *addresses):
+        own = os.readlink('/proc/self/ns/net')
+        holder = self.holders[name] = subprocess.Popen(['unshare', '-n', 'sleep', 'infinity'])
+        until('a namespace', lambda: os.readlink(f'/proc/{holder.pid}/ns/net') != own)
+        self.ip('link', 'set', 'lo', 'up', host=name)
+        for i, address in enumerate(addresses):
+            port = f'{self.bridge}p{len(self.holders)}.{i}'
+            self.ip('link', 'add', 'name', port, 'type', 'veth', 'peer', 'name', f'eth{i}',
+                    'netns', str(holder.pid))
+            self.ip('link', 'set', port, 'master', self.bridge, 'up')
+            self.ip('link', 'set', f'eth{i}', 'up', host=name)
+            self.ip('addr', 'add', address.split('/')[0] + '/32', 'dev', f'eth{i}', host=name)
+        self.ip('route', 'add', 'default', 'dev', 'eth0', host=name)
+        return super().host(name, *addresses)
+
+    def argv(self, host, argv):
+        return ['nsenter', '-t', str(self.holders[host].pid), '-n', '--', *argv]
+
+    def ss(self, *flags):
+        raise Skip('not on the kernel: berth ss')
+
+    def stop(self):
+        super().stop()
+        for holder in self.holders.values():
+            holder.kill()
+            holder.wait()
+        if self.bridge:
+            self.ip('link', 'del', self.bridge)
+            self.bridge = None
+
+    def check_empty(self):
+        pass
+
+
+def has(*programs):
+    for name in programs:
+        if not any(os.access(os.path.join(d, name), os.X_OK)
+                   for d in (os.environ['PATH'] + ':/usr/sbin:/sbin').split(':')):
+            raise Skip(f'{name} is not installed (tools/install-deps check)')
+
+
+# --- running the tests of a file
+
+def result(kind, name, reason=''):
+    line = json.dumps([kind, name, reason])
+    if 'BERTH_TEST_RESULTS' in os.environ:
+        with open(os.environ['BERTH_TEST_RESULTS'], 'a') as f:
+            f.write(line + '\n')
+    print(kind, name, reason, flush=True)
+
+
+def run_one(name, function):
+    def alarm(*_):
+        raise AssertionError(f'took longer than {limit} s')
+
+    limit = getattr(function, 'limit', TEST_LIMIT)
+    label = f'{os.path.basename(sys.argv[0])[:-3]}.{name[5:]}'
+    print(f'--- {label}', flush=True)
+    signal.signal(signal.SIGALRM, alarm)
+    signal.alarm(limit)
+    net = None
+    try:
+        net = (KernelNet if KERNEL else Net)(f't{os.getpid()}-{name[5:]}'[:32])
+        note = function(net)
+        net.stop()
+        net.check_empty()
+        result('ok', label, note or '')
+    except Skip as e:
+        result('skip', label, str(e))
+    except BaseException as e:  # also SystemExit of a helper: a test never ends the file
+        traceback.print_exc(file=sys.stdout)
+        result('FAIL', label, f'{type(e).__name__}: {e}'.split('\n')[0])
+    finally:
+        signal.alarm(0)
+        if net:
+            net.stop()
+
+
+def main():
+    module = sys.modules['__main__']
+    if sys.argv[1:2] == ['--part']:
+        getattr(module, sys.argv[2])(*json.loads(sys.argv[3]))
+        return
+    only = os.environ.get('BERTH_TEST_ONLY', '')
+    for name, function in list(vars(module).items()):
+        if name.startswith('test_') and only in name:
+            run_one(name, function)

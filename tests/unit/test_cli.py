@@ -1,0 +1,411 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command line against a berthd of its own making (fake_berthd.c).
+
+    test_cli.py BERTH FAKE_BERTHD [test names]
+"""
+import json
+import os
+import pty
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+BERTH, FAKE = (os.path.abspath(p) for p in sys.argv[1:3])
+WORK = tempfile.mkdtemp(prefix='berth-cli-')
+PRELOAD = os.path.join(WORK, 'libberth-preload.so')
+SELF = 'fake_berthd'
+
+
+def cc(name, code, *flags):
+    path = os.path.join(WORK, name)
+    done = subprocess.run(['cc', '-x', 'c', '-', '-o', path, *flags], input=code, text=True,
+                          capture_output=True)
+    return path if done.returncode == 0 else None
+
+
+def berth(*args, env=None, **kw):
+    e = dict(os.environ, BERTH_RUNTIME_DIR=os.path.join(WORK, 'run'), BERTH_BERTHD=FAKE,
+             BERTH_PRELOAD=PRELOAD, LC_ALL='C',
+             ASAN_OPTIONS='verify_asan_link_order=0')
+    for k in ('LD_PRELOAD', 'BERTH_NETWORK', 'BERTH_TOKEN', 'BERTH_HOST'):
+        e.pop(k, None)
+    e.update(env or {})
+    return subprocess.run([BERTH, *args], env=e, capture_output=True, text=True, timeout=30, **kw)
+
+
+def check(cond, *what):
+    if not cond:
+        raise AssertionError(' '.join(str(w) for w in what))
+
+
+def one_sentence(done, status, *words):
+    """Exactly one line on stderr, after "berth: ", with these words, and nothing on stdout."""
+    check(done.returncode == status, 'status', done.returncode, 'want', status, done.stderr)
+    lines = done.stderr.splitlines()
+    check(len(lines) == 1 and lines[0].startswith('berth: '), 'not one sentence:', done.stderr)
+    for w in words:
+        check(w in lines[0], repr(w), 'is not in', lines[0])
+    check(done.stdout == '', 'stdout', done.stdout)
+
+
+class Net:
+    """A network that runs until the with block ends."""
+
+    def __init__(self, **env):
+        self.env = env
+
+    def __enter__(self):
+        done = berth('run', '--host', 'web', 'true', env=self.env)
+        check(done.returncode == 0, done.stderr)
+
+    def __exit__(self, *exc):
+        berth('down', '--force')
+
+
+def test_help_comes_from_the_tree():
+    top = berth('--help')
+    check(top.returncode == 0 and top.stderr == '')
+    commands = re.findall(r'^  ([a-z]+) ', top.stdout.split('Options:')[0], re.M)
+    check(set('run ss hosts networks down help'.split()) <= set(commands), commands)
+    for c in commands:
+        a, b = berth('help', c), berth(c, '--help')
+        check(a.returncode == b.returncode == 0 and a.stdout == b.stdout, c)
+        check(f'Usage: berth {c}' in a.stdout, a.stdout)
+    check(re.fullmatch(r'berth \d+\.\d+\.\d+\n', berth('--version').stdout))
+
+
+def test_mistyped():
+    one_sentence(berth('rnu'), 2, "'rnu'", "'run'")
+    one_sentence(berth('xyzzy'), 2, 'berth --help')
+    one_sentence(berth('--vresion'), 2, '--version')
+    one_sentence(berth('ss', '--lisening'), 2, '--lisening', '--listening')
+    one_sentence(berth('ss', '-tz'), 2, '-z', 'berth help ss')
+    one_sentence(berth('ss', '-host'), 2, '--host')
+    one_sentence(berth('ss', 'dport'), 2, 'dport')
+    one_sentence(berth('ss', '--host'), 2, 'needs an argument')
+    one_sentence(berth('ss', '--tcp=1'), 2, 'no argument')
+    one_sentence(berth('help', 'hots'), 2, "'hosts'")
+    one_sentence(berth('run', '--hots', 'x', 'true'), 2, '--host')
+    one_sentence(berth(), 2, '--help')
+    check('\033' not in berth('\033[31m').stderr)
+
+
+def test_nothing_runs():
+    one_sentence(berth('ss'), 1, 'default', 'berth run PROGRAM')
+    one_sentence(berth('hosts', '--network', 'lab'), 1, "'lab'", 'berth run --network lab')
+    one_sentence(berth('ss', env={'BERTH_NETWORK': 'lab2'}), 1, "'lab2'")
+    one_sentence(berth('down'), 0, 'default')
+    one_sentence(berth('networks'), 0, 'berth run')
+    check(json.loads(berth('networks', '--json').stdout) == {'networks': []})
+    one_sentence(berth('ss', '--network', '../x'), 1, "'../x'")
+    one_sentence(berth('ss', '--network', '.x'), 1, "'.x'")
+    one_sentence(berth('ss', '--network', 'x' * 33), 1)
+
+
+def test_private_directory():
+    loose = os.path.join(WORK, 'loose')
+    os.mkdir(loose)
+    os.chmod(loose, 0o755)
+    env = {'BERTH_RUNTIME_DIR': loose}
+    one_sentence(berth('run', 'true', env=env), 125, '0700')
+    one_sentence(berth('ss', env=env), 1, '0700')
+
+
+def test_addresses():
+    for ip, word in (('127.0.0.1', 'loopback'), ('224.0.0.1', 'multicast'), ('0.0.0.0', 'wildcard'),
+                     ('255.255.255.255', 'broadcast'), ('10.0.0.255', 'broadcast'),
+                     ('10.0.0.0/24', 'network'), ('10.1.2.3/0', '/24'), ('10.1.2.3/33', '/24'),
+                     ('10.1.2.3/', '/24'), ('10.1.2.3/+8', '/24'), ('10.1.2', 'not an IP'),
+                     ('10.0.0.5/24/3', '/24'), ('x' * 100, 'not an IP'), ('', 'not an IP'),
+                     ('fd00::1', 'IPv6'), ('fd00::1/64', 'IPv6')):
+        one_sentence(berth('run', '--ip', ip, 'true'), 125, word)
+    many = [a for i in range(8) for a in ('--ip', f'10.0.0.{i + 1}')]
+    one_sentence(berth('run', *many, 'true'), 125, 'at most 7')
+    with Net():
+        done = berth('run', *many[:14], '--ip=10.0.0.7/31', 'true')
+        one_sentence(done, 125, 'at most 7')
+        for ok in ('10.0.0.0/31', '10.0.0.255/23', '10.0.0.255/32', '10.0.0.5'):
+            check(berth('run', '--ip', ok, 'true').returncode == 0, ok)
+
+
+def test_run_environment():
+    with Net():
+        out = berth('run', '--host', 'web', '--', 'env', env={'LD_PRELOAD': ''}).stdout
+        env = dict(line.split('=', 1) for line in out.splitlines())
+        check(re.fullmatch('[0-9a-f]{16}:010203' + '0' * 42, env['BERTH_TOKEN']), env['BERTH_TOKEN'])
+        check(env['BERTH_HOST'] == 'web' and env['BERTH_NETWORK'] == 'default', env)
+        check(env['LD_PRELOAD'] == PRELOAD, env['LD_PRELOAD'])
+        other = cc('other.so', 'int berth_test_other;', '-shared', '-fPIC')
+        out = berth('run', 'env', env={'LD_PRELOAD': other}).stdout
+        check(f'LD_PRELOAD={PRELOAD}:{other}\n' in out, out)
+        out = berth('run', 'env', env={'LD_PRELOAD': f'{PRELOAD}:{other}'}).stdout
+        check(f'LD_PRELOAD={PRELOAD}:{other}\n' in out, out)
+
+
+def test_run_is_the_program():
+    with Net():
+        check(berth('run', 'sh', '-c', 'exit 42').returncode == 42)
+        check(berth('run', 'sh', '-c', 'kill -9 $$').returncode == -9)
+        check(berth('run', '--', 'echo', '--host', '-x').stdout == '--host -x\n')
+        check(berth('run', 'echo', '--host').stdout == '--host\n')
+        # No descriptor of berth's is left to the program.
+        fds = berth('run', 'ls', '/proc/self/fd').stdout.split()
+        check(fds == ['0', '1', '2', '3'], fds)
+
+
+def test_run_refuses():
+    with Net():
+        one_sentence(berth('run'), 125, 'no program')
+        one_sentence(berth('run', 'no-such-program'), 127, 'no-such-program: not found')
+        one_sentence(berth('run', './no/such'), 127, 'not found')
+        one_sentence(berth('run', '/etc/passwd'), 126, 'chmod')
+        one_sentence(berth('run', '/etc'), 126, 'directory')
+        static = cc('static', 'int main(void) { return 0; }', '-static')
+        if static:
+            one_sentence(berth('run', static), 126, 'static')
+            write('s1', f'#!{static}\n')
+            one_sentence(berth('run', os.path.join(WORK, 's1')), 126, 'static')
+            write('s2', '#!/usr/bin/env static\n')
+            path = WORK + ':' + os.environ['PATH']
+            one_sentence(berth('run', 's2', env={'PATH': path}), 126, 'static')
+        pie = cc('static-pie', 'int main(void) { return 0; }', '-static-pie')
+        if pie:
+            one_sentence(berth('run', pie), 126, 'static')
+        write('s3', '#!/no/such/interpreter -x\n')
+        one_sentence(berth('run', os.path.join(WORK, 's3')), 126, '/no/such/interpreter')
+
+
+def write(name, text, mode=0o755):
+    path = os.path.join(WORK, name)
+    with open(path, 'w') as f:
+        f.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+def test_run_other_machine():
+    true = cc('true', 'int main(void) { return 0; }')
+    with open(true, 'rb') as f:
+        elf = bytearray(f.read())
+    with Net():
+        check(berth('run', true).returncode == 0)
+        elf[18] ^= 0x55  # e_machine
+        write('foreign', '')
+        with open(os.path.join(WORK, 'foreign'), 'wb') as f:
+            f.write(elf)
+        one_sentence(berth('run', os.path.join(WORK, 'foreign')), 126, 'another machine')
+        elf[18] ^= 0x55
+        at = elf.index(b'/ld-linux')
+        elf[at:at + 9] = b'/ld-other'
+        with open(os.path.join(WORK, 'foreign'), 'wb') as f:
+            f.write(elf)
+        one_sentence(berth('run', os.path.join(WORK, 'foreign')), 126, 'another C library')
+        # Nonsense in the program headers must not hurt.
+        for at in (32, 54, 56, 64, 72, 96):
+            for value in (0, 0xff):
+                bad = bytearray(elf)
+                bad[at:at + 8] = bytes([value]) * 8
+                with open(os.path.join(WORK, 'bad'), 'wb') as f:
+                    f.write(bad)
+                os.chmod(os.path.join(WORK, 'bad'), 0o755)
+                done = berth('run', os.path.join(WORK, 'bad'))
+                check('Sanitizer' not in done.stderr, done.stderr)
+
+
+def test_run_set_uid():
+    true = cc('suid', 'int main(void) { return 0; }')
+    with Net():
+        os.chmod(true, 0o755 | stat.S_ISUID)
+        check(berth('run', true).returncode == 0, 'set-uid to oneself is harmless')
+        if os.geteuid() == 0:
+            os.chown(true, 12345, -1)
+            os.chmod(true, 0o755 | stat.S_ISUID)
+            one_sentence(berth('run', true), 126, 'set-uid')
+            os.chown(true, 0, 12345)
+            os.chmod(true, 0o755 | stat.S_ISGID)
+            one_sentence(berth('run', true), 126, 'set-gid')
+
+
+def test_run_scripts():
+    with Net():
+        write('plain', 'echo "shell $1"\n')
+        check(berth('run', os.path.join(WORK, 'plain'), 'x y').stdout == 'shell x y\n')
+        write('py', '#!/usr/bin/env -S python3 -u\nprint("py")\n')
+        check(berth('run', os.path.join(WORK, 'py')).stdout == 'py\n')
+        for name in ('empty', 'blank'):
+            write(name, '' if name == 'empty' else '#!\n')
+            check(berth('run', os.path.join(WORK, name)).returncode in (0, 126))
+
+
+def test_start_fails():
+    done = berth('run', '--network', 'n1', 'true', env={'FAKE_FAIL': '1'})
+    check(done.returncode == 125 and done.stderr == 'berthd: cannot start; this is a test\n', done.stderr)
+    one_sentence(berth('run', 'true', env={'BERTH_BERTHD': '/no/such'}), 125, 'BERTH_BERTHD')
+    one_sentence(berth('run', 'true', env={'BERTH_BERTHD': '/etc/passwd'}), 125, 'BERTH_BERTHD')
+    one_sentence(berth('run', 'true', env={'BERTH_PRELOAD': '/no/such'}), 125, 'BERTH_PRELOAD')
+    write('notelf', 'text\n')
+    one_sentence(berth('run', 'true', env={'BERTH_BERTHD': os.path.join(WORK, 'notelf')}), 125, 'notelf')
+    os.mkdir(os.path.join(WORK, 'a b'))
+    shutil.copy(PRELOAD, os.path.join(WORK, 'a b'))
+    one_sentence(berth('run', 'true', env={'BERTH_PRELOAD': os.path.join(WORK, 'a b', 'libberth-preload.so')}),
+                 125, 'space')
+
+
+def test_start_together():
+    for env in ({}, {'FAKE_SLOW': '1'}):
+        with ThreadPoolExecutor(12) as pool:
+            done = list(pool.map(lambda i: berth('run', 'echo', str(i), env=env), range(12)))
+        for i, d in enumerate(done):
+            check((d.returncode, d.stdout, d.stderr) == (0, f'{i}\n', ''), d)
+        check(len(json.loads(berth('networks', '--json').stdout)['networks']) == 1)
+        check(berth('down').returncode == 0)
+
+
+def test_start_leaves_nothing_open():
+    # A shell that reads berth's output must not wait for berthd, nor berthd keep the caller's files.
+    r, w = os.pipe()
+    os.set_inheritable(w, True)
+    done = berth('run', 'echo', 'x', pass_fds=(w,))
+    os.close(w)
+    check(done.stdout == 'x\n' and os.read(r, 1) == b'', 'berthd holds a descriptor of the caller')
+    os.close(r)
+    berth('down')
+
+
+def test_host_refused():
+    with Net():
+        pass
+    for err, words in ((98, ('host web', '192.168.1.100', '--host web')), (22, ('name',)), (28, ('no room',))):
+        done = berth('run', '--ip', '192.168.1.100', '--host', 'x!', 'true', env={'FAKE_ERR': str(err)})
+        one_sentence(done, 125, *words)
+        berth('down', '--force')
+
+
+def rows(*flags):
+    done = berth('ss', '-nH', *flags)
+    check(done.returncode == 0 and done.stderr == '', done.stderr)
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+def test_ss_selection():
+    with Net():
+        states = lambda *f: sorted(r[1] for r in rows(*f))
+        check(states('-tu') == ['CLOSE-WAIT', 'ESTAB', 'ESTAB', 'ESTAB', 'ESTAB', 'FIN-WAIT-2'], states('-tu'))
+        check(states('-tul') == ['LISTEN', 'LISTEN', 'UNCONN'], states('-tul'))
+        check(len(rows('-a')) == 11 and len(rows('-ta')) == 10 and len(rows('-ua')) == 1)
+        check(len(rows('-la')) == 11 and len(rows('-al')) == 3, 'the last word about states counts')
+        check([r[3] for r in rows('-B')] == ['192.168.1.100:8080'], rows('-B'))
+        check(len(rows('-a', '--host', 'web')) == 7)
+        check(rows('-a6') == [['tcp', 'LISTEN', '0', '0', '*:22', '*:*', 'web']], rows('-a6'))
+        check(len(rows('-a4')) == 10)
+        check(rows('--tcp', '--listening', '--numeric', '-4') == [
+            ['LISTEN', '1', '511', '0.0.0.0:80', '0.0.0.0:*', 'web']])
+        one_sentence(berth('ss', '--host', 'nix'), 1, "'nix'", 'berth hosts')
+        check('timer:(timewait,' in berth('ss', '-tao').stdout)
+        check(all(not line.endswith(' ') for line in berth('ss', '-tap').stdout.splitlines()))
+        check('0.0.0.0:http ' in berth('ss', '-tl').stdout, 'service names')
+
+
+def test_ss_processes():
+    with Net():
+        by_end = {(r[4], r[5]): r for r in rows('-tuap')}
+        users = {k: re.findall(r'"(.*?)",pid=\d+,fd=(\d+)', r[7]) if len(r) > 7 else []
+                 for k, r in by_end.items()}
+        server, pc = '192.168.1.100:80', '10.0.0.50:5243'
+        check(by_end[server, pc + '1'][2] == '5', 'five bytes wait')
+        check(users['0.0.0.0:80', '0.0.0.0:*'][0][0] == SELF[:15])
+        held = [users[k][0][1] for k in ((pc + '1', server), (server, pc + '1'), (server, pc + '2'),
+                                         (pc + '3', server))]
+        check(len(set(held)) == 4, 'four descriptors', held)
+        check(users[pc + '2', server] == [] and users[server, pc + '3'] == [] and users[pc + '4', server] == [])
+
+
+def test_json():
+    with Net():
+        sockets = json.loads(berth('ss', '-tuap', '--json').stdout)
+        check(sockets['network'] == 'default' and len(sockets['sockets']) == 11)
+        keys = {'netid', 'state', 'recv_q', 'send_q', 'local_address', 'local_port', 'peer_address',
+                'peer_port', 'host', 'processes', 'uid', 'inode', 'slot', 'timer_s'}
+        check(all(set(s) == keys for s in sockets['sockets']), sockets['sockets'][0])
+        check('processes' not in json.loads(berth('ss', '-a', '--json').stdout)['sockets'][0])
+        check(json.loads(berth('ss', '-s', '--json').stdout)['summary'][0]['total'] == 10)
+        hosts = json.loads(berth('hosts', '--json').stdout)['hosts']
+        check(hosts == [{'host': 'web', 'addresses': ['192.168.1.100/24'], 'sockets': 7},
+                        {'host': 'pc', 'addresses': ['10.0.0.50/24'], 'sockets': 4}], hosts)
+        nets = json.loads(berth('networks', '--json').stdout)['networks']
+        check(nets[0]['network'] == 'default' and nets[0]['sockets'] == 11, nets)
+
+
+def test_down():
+    with Net(FAKE_BUSY='1'):
+        one_sentence(berth('down'), 1, 'still has programs', '--force')
+        check(berth('down', '--force').returncode == 0)
+        one_sentence(berth('ss'), 1, 'default')
+
+
+def test_colours():
+    def on_terminal(**env):
+        e = dict(os.environ, BERTH_RUNTIME_DIR=os.path.join(WORK, 'run'), **env)
+        if not env:
+            e.pop('NO_COLOR', None)
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve(BERTH, [BERTH, 'ss', '-a'], e)
+        out = b''
+        try:
+            while chunk := os.read(fd, 4096):
+                out += chunk
+        except OSError:
+            pass
+        os.waitpid(pid, 0)
+        return out
+
+    with Net():
+        check(b'\033[' in on_terminal())
+        check(b'\033[' not in on_terminal(NO_COLOR='1'))
+        check('\033' not in berth('ss', '-a').stdout)
+
+
+def test_noise():
+    for seed in range(3):
+        with Net(FAKE_NOISE=str(seed)):
+            for args in (('ss', '-ap'), ('ss', '-a'), ('ss', '-s'), ('hosts',), ('networks',)):
+                for flags in ((), ('--json',)):
+                    done = berth(*args, *flags)
+                    check(done.returncode == 0 and done.stderr == '', seed, args, done.stderr)
+                    check(not re.search('[^\n -~]', done.stdout), seed, args, 'steers the terminal')
+                    if flags:
+                        json.loads(done.stdout)
+
+
+def test_output_lost():
+    with Net(), open('/dev/full', 'w') as full:
+        e = dict(os.environ, BERTH_RUNTIME_DIR=os.path.join(WORK, 'run'))
+        done = subprocess.run([BERTH, 'ss', '-a'], stdout=full, stderr=subprocess.PIPE, env=e, text=True)
+        check(done.returncode == 1 and 'could not be written' in done.stderr, done.stderr)
+
+
+def main():
+    cc('libberth-preload.so', 'int berth_test;', '-shared', '-fPIC')
+    os.mkdir(os.path.join(WORK, 'run'), 0o700)
+    wanted = sys.argv[3:]
+    failed = 0
+    for name, test in sorted(globals().items()):
+        if not name.startswith('test_') or (wanted and name not in wanted):
+            continue
+        try:
+            test()
+            print('ok', name)
+        except Exception as e:  # the next test may still tell something
+            failed += 1
+            print('FAIL', name, type(e).__name__, e)
+    shutil.rmtree(WORK)
+    sys.exit(failed != 0)
+
+
+main()
