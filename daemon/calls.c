@@ -16,6 +16,7 @@ struct call {
 	struct conn *c;
 	const struct bt_req *req;
 	const uint8_t *extra;
+	int proof;
 	struct bt_rep rep;
 	const void *rep_extra;
 	int fd;
@@ -50,12 +51,55 @@ static bool known(struct call *k)
 	return r->gen == id->gen && r->nonce == id->nonce && i.host == k->c->host;
 }
 
+static bool same(const struct bt_ident *a, const struct bt_ident *b)
+{
+	return a->slot == b->slot && a->gen == b->gen && a->nonce == b->nonce;
+}
+
+/* The descriptor that came along is the socket's: by its own name, or for an accepted end by its peer's. */
+static bool proved(const struct call *k)
+{
+	struct sockaddr_un sun;
+	struct bt_ident id, want = ident(k->d, k->slot);
+	socklen_t len = sizeof(sun);
+	if (k->proof < 0)
+		return false;
+	if (bt_net_flags(k->d->net, k->slot) & BT_NETF_CHILD) {
+		uint32_t peer = bt_net_peer(k->d->net, k->slot);
+		if (peer == BT_NO_SLOT || getpeername(k->proof, (struct sockaddr *)&sun, &len) < 0)
+			return false;
+		want = ident(k->d, peer);
+	} else if (getsockname(k->proof, (struct sockaddr *)&sun, &len) < 0) {
+		return false;
+	}
+	return bt_name_parse(&sun, len, k->d->netid, &id) && same(&id, &want);
+}
+
+static bool accepts_on(const struct conn *c, uint32_t listener)
+{
+	for (uint32_t i = 0; i < c->n_accepts && i < sizeof(c->accepts) / sizeof(c->accepts[0]); i++)
+		if (c->accepts[i].slot == listener)
+			return true;
+	return false;
+}
+
+/* known(), and the program is one that holds the socket. */
+static bool held(struct call *k)
+{
+	if (!known(k))
+		return false;
+	if ((*d_owner(k->d, k->slot) & ~SUSPECT_BIT) == k->c->id)
+		return true;
+	uint32_t link = bt_net_link(k->d->net, k->slot);
+	return (link != BT_NO_SLOT && accepts_on(k->c, link)) || proved(k);
+}
+
 /* Finds the request's socket, or makes the fresh one that it asks for. */
 static int take(struct call *k)
 {
 	const struct bt_req *q = k->req;
 	if (q->id.slot != BT_SLOT_NONE)
-		return known(k) ? 0 : -ESTALE;
+		return held(k) ? 0 : -ESTALE;
 	if ((q->proto != BT_TCP && q->proto != BT_UDP) || (q->family != BT_V4 && q->family != BT_V6))
 		return -EPROTO;
 	int r = bt_net_sock(k->d->net, k->c->host, q->proto, q->family, k->c->uid, &k->slot);
@@ -132,7 +176,7 @@ static int call_connect(struct call *k)
 
 static int call_connect_fail(struct call *k)
 {
-	if (!known(k))
+	if (!held(k))
 		return -ESTALE;
 	bt_net_connect_undo(k->d->net, k->slot);
 	return 0;
@@ -236,7 +280,7 @@ static int call_opts(struct call *k)
 
 static int call_setval(struct call *k)
 {
-	if (!known(k))
+	if (!held(k))
 		return -ESTALE;
 	if (k->req->flags == SOL_SOCKET && k->req->port == SO_RCVBUF) {
 		uint32_t kib = k->req->value / 1024;
@@ -255,7 +299,7 @@ static int call_getval(struct call *k)
 
 static int call_shut(struct call *k)
 {
-	if (!known(k))
+	if (!held(k))
 		return -ESTALE;
 	bt_net_shut(k->d->net, k->slot, d_now());
 	return 0;
@@ -263,7 +307,7 @@ static int call_shut(struct call *k)
 
 static int call_reset(struct call *k)
 {
-	if (!known(k))
+	if (!held(k))
 		return -ESTALE;
 	bt_net_reset(k->d->net, k->slot);
 	return 0;
@@ -273,7 +317,7 @@ static int call_closed(struct call *k)
 {
 	if (!known(k))
 		return 0; /* closed by both of two holders: the first notice was enough */
-	if (k->req->flags & BT_REQF_SOLE)
+	if (k->req->flags & BT_REQF_SOLE && held(k))
 		bt_net_closed(k->d->net, k->slot, d_now());
 	else
 		d_verify(k->d, k->slot);
@@ -288,7 +332,11 @@ static int call_forged(struct call *k)
 
 static int call_accepts(struct call *k)
 {
-	k->c->accepts = true;
+	const uint32_t max = sizeof(k->c->accepts) / sizeof(k->c->accepts[0]);
+	if (!known(k) || !proved(k))
+		return -ESTALE;
+	if (!accepts_on(k->c, k->slot))
+		k->c->accepts[k->c->n_accepts++ % max] = k->req->id;
 	return 0;
 }
 
@@ -469,7 +517,7 @@ static const struct {
 	[BT_RESOLVE] = {call_resolve, EITHER, false},
 	[BT_REVERSE] = {call_reverse, EITHER, false},
 	[BT_HOST_OPEN] = {call_host_open, COMMAND, false},
-	[BT_SYNC] = {call_sync, EITHER, false},
+	[BT_SYNC] = {call_sync, COMMAND, false},
 	[BT_DOWN] = {call_down, COMMAND, false},
 };
 
@@ -484,9 +532,9 @@ static bool allowed(const struct call *k)
 	return calls[k->req->type].who == EITHER || admin(k);
 }
 
-void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra)
+void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra, int proof)
 {
-	struct call k = {.d = d, .c = c, .req = req, .extra = extra, .fd = -1};
+	struct call k = {.d = d, .c = c, .req = req, .extra = extra, .proof = proof, .fd = -1};
 	k.rep.version = BT_MSG_VERSION;
 	k.rep.type = req->type;
 	k.rep.serial = req->serial;

@@ -30,7 +30,8 @@ struct conn {
 	uid_t uid;
 	uint16_t host;	/* programs; BT_NET_NO_HOST before BT_HELLO and for the command line */
 	bool hello, admin;
-	bool accepts;	/* it takes connections from some listener */
+	struct bt_ident accepts[8]; /* listeners that it has shown to hold; the last ones */
+	uint32_t n_accepts;
 	uint32_t owned; /* sockets made over this connection, about */
 };
 
@@ -91,7 +92,8 @@ void d_settle(struct daemon *d);
 void d_reply(struct conn *c, struct bt_rep *rep, const void *extra, int fd);
 
 /* calls.c */
-void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra);
+/* proof: a descriptor that came along, or -1; the caller closes it. */
+void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra, int proof);
 
 /* sweep.c */
 /* Compares the table with the kernel now. 0 or -errno. */

@@ -65,13 +65,13 @@ static bool well_formed(const struct bt_req *req, size_t len)
 	       req->type < BT_MSG_TYPES && req->extra == len - sizeof(*req);
 }
 
-static void packet(struct daemon *d, struct conn *c, const uint8_t *data, size_t len)
+static void packet(struct daemon *d, struct conn *c, const uint8_t *data, size_t len, int proof)
 {
 	struct bt_req req;
 	if (len >= sizeof(req))
 		memcpy(&req, data, sizeof(req));
 	if (well_formed(&req, len)) {
-		d_call(d, c, &req, data + sizeof(req));
+		d_call(d, c, &req, data + sizeof(req), proof);
 		return;
 	}
 	struct bt_rep rep = {.version = BT_MSG_VERSION, .err = EPROTO};
@@ -81,6 +81,18 @@ static void packet(struct daemon *d, struct conn *c, const uint8_t *data, size_t
 	}
 	d_count(d, BT_CNT_MALFORMED);
 	d_reply(c, &rep, NULL, -1);
+}
+
+/* The descriptor that came with a packet, or -1. There is room for one; what else was sent the kernel has
+ * closed. */
+static int passed(struct msghdr *m)
+{
+	int fd = -1;
+	struct cmsghdr *h = CMSG_FIRSTHDR(m);
+	if (h != NULL && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS &&
+	    h->cmsg_len >= CMSG_LEN(sizeof(fd)))
+		memcpy(&fd, CMSG_DATA(h), sizeof(fd));
+	return fd;
 }
 
 /*
@@ -94,23 +106,30 @@ static void on_packets(uv_poll_t *h, int status, int events)
 	struct daemon *d = h->loop->data;
 	struct iovec iov[BATCH];
 	struct mmsghdr m[BATCH];
+	_Alignas(struct cmsghdr) char room[BATCH][CMSG_LEN(sizeof(int))];
 	(void)events;
 	for (unsigned i = 0; i < BATCH; i++) {
 		iov[i] = (struct iovec){buf[i], sizeof(buf[i])};
-		m[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i], .msg_iovlen = 1};
+		m[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i],
+						.msg_iovlen = 1,
+						.msg_control = room[i],
+						.msg_controllen = sizeof(room[i])};
 	}
-	int n = status < 0 ? 0 : recvmmsg(c->fd, m, BATCH, MSG_DONTWAIT, NULL);
+	int n = status < 0 ? 0 : recvmmsg(c->fd, m, BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	bool end = n <= 0;
 	for (int i = 0; i < n; i++) {
-		if (m[i].msg_len == 0) { /* end of file: no request is empty */
-			n = 0;
-			break;
-		}
-		packet(d, c, buf[i], m[i].msg_len);
+		int proof = passed(&m[i].msg_hdr);
+		if (m[i].msg_len == 0) /* end of file: no request is empty */
+			end = true;
+		else if (!end)
+			packet(d, c, buf[i], m[i].msg_len, proof);
+		if (proof >= 0)
+			close(proof);
 	}
 	d_publish(d);
-	if (n <= 0)
+	if (end)
 		conn_end(d, c);
 	else
 		d_settle(d);

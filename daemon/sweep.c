@@ -16,7 +16,7 @@
 
 #define FIRST_MS 15u
 #define LAST_MS	 4000u
-#define YOUNG_S	 2u /* a program that was told a name may not have bound it yet */
+#define YOUNG_S	 2u /* a program that was told a name, and still runs, may not have bound it yet */
 
 static bool in_use(struct daemon *d, uint32_t slot, struct bt_port_info *i)
 {
@@ -24,9 +24,10 @@ static bool in_use(struct daemon *d, uint32_t slot, struct bt_port_info *i)
 	       !(bt_net_flags(d->net, slot) & BT_NETF_ORPHAN);
 }
 
-static bool young(const struct daemon *d, uint32_t slot)
+static bool young(struct daemon *d, uint32_t slot)
 {
-	return (uint32_t)time(NULL) - d_row(d, slot)->since_s < YOUNG_S;
+	return (*d_owner(d, slot) & ~SUSPECT_BIT) != 0 &&
+	       (uint32_t)time(NULL) - d_row(d, slot)->since_s < YOUNG_S;
 }
 
 static bool is_alive(struct daemon *d, const struct census *c, uint32_t slot)
@@ -144,7 +145,7 @@ void d_verify(struct daemon *d, uint32_t slot)
 
 void d_gone(struct daemon *d, struct conn *c)
 {
-	if (c->owned == 0 && !c->accepts)
+	if (c->owned == 0 && c->n_accepts == 0)
 		return;
 	for (uint32_t n = 0; n < d->table->high_water; n += OWNER_CHUNK) {
 		uint32_t *chunk = d->owners[n / OWNER_CHUNK];
@@ -153,7 +154,7 @@ void d_gone(struct daemon *d, struct conn *c)
 				chunk[i] = SUSPECT_BIT;
 	}
 	/* What it accepted is not known by slot: all accepted ends of its host are suspects. */
-	for (uint32_t slot = 0; c->accepts && slot < d->table->high_water; slot++)
+	for (uint32_t slot = 0; c->n_accepts > 0 && slot < d->table->high_water; slot++)
 		if (d_row(d, slot)->flags & BT_ROWF_CHILD && d_row(d, slot)->host == c->host &&
 		    d_row(d, slot)->state != BT_ROW_FREE)
 			*d_owner(d, slot) |= SUSPECT_BIT;

@@ -57,7 +57,7 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 	memcpy(q.addr, addr, 16);
 	q.port = port;
 	w->used = false;
-	int e = bt_call(&q, NULL, &rep, NULL, NULL);
+	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, n, &rep);
 	if (e != 0)
@@ -124,7 +124,7 @@ static int by_relay(const struct note *n, const uint8_t addr[16], uint16_t port,
 	/* With an answer: when it is here, the row says that all must come this way, so the next datagram
 	 * cannot overtake this one. */
 	q.flags = BT_REQF_SYNC;
-	int e = bt_call(&q, buf, &rep, NULL, NULL);
+	int e = bt_call(bt_proof(fd, n), &q, buf, &rep, NULL, NULL);
 	if (buf != small)
 		free(buf);
 	return e;

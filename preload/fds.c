@@ -37,7 +37,7 @@ void bt_closing(int fd, struct note *n, bool *tell)
 	if (*tell && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_SHARED) && !(n->flags & NOTE_UDP)) {
 		/* Before the descriptor goes: the peer must find the word "reset" when it finds the end. */
 		bt_req_init(&q, BT_RESET, n);
-		bt_call(&q, NULL, &rep, NULL, NULL);
+		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	}
 	bt_note_clear(fd);
 }
@@ -49,7 +49,7 @@ void bt_closed(const struct note *n, bool tell)
 		return;
 	bt_req_init(&q, BT_CLOSED, n);
 	q.flags = n->flags & NOTE_SHARED ? 0 : BT_REQF_SOLE;
-	bt_notice(&q);
+	bt_notice(-1, &q);
 }
 
 PUBLIC int close(int fd)

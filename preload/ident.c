@@ -182,6 +182,11 @@ bool bt_ident_inet(int fd, struct note *n)
 	return ident(fd, n, true);
 }
 
+int bt_proof(int fd, const struct note *n)
+{
+	return LIKELY(n->link == bt_link_cookie()) || !(n->flags & NOTE_NAMED) ? -1 : fd;
+}
+
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
 {
 	*q = (struct bt_req){.version = BT_MSG_VERSION, .type = (uint8_t)type};
@@ -202,13 +207,14 @@ int bt_take_name(int fd, struct note *n, const struct bt_rep *rep)
 		return 0;
 	n->id = rep->id;
 	n->flags |= NOTE_NAMED;
+	n->link = bt_link_cookie();
 	socklen_t len = bt_name_make(&sun, bt_netid(), &rep->id);
 	long r = bt_sys(SYS_bind, fd, (long)&sun, (long)len, 0, 0, 0);
 	if (r < 0) {
 		struct bt_req q;
 		bt_req_init(&q, BT_CLOSED, n);
 		q.flags = BT_REQF_SOLE;
-		bt_notice(&q);
+		bt_notice(-1, &q);
 		n->flags &= ~(uint32_t)NOTE_NAMED;
 		return (int)-r;
 	}
@@ -223,7 +229,7 @@ int bt_name_it(int fd, struct note *n)
 	if (n->flags & NOTE_NAMED)
 		return 0;
 	bt_req_init(&q, BT_IDENT, n);
-	int e = bt_call(&q, NULL, &rep, NULL, NULL);
+	int e = bt_call(-1, &q, NULL, &rep, NULL, NULL);
 	return e != 0 ? e : bt_take_name(fd, n, &rep);
 }
 

@@ -126,22 +126,42 @@ static int map_table(int fd)
 	return 0;
 }
 
-static int transact(int fd, struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra,
-		    size_t cap, int *passed)
+union one_fd {
+	struct cmsghdr h;
+	char room[CMSG_SPACE(sizeof(int))];
+};
+
+/* 0 or errno. */
+static int put(int fd, struct bt_req *req, const void *extra, int proof)
 {
 	struct iovec out[2] = {{req, sizeof(*req)}, {(void *)(uintptr_t)extra, req->extra}};
-	struct iovec in[2] = {{rep, sizeof(*rep)}, {rep_extra, cap}};
-	union {
-		struct cmsghdr h;
-		char room[CMSG_SPACE(sizeof(int))];
-	} u;
 	struct msghdr m = {.msg_iov = out, .msg_iovlen = req->extra ? 2 : 1};
+	union one_fd u;
 	long n;
+	if (UNLIKELY(proof >= 0)) {
+		u.h.cmsg_level = SOL_SOCKET;
+		u.h.cmsg_type = SCM_RIGHTS;
+		u.h.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&u.h), &proof, sizeof(proof));
+		m.msg_control = &u;
+		m.msg_controllen = sizeof(u.room);
+	}
 	do
 		n = bt_sys(SYS_sendmsg, fd, (long)&m, MSG_NOSIGNAL, 0, 0, 0);
 	while (n == -EINTR);
-	if (n < 0)
-		return (int)-n;
+	return n < 0 ? (int)-n : 0;
+}
+
+static int transact(int fd, struct bt_req *req, const void *extra, int proof, struct bt_rep *rep,
+		    void *rep_extra, size_t cap, int *passed)
+{
+	struct iovec in[2] = {{rep, sizeof(*rep)}, {rep_extra, cap}};
+	struct msghdr m;
+	union one_fd u;
+	long n;
+	int e = put(fd, req, extra, proof);
+	if (e != 0)
+		return e;
 	do {
 		m = (struct msghdr){.msg_iov = in, .msg_iovlen = cap ? 2 : 1};
 		if (passed != NULL) {
@@ -173,7 +193,7 @@ static int dial(void)
 	if (fd < 0)
 		return (int)fd;
 	long r = bt_sys(SYS_connect, fd, (long)&sun, (long)len, 0, 0, 0);
-	int e = r < 0 ? (int)-r : transact((int)fd, &q, token, &rep, NULL, 0, &passed);
+	int e = r < 0 ? (int)-r : transact((int)fd, &q, token, -1, &rep, NULL, 0, &passed);
 	if (e == 0)
 		e = rep.err;
 	if (e == 0 && passed < 0)
@@ -235,7 +255,8 @@ static void say_down(void)
 	}
 }
 
-int bt_call(struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra, size_t *got)
+int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra,
+	    size_t *got)
 {
 	struct link *l = page;
 	size_t cap = got == NULL ? 0 : *got;
@@ -244,7 +265,7 @@ int bt_call(struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep
 		int fd = dial();
 		if (fd < 0)
 			return ENETDOWN;
-		e = transact(fd, req, extra, rep, rep_extra, cap, NULL);
+		e = transact(fd, req, extra, proof, rep, rep_extra, cap, NULL);
 		bt_sys(SYS_close, fd, 0, 0, 0, 0, 0);
 	} else {
 		pthread_mutex_lock(&l->lock);
@@ -254,7 +275,7 @@ int bt_call(struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep
 			if (e != 0)
 				break;
 			req->serial = ++l->serial;
-			e = transact(l->fd, req, extra, rep, rep_extra, cap, NULL);
+			e = transact(l->fd, req, extra, proof, rep, rep_extra, cap, NULL);
 			if (e == 0)
 				break;
 			/* berthd went away; a new one may have taken its place. */
@@ -274,7 +295,7 @@ int bt_call(struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep
 	return rep->err;
 }
 
-void bt_notice(struct bt_req *req)
+void bt_notice(int proof, struct bt_req *req)
 {
 	struct link *l = page;
 	if (l->holder == &errno)
@@ -283,12 +304,18 @@ void bt_notice(struct bt_req *req)
 	l->holder = &errno;
 	if (ensure(l) == 0) {
 		/* write, not send: a sandboxed program may still write. A SEQPACKET write raises no signal. */
-		long n = bt_sys(SYS_write, l->fd, (long)req, sizeof(*req), 0, 0, 0);
+		long n = proof >= 0 ? -put(l->fd, req, NULL, proof)
+				    : bt_sys(SYS_write, l->fd, (long)req, sizeof(*req), 0, 0, 0);
 		if (n == -EPIPE || n == -ECONNRESET)
 			shut_link(l);
 	}
 	l->holder = NULL;
 	pthread_mutex_unlock(&l->lock);
+}
+
+uint64_t bt_link_cookie(void)
+{
+	return page->open ? page->cookie : 0;
 }
 
 int bt_link_fd(void)

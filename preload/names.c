@@ -50,7 +50,7 @@ static int look_up(const char *name, struct in_addr out[MAX_ADDRS])
 		return 0;
 	bt_req_init(&q, BT_RESOLVE, NULL);
 	q.extra = (uint32_t)len;
-	int e = bt_call(&q, name, &rep, raw, &got);
+	int e = bt_call(-1, &q, name, &rep, raw, &got);
 	if (e != 0)
 		return e == ENETDOWN ? -1 : 0;
 	int n = 0;
@@ -69,7 +69,7 @@ static bool look_back(const struct in_addr *a, char *name, size_t size)
 	bt_req_init(&q, BT_REVERSE, NULL);
 	q.addr[10] = q.addr[11] = 0xff;
 	memcpy(q.addr + 12, a, 4);
-	if (bt_call(&q, NULL, &rep, name, &got) != 0)
+	if (bt_call(-1, &q, NULL, &rep, name, &got) != 0)
 		return false;
 	name[got] = '\0';
 	return true;

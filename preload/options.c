@@ -106,7 +106,7 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	int e = bt_cookie_set(fd, n, c);
 	if (e == 0 && o->bit < 8 && n->flags & NOTE_NAMED) {
 		bt_req_init(&q, BT_OPTS, n);
-		e = bt_call(&q, NULL, &rep, NULL, NULL);
+		e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	}
 	return e;
 }
@@ -131,7 +131,7 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 	q.flags = o->level;
 	q.port = o->name;
 	q.value = (uint32_t)v;
-	bt_notice(&q);
+	bt_notice(bt_proof(fd, n), &q);
 	return 0;
 }
 
@@ -162,7 +162,7 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 		q.flags = SOL_SOCKET;
 		q.port = SO_RCVBUF;
 		q.value = (uint32_t)bytes;
-		bt_notice(&q);
+		bt_notice(bt_proof(fd, n), &q);
 	}
 	return 0;
 }
@@ -233,7 +233,7 @@ static int get_number(const struct note *n, const struct option *o)
 	bt_req_init(&q, BT_GETVAL, n);
 	q.flags = o->level;
 	q.port = o->name;
-	return bt_call(&q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value : o->initial;
+	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value : o->initial;
 }
 
 static int get_error(int fd, struct note *n, void *value, socklen_t *len)

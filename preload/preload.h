@@ -90,10 +90,13 @@ long bt_sys(long number, long a, long b, long c, long d, long e, long f);
 bool bt_in_host(void);
 uint64_t bt_netid(void);
 const struct bt_table *bt_table(void); /* NULL: never reached berthd */
-/* One request; fills serial. 0, the errno of the answer, or ENETDOWN when there is no berthd. */
-int bt_call(struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra, size_t *got);
+/* One request; fills serial. proof: a descriptor to send along, or -1 (bt_proof). 0, the errno of the answer, or
+ * ENETDOWN when there is no berthd. */
+int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra, size_t *got);
 /* A request without an answer; what cannot be sent is lost (berthd finds out by itself). */
-void bt_notice(struct bt_req *req);
+void bt_notice(int proof, struct bt_req *req);
+/* What tells this process's connection from all others ever; 0: none yet. */
+uint64_t bt_link_cookie(void);
 /* The descriptor of the control connection, or -1: wrappers keep programs from closing it by accident. */
 int bt_link_fd(void);
 /* Moves the control connection to another number. */
@@ -114,6 +117,8 @@ enum note_flag {
 	NOTE_SHUT_RD = 1 << 9,
 	NOTE_COOKIE = 1 << 10,	 /* the kernel holds a cookie for it */
 	NOTE_V6 = 1 << 11,
+	NOTE_ACCEPTS = 1 << 12, /* berthd knows that the process of `link` accepts on it */
+	NOTE_RESET_SAID = 1 << 13,
 };
 
 struct note {
@@ -121,6 +126,7 @@ struct note {
 	uint32_t forks; /* bt_forks when it was made: unequal means that a child may hold it too */
 	struct bt_ident id;
 	uint64_t cookie;
+	uint64_t link; /* over which connection berthd learned that this process holds it */
 };
 
 /*
@@ -162,6 +168,9 @@ bool bt_note_row(const struct note *n, struct bt_row *row);
 int bt_name_it(int fd, struct note *n);
 /* Binds fd to the kernel name in the reply and notes it. 0 or errno. */
 int bt_take_name(int fd, struct note *n, const struct bt_rep *rep);
+/* The descriptor that must go with a request about it: berthd obeys the connection over which a socket was
+ * made; another process shows that it holds the descriptor. -1: not needed. */
+int bt_proof(int fd, const struct note *n);
 int bt_cookie_get(int fd, uint64_t *cookie); /* the bits, 0 if never set */
 int bt_cookie_set(int fd, struct note *n, uint64_t cookie);
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n);

@@ -21,6 +21,8 @@ static int fail(int e)
 /* What socket(2) says for AF_INET types and protocols that a host does not serve (measured on Linux 6). */
 static int inet_type(int type, int protocol)
 {
+	if (protocol < 0 || protocol > IPPROTO_MPTCP)
+		return EINVAL;
 	switch (type) {
 	case SOCK_STREAM:
 		return protocol == 0 || protocol == IPPROTO_TCP ? 0 : EPROTONOSUPPORT;
@@ -97,7 +99,7 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	bt_req_init(&q, BT_BIND, &n);
 	put_addr(&q, addr, port);
 	q.flags = BT_REQF_ROOT;
-	e = bt_call(&q, NULL, &rep, NULL, NULL);
+	e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
 	return e == 0 ? 0 : fail(e);
@@ -115,7 +117,7 @@ PUBLIC int listen(int fd, int backlog)
 	bt_req_init(&q, BT_LISTEN_ON, &n);
 	/* As listen(2): silently at most somaxconn; a negative one is as large as can be. */
 	q.value = backlog < 0 || backlog > 4096 ? 4096 : (uint32_t)backlog;
-	int e = bt_call(&q, NULL, &rep, NULL, NULL);
+	int e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
 	if (e != 0)
@@ -157,7 +159,7 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 	int e = errno;
 	bt_req_init(&q, BT_CONNECT_FAIL, n);
 	q.value = (uint32_t)e;
-	bt_notice(&q);
+	bt_notice(bt_proof(fd, n), &q);
 	if (e == ENOENT || e == EPERM || e == EPROTOTYPE)
 		return ECONNREFUSED; /* the listener died, and berthd does not know yet */
 	return e == EAGAIN ? ETIMEDOUT : e;
@@ -180,7 +182,7 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	bool async = nonblocking(fd);
 	bt_req_init(&q, BT_CONNECT, n);
 	put_addr(&q, addr, port);
-	int e = bt_call(&q, NULL, &rep, NULL, NULL);
+	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, n, &rep);
 	if (e == 0)
@@ -199,7 +201,7 @@ static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	bt_req_init(&q, BT_UDP_CONNECT, n);
 	put_addr(&q, addr, port);
 	q.flags = unspec ? BT_REQF_UNSPEC : 0;
-	int e = bt_call(&q, NULL, &rep, NULL, NULL);
+	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, n, &rep);
 	if (e != 0)
@@ -241,15 +243,21 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 /* ---- accept ---- */
 
-static void say_accepts(void)
+/* berthd then takes this process's word about the connections that come through the listener. */
+static void say_accepts(int fd, struct note *n)
 {
-	static uint32_t said_in;
 	struct bt_req q;
-	if (said_in == bt_forks + 1)
+	struct note *own = bt_note(fd);
+	if (LIKELY(n->flags & NOTE_ACCEPTS && n->link == bt_link_cookie() && n->link != 0))
 		return;
-	said_in = bt_forks + 1;
-	bt_req_init(&q, BT_ACCEPTS, NULL);
-	bt_notice(&q);
+	bt_req_init(&q, BT_ACCEPTS, n);
+	bt_notice(fd, &q);
+	n->link = bt_link_cookie();
+	n->flags |= NOTE_ACCEPTS;
+	if (own != NULL) {
+		own->link = n->link;
+		own->flags |= NOTE_ACCEPTS;
+	}
 }
 
 /* The row of the connection whose client has this name, if berthd made it for this listener. */
@@ -281,14 +289,21 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD | NOTE_CONNECTED |
 						      (l->flags & NOTE_V6),
 					     .forks = bt_forks,
-					     .id = {slot, row.gen, row.nonce}};
+					     .id = {slot, row.gen, row.nonce},
+					     .link = l->link};
 			bt_note_set(c, &child);
+			/* Linux finds a bad address when the connection is off the queue, and drops it. */
+			if (sa != NULL && (bt_bad_pointer(sa) || bt_bad_pointer(len) || (int)*len < 0)) {
+				int e = !bt_bad_pointer(len) && (int)*len < 0 ? EINVAL : EFAULT;
+				close(c);
+				return fail(e);
+			}
 			bt_addr_out(row.raddr, row.rport, l->flags & NOTE_V6, sa, len);
 			return c;
 		}
 		bt_sys(SYS_close, c, 0, 0, 0, 0, 0);
 		bt_req_init(&q, BT_FORGED, l);
-		bt_notice(&q);
+		bt_notice(-1, &q);
 	}
 }
 
@@ -301,17 +316,13 @@ PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 		return fail(EOPNOTSUPP);
 	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
 		return fail(EINVAL);
-	if (sa != NULL && (bt_bad_pointer(sa) || bt_bad_pointer(len)))
-		return fail(EFAULT);
-	if (sa != NULL && (int)*len < 0)
-		return fail(EINVAL);
 	if (!(n.flags & NOTE_LISTENS) && n.flags & NOTE_NAMED && !(n.flags & NOTE_CHILD)) {
 		/* Another process may have made it a listener since. */
 		bt_note_clear(fd);
 		if (!bt_ident(fd, &n))
 			return fail(EBADF);
 	}
-	say_accepts();
+	say_accepts(fd, &n);
 	return take_connection(fd, sa, len, flags, &n);
 }
 
@@ -408,7 +419,7 @@ PUBLIC int shutdown(int fd, int how)
 	if (r == 0) {
 		bt_req_init(&q, BT_SHUT, &n);
 		q.value = (uint32_t)how;
-		bt_notice(&q);
+		bt_notice(bt_proof(fd, &n), &q);
 	}
 	return r;
 }

@@ -19,9 +19,9 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 	if (!bt_note_row(&note, &row) || !(row.flags & BT_ROWF_RESET))
 		return n;
 	struct note *own = bt_note(fd);
-	if (own == NULL || own->flags & NOTE_COOKIE << 16)
+	if (own == NULL || own->flags & (uint32_t)NOTE_RESET_SAID)
 		return n;
-	own->flags |= NOTE_COOKIE << 16; /* said once; then it is an end of file, as in Linux */
+	own->flags |= (uint32_t)NOTE_RESET_SAID; /* said once; then it is an end of file, as in Linux */
 	errno = ECONNRESET;
 	return -1;
 }

@@ -5,6 +5,9 @@
  * then `extra` bytes whose meaning the type gives. Each reply is one packet: struct bt_rep, then `extra`
  * bytes. Requests marked "notice" have no reply. Numbers are native: both ends are on one machine.
  *
+ * A request that changes a socket is obeyed from the connection over which the socket was made; from any other
+ * when the packet brings a descriptor of the socket along (SCM_RIGHTS) as proof that the program holds it.
+ *
  * The first request is BT_HELLO. A program says its token; the command line says none, and is accepted by
  * its uid (SO_PEERCRED): the network's owner or root. berthd answers with the table's descriptor (SCM_RIGHTS,
  * read-only). A packet that is not legal gets a reply with err EPROTO and bumps BT_CNT_MALFORMED; nothing
@@ -44,7 +47,7 @@ enum bt_msg_type {
 	BT_RESET,	/* the socket is about to be closed with a reset (SO_LINGER 0); has a reply */
 	BT_CLOSED,	/* notice: this process closed the descriptor; BT_REQF_SOLE: no other holder */
 	BT_FORGED,	/* notice: an accept on `id` turned a peer away */
-	BT_ACCEPTS,	/* notice: this process accepts connections (once a process) */
+	BT_ACCEPTS,	/* notice: this process accepts connections on the listener `id`; with its descriptor */
 	/* names */
 	BT_RESOLVE,	/* extra: host name. Reply extra: addresses, 16 bytes each; err ENOENT */
 	BT_REVERSE,	/* addr. Reply extra: host name */

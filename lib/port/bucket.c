@@ -58,7 +58,7 @@ static uint32_t find_class(struct bt_port_net *net, struct space *sp, uint16_t p
 	return i;
 }
 
-/* Where aux is a serial number, members are in falling order of it; else the newest is the first. */
+/* Where aux is a place, members are in falling order of it; else the newest is the first. */
 void btp_enter_bucket(struct bt_port_net *net, uint32_t slot)
 {
 	struct psock *s = sock_at(net, slot);
@@ -179,38 +179,59 @@ static enum bt_why compare(const struct class_key *a, const struct class_key *b,
 /* Which reason to give when there are several: what ends by itself comes last. */
 static int rank(enum bt_why why)
 {
+	if (why == BT_WHY_NONE)
+		return 0;
 	return why == BT_WHY_IN_USE_LISTENER ? 3 : why == BT_WHY_IN_USE_TIME_WAIT ? 1 : 2;
 }
 
-bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool strict,
+/*
+ * TCP: one conflicting class is enough. UDP, when bind(2) names the port: Linux stops at the first other
+ * socket in its list that overlaps, unless both have SO_REUSEADDR; when both have SO_REUSEPORT, bind succeeds.
+ */
+bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool chosen,
 		  struct bt_reason *reason)
 {
 	const struct psock *s = sock_at(net, slot);
-	const struct space *sp = space_of(net, s->host, s->proto);
 	struct class_key key = btp_class_key(s);
+	bool udp = s->proto == BT_UDP;
+	uint32_t culprit = BT_NO_SLOT;
 	enum bt_why worst = BT_WHY_NONE;
 
-	for (uint32_t i = sp->first[port]; i != 0; i = class_at(net, i)->next) {
+	for (uint32_t i = space_of(net, s->host, s->proto)->first[port]; i != 0;
+	     i = class_at(net, i)->next) {
 		const struct class *c = class_at(net, i);
-		uint32_t other = c->head;
+		uint32_t other = c->head == slot ? s->class_next : c->head;
 		enum bt_why why;
 
-		if (other == slot)
-			other = sock_at(net, slot)->class_next;
 		if (other == BT_NO_SLOT || !overlap(&key, &c->key))
 			continue;
-		why = compare(&key, &c->key, s->proto == BT_UDP, strict);
-		if (why == BT_WHY_NONE || (worst != BT_WHY_NONE && rank(why) <= rank(worst)))
+		why = compare(&key, &c->key, udp, chosen && !udp);
+		if (udp && !chosen) {
+			if (key.opts & c->key.opts & BT_REUSEADDR ||
+			    (culprit != BT_NO_SLOT &&
+			     sock_at(net, other)->aux < sock_at(net, culprit)->aux))
+				continue;
+		} else if (rank(why) <= rank(worst)) {
 			continue;
+		}
 		worst = why;
-		btp_refuse(reason, 0, why, other, btp_expires(net, other));
-		if (reason == NULL)
-			break;
+		culprit = other;
 	}
-	return worst != BT_WHY_NONE;
+	if (worst == BT_WHY_NONE)
+		return false;
+	btp_refuse(reason, 0, worst, culprit, btp_expires(net, culprit));
+	return true;
 }
 
 /* ---- bind and listen ---- */
+
+/* Linux adds sockets at the head of its lists, but SO_REUSEPORT ones of IPv6 at the tail (sk_add_node_rcu). */
+static uint32_t list_place(struct bt_port_net *net, const struct psock *s)
+{
+	net->serial++;
+	return s->family == BT_V6 && s->opts & BT_REUSEPORT ? INT32_MAX - net->serial
+							     : INT32_MAX + net->serial;
+}
 
 /* Gives the socket its port by bind, listen or sendto: port 0 chooses. */
 static int take_port(struct bt_port_net *net, uint32_t slot, uint16_t port, struct bt_reason *reason)
@@ -228,7 +249,7 @@ static int take_port(struct bt_port_net *net, uint32_t slot, uint16_t port, stru
 	}
 	s->lport = port;
 	s->flags |= SF_HELD;
-	s->aux = ++net->serial;
+	s->aux = list_place(net, s);
 	btp_enter_bucket(net, slot);
 	return 0;
 }
@@ -237,7 +258,8 @@ int bt_port_bind(struct bt_port_net *net, uint32_t slot, const struct bt_addr *a
 		 bool root, uint64_t now_ns, struct bt_reason *reason)
 {
 	struct psock *s;
-	bool specific = !bt_addr_is_any(addr);
+	bool specific = !bt_addr_is_any(addr), v6;
+	struct bt_addr old_addr;
 	uint8_t old_flags;
 	int r = 0;
 
@@ -245,20 +267,22 @@ int bt_port_bind(struct bt_port_net *net, uint32_t slot, const struct bt_addr *a
 	if (!btp_slot_used(net, slot))
 		return btp_refuse(reason, -EBADF, BT_WHY_BAD_STATE, BT_NO_SLOT, 0);
 	s = sock_at(net, slot);
+	v6 = s->family == BT_V6;
 	if (port != 0 && !root && port < net->hosts[s->host]->conf.unprivileged_start)
 		return btp_refuse(reason, -EACCES, BT_WHY_PRIVILEGED, BT_NO_SLOT, 0);
 	if (s->lport != 0 || s->flags & (SF_PORT_LOCK | SF_ADDR_LOCK))
 		return btp_refuse(reason, -EINVAL, BT_WHY_ALREADY_BOUND, slot, 0);
-	if (s->state != BT_CLOSE)
+	if (s->state != BT_CLOSE || (v6 && s->opts & BT_V6ONLY && bt_addr_is_v4(addr)))
 		return btp_refuse(reason, -EINVAL, BT_WHY_BAD_STATE, slot, 0);
 	old_flags = s->flags;
+	old_addr = s->laddr;
 	s->laddr = *addr;
-	if (s->family == BT_V6 && specific && !bt_addr_is_v4(addr))
+	if (v6 && specific && !bt_addr_is_v4(addr))
 		s->flags |= SF_V6_ADDR;
 	if (port != 0 || !(s->opts & BT_BIND_NO_PORT))
 		r = take_port(net, slot, port, reason);
 	if (r < 0) {
-		s->laddr = any_of(s->family);
+		s->laddr = old_addr;
 		s->flags = old_flags;
 		return r;
 	}
@@ -294,7 +318,7 @@ int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns, stru
 	btp_leave_bucket(net, slot);
 	s->state = BT_LISTEN;
 	s->flags |= SF_HELD;
-	s->aux = ++net->serial;
+	s->aux = list_place(net, s);
 	btp_enter_bucket(net, slot);
 	return 0;
 }

@@ -17,7 +17,6 @@ static void check_sock(const struct bt_port_net *net, uint32_t slot)
 
 	must(btp_host(net, s->host) != NULL);
 	must((s->lport != 0) == (s->cls != 0));
-	must((s->rport != 0 || !(s->flags & SF_TUPLE)));
 	must(s->state != BT_LISTEN || (s->flags & SF_HELD && !(s->flags & SF_TUPLE)));
 	must((s->proto == BT_TCP && s->state != BT_CLOSE && s->state != BT_LISTEN) ||
 	     s->proto == BT_UDP || !(s->flags & SF_TUPLE));

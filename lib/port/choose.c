@@ -28,6 +28,12 @@ static uint64_t range_mask(const struct bt_port_conf *conf, uint32_t w)
 	return w == 0 ? mask & ~(uint64_t)1 : mask;
 }
 
+/* Ports outside the range count as blocked. */
+static void block_all(uint64_t *blocked)
+{
+	memset(blocked, 0xff, N_WORDS * sizeof(blocked[0]));
+}
+
 /* Each port of the range whose bit in `blocked` is clear is as likely as every other; 0: there is none. */
 static uint16_t pick_clear(const struct bt_port_net *net, uint16_t host, const uint64_t *blocked)
 {
@@ -70,6 +76,7 @@ uint16_t btp_free_port(const struct bt_port_net *net, uint32_t slot)
 		if (port != 0 && !bit_test(sp->any, port) && !bit_test(conf->reserved, port))
 			return port;
 	}
+	block_all(blocked);
 	for (uint32_t w = conf->range_lo / 64u; w <= conf->range_hi / 64u; w++)
 		blocked[w] = sp->any[w] | conf->reserved[w];
 	port = pick_clear(net, s->host, blocked);
@@ -78,7 +85,7 @@ uint16_t btp_free_port(const struct bt_port_net *net, uint32_t slot)
 	/* No port is unused; Linux would also give one that is used with other addresses only. */
 	for (uint32_t p = conf->range_lo; p <= conf->range_hi; p++) {
 		if (!bit_test(conf->reserved, p) &&
-		    !btp_conflict(net, slot, (uint16_t)p, s->proto == BT_TCP, NULL))
+		    !btp_conflict(net, slot, (uint16_t)p, true, NULL))
 			bit_clear(blocked, p);
 	}
 	return pick_clear(net, s->host, blocked);
@@ -258,8 +265,10 @@ static bool tuple_free(const struct bt_port_net *net, const struct tuple *t, uin
 {
 	uint32_t slot = btp_find_tuple(net, t);
 
+	if (slot != BT_NO_SLOT && !btp_may_take_over(net, slot, now_ns))
+		return false;
 	*taken = slot;
-	return slot == BT_NO_SLOT || btp_may_take_over(net, slot, now_ns);
+	return true;
 }
 
 /* The destination's local ports: its bitmap, or its list made one in buf. */
@@ -329,6 +338,7 @@ uint16_t btp_connect_port(const struct bt_port_net *net, struct tuple *t, uint64
 	if (conf->range_lo > conf->range_hi)
 		return 0;
 	for (int probe = 0; probe < RANDOM_PROBES; probe++) {
+		*taken = BT_NO_SLOT;
 		t->lport = random_port(net, t->host);
 		if (t->lport == 0 || bit_test(sp->held, t->lport) || bit_test(conf->reserved, t->lport))
 			continue;
@@ -338,6 +348,7 @@ uint16_t btp_connect_port(const struct bt_port_net *net, struct tuple *t, uint64
 	}
 	*taken = BT_NO_SLOT;
 	used = dest_ports(net, d, buf);
+	block_all(blocked);
 	for (uint32_t w = conf->range_lo / 64u; w <= conf->range_hi / 64u; w++)
 		blocked[w] = sp->held[w] | conf->reserved[w] | used[w];
 	port = pick_clear(net, t->host, blocked);

@@ -38,7 +38,7 @@ struct psock {
 	uint32_t class_next, class_prev; /* members of the class; in a free slot: the list of free slots */
 	uint32_t hash_next;
 	uint32_t dest_next; /* while the destination has no bitmap */
-	uint32_t aux; /* TIME_WAIT: place in the heap; a listener or UDP: serial number of the bind */
+	uint32_t aux; /* TIME_WAIT: place in the heap; a listener or UDP: place in Linux's list, high is first */
 };
 
 /* The state of a class. */
@@ -185,8 +185,8 @@ int btp_refuse(struct bt_reason *reason, int err, enum bt_why why, uint32_t slot
 struct class_key btp_class_key(const struct psock *s);
 void btp_enter_bucket(struct bt_port_net *net, uint32_t slot); /* after btp_reserve */
 void btp_leave_bucket(struct bt_port_net *net, uint32_t slot);
-/* Finds the bucket's strongest conflict with s; strict: every overlapping address is one. */
-bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool strict,
+/* True if the socket cannot have the port; chosen: the caller is looking for one, and Linux is stricter. */
+bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool chosen,
 		  struct bt_reason *reason);
 
 /* choose.c */

@@ -268,7 +268,7 @@ int bt_port_new(struct bt_port_net *net, uint16_t host, enum bt_proto proto, enu
 {
 	if (btp_host(net, host) == NULL)
 		return -ENOENT;
-	if (net->n_fresh < net->max_slots && net->n_free < REST_SLOTS) {
+	if (net->n_fresh < net->max_slots && net->n_free <= REST_SLOTS) {
 		if (!fresh_slot(net))
 			return -ENOMEM;
 		*slot = net->n_fresh - 1;

@@ -229,7 +229,7 @@ static void pressure(void)
 	t_poll("empty", c, POLLOUT);
 	while ((n = send(c, block, sizeof(block), 0)) > 0)
 		out += n;
-	T(n);
+	t_result("send when full", n);
 	t_poll("full", c, POLLOUT);
 	t_nonblock(s, true);
 	while (in < out) {

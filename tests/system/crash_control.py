@@ -57,7 +57,7 @@ class Innocent:
         self.pid = net.daemon_pid()
 
     def now(self):
-        return sorted(r[:6] for r in self.net.ss() if r.state != 'TIME-WAIT')
+        return sorted(r[:7] for r in self.net.ss() if r.state != 'TIME-WAIT')
 
     def check(self):
         lib.eq(self.net.daemon_pid(), self.pid, 'berthd')

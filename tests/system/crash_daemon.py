@@ -77,7 +77,7 @@ def test_daemon_killed(net):
     c = net.part('pc', client)
     before = c.ask('names')
     talk(s, c)
-    rows = {r[:6] for r in net.ss('-t') if r.state in ('ESTAB', 'LISTEN')}
+    rows = {r[:7] for r in net.ss('-t') if r.state in ('ESTAB', 'LISTEN')}
     lib.eq(len(rows), 3, 'rows before')
 
     pid = net.daemon_pid()
@@ -97,7 +97,7 @@ def test_daemon_killed(net):
     lib.eq(s.get(), PC, 'the old listener takes a new connection')
     v.done()
     assert net.daemon_pid() != pid
-    now = {r[:6] for r in net.ss('-t') if r.state in ('ESTAB', 'LISTEN')}
+    now = {r[:7] for r in net.ss('-t') if r.state in ('ESTAB', 'LISTEN')}
     lib.eq(rows - now, set(), 'rows that the new berthd does not know')
     lib.eq(s.ask('new')['connect'], 'ok', 'the old program is served again')
     lib.eq(c.ask('new')['bind'], 'ok', 'the old program is served again')

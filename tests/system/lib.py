@@ -14,7 +14,6 @@ import inspect
 import json
 import os
 import queue
-import re
 import signal
 import socket
 import struct
@@ -194,19 +193,8 @@ class Proc:
                 pass
 
 
-Row = namedtuple('Row', 'proto state local lport peer pport line')
-STATES = ('LISTEN', 'ESTAB', 'SYN-SENT', 'SYN-RECV', 'FIN-WAIT-1', 'FIN-WAIT-2', 'TIME-WAIT', 'UNCONN',
-          'CLOSE-WAIT', 'LAST-ACK', 'CLOSING', 'CLOSE')
-
-
-def ss_row(line):
-    words = line.split()
-    ends = [w.rsplit(':', 1) for w in words if re.fullmatch(r'(\*|\[[0-9a-f:.]+\]|[0-9.]+)(%\w+)?:(\*|\d+)', w)]
-    state = [w for w in words if w in STATES]
-    if len(ends) < 2 or not state or words[0] not in ('tcp', 'udp'):
-        raise AssertionError(f'berth ss: not understood: {line!r}')
-    port = [0 if p == '*' else int(p) for _, p in ends[:2]]
-    return Row(words[0], state[0], ends[0][0], port[0], ends[1][0], port[1], line)
+Row = namedtuple('Row', 'proto state local lport peer pport host')
+ROW_KEYS = 'netid state local_address local_port peer_address peer_port host'.split()
 
 
 class Net:
@@ -259,9 +247,10 @@ class Net:
             raise AssertionError(f'berth {argv}: status {p.returncode}, want {status}: {p.stdout}{p.stderr}')
         return p.stdout, p.stderr
 
-    def ss(self, *flags):
-        out, _ = self.berth('ss', '-H', '-a', '-B', '-n', *flags)
-        return [ss_row(line) for line in out.splitlines()]
+    def ss(self, *flags, status=0):
+        """Every socket of the network (or those that the flags pick), bound ones and TIME_WAIT included."""
+        out, _ = self.berth('ss', '-a', '--json', *flags, status=status)
+        return [Row(*(s[key] for key in ROW_KEYS)) for s in json.loads(out)['sockets']] if out else []
 
     # what berthd says of itself, read where instruments read it (proto/table.h)
 
@@ -296,14 +285,13 @@ class Net:
 
         def empty():
             nonlocal left
-            out, err = self.berth('ss', '-H', '-a', '-B', '-n', status=None)
-            left = [line for line in out.splitlines() if ss_row(line).state != 'TIME-WAIT']
+            left = [row for row in self.ss(status=None) if row.state != 'TIME-WAIT']
             return not left
 
         try:
             until('an empty table', empty, limit=10)
         except AssertionError:
-            raise AssertionError('left in the table:\n' + '\n'.join(left[:10])) from None
+            raise AssertionError(f'{len(left)} rows left in the table: {left[:10]}') from None
 
 
 class KernelNet(Net):
@@ -340,7 +328,7 @@ class KernelNet(Net):
     def argv(self, host, argv):
         return ['nsenter', '-t', str(self.holders[host].pid), '-n', '--', *argv]
 
-    def ss(self, *flags):
+    def ss(self, *flags, status=0):
         raise Skip('not on the kernel: berth ss')
 
     def stop(self):

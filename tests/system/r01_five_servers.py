@@ -29,7 +29,8 @@ def ask_all(net, server, asker_host, asker):
 
 def check_sockets(net, address):
     """Each port has a listener of that host, or of all its addresses."""
-    rows = [r for r in net.ss('-t', '-l', '--host', address[0]) if r.state == 'LISTEN']
+    rows = [r for r in net.ss('-t', '-l', '--host', address[0]) 
+            if (r.state, r.host) == ('LISTEN', address[0])]
     ports = {r.lport for r in rows}
     lib.eq(set(servers.PORTS.values()) <= ports, True, f'{sorted(ports)} listened on in {address}')
 

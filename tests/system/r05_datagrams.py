@@ -101,6 +101,7 @@ def test_connected_takes_only_its_peer(net):
     net.host('web', WEB)
     net.host('pc', PC)
     net.host('pc2', PC2)
+    net.run('pc', ['true'])  # from now on its address exists
     server = net.part('web', receive_only, WEB, 7)
     lib.eq((server.get(), server.get()), ('ready', 'connected'))
     for host, address, port, text in (('pc2', PC2, 7000, 'stranger'), ('pc', PC, 7001, 'wrong port'),

@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random operations on the port space, each compared with a model that has no index at all: it looks at
+ * every socket every time. Where the port space may choose (a port, a slot), the model checks the choice.
+ * Prints the seed; BERTH_SEED repeats one, BERTH_ROUNDS sets how many are tried.
+ */
+#include "../../lib/port/port.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define N_MODEL 160
+#define N_HOSTS 2
+#define N_OPS	1500
+
+struct model {
+	struct bt_port_info i;
+	bool used, port_lock, addr_lock, held, v6_addr, tuple;
+	uint64_t since, until; /* TIME_WAIT */
+	int64_t place;
+};
+
+static struct model m[N_MODEL];
+static struct bt_port_net *net;
+static uint64_t now, rng, seed;
+static int64_t serial;
+static unsigned op;
+
+static uint32_t rnd(uint32_t below)
+{
+	rng = rng * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)((rng >> 33) % below);
+}
+
+#define MUST(x)                                                                                    \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			fprintf(stderr, "BERTH_SEED=%llu operation %u: line %d: %s\n",             \
+				(unsigned long long)seed, op, __LINE__, #x);                       \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+/* ---- the model's rules ---- */
+
+static bool v6only(const struct model *s)
+{
+	return s->i.family == BT_V6 && (s->i.opts & BT_V6ONLY || s->v6_addr);
+}
+
+static uint32_t v4(const struct bt_addr *a)
+{
+	return bt_addr_is_any(a) ? 0 : bt_addr_is_v4(a) ? bt_addr_to_v4(a) : 0x7f000006;
+}
+
+static bool overlap(const struct model *a, const struct model *b)
+{
+	const struct bt_addr *x = &a->i.laddr, *y = &b->i.laddr;
+	bool x4 = bt_addr_is_v4(x), y4 = bt_addr_is_v4(y);
+
+	if (a->i.family == BT_V4 || (x4 && y4))
+		return !v6only(b) && (v4(x) == v4(y) || v4(x) == 0 || v4(y) == 0);
+	if (!y4 && bt_addr_is_any(y))
+		return !(v6only(b) && x4);
+	if (!x4 && bt_addr_is_any(x))
+		return !(v6only(a) && y4);
+	return bt_addr_eq(x, y);
+}
+
+static bool same_space(const struct model *a, const struct model *b)
+{
+	return a->used && b->used && a->i.host == b->i.host && a->i.proto == b->i.proto;
+}
+
+static bool pair_conflicts(const struct model *a, const struct model *b, bool chosen)
+{
+	bool tcp = a->i.proto == BT_TCP;
+
+	if (tcp && chosen)
+		return true;
+	if (a->i.opts & b->i.opts & BT_REUSEADDR && b->i.state != BT_LISTEN)
+		return false;
+	return !(a->i.opts & b->i.opts & BT_REUSEPORT &&
+		 (a->i.uid == b->i.uid || (tcp && b->i.state == BT_TIME_WAIT)));
+}
+
+static bool conflicts(const struct model *a, uint16_t port, bool chosen)
+{
+	const struct model *first = NULL;
+
+	for (const struct model *b = m; b < m + N_MODEL; b++) {
+		if (b == a || !same_space(a, b) || b->i.lport != port || !overlap(a, b))
+			continue;
+		if (a->i.proto == BT_TCP || chosen) {
+			if (pair_conflicts(a, b, chosen))
+				return true;
+		} else if (!(a->i.opts & b->i.opts & BT_REUSEADDR) &&
+			   (first == NULL || b->place > first->place)) {
+			first = b;
+		}
+	}
+	return first != NULL && pair_conflicts(a, first, false);
+}
+
+static bool reserved(const struct bt_port_conf *c, uint16_t port)
+{
+	return c->reserved[port / 64] >> (port % 64) & 1;
+}
+
+static bool port_used(const struct model *s, uint16_t port, bool held_only)
+{
+	for (const struct model *b = m; b < m + N_MODEL; b++)
+		if (same_space(s, b) && b->i.lport == port && (b->held || !held_only))
+			return true;
+	return false;
+}
+
+/* 2: not in use by anything; 1: free for bind to 0 only because addresses differ; 0: not free. */
+static int bind_free(const struct model *s, uint16_t port)
+{
+	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
+
+	if (port == 0 || port < c->range_lo || port > c->range_hi || reserved(c, port))
+		return 0;
+	return !port_used(s, port, false) ? 2 : !conflicts(s, port, true);
+}
+
+static int best_bind_free(const struct model *s)
+{
+	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
+	int best = 0;
+
+	for (uint32_t p = c->range_lo; p <= c->range_hi && best < 2; p++)
+		if (bind_free(s, (uint16_t)p) > best)
+			best = bind_free(s, (uint16_t)p);
+	return best;
+}
+
+static uint32_t find_tuple(uint16_t host, uint8_t proto, const struct bt_addr *laddr, uint16_t lport,
+			   const struct bt_addr *raddr, uint16_t rport)
+{
+	uint32_t found = BT_NO_SLOT;
+
+	for (uint32_t k = 0; k < N_MODEL; k++) {
+		const struct bt_port_info *i = &m[k].i;
+
+		if (m[k].used && m[k].tuple && i->host == host && i->proto == proto && i->lport == lport &&
+		    i->rport == rport && bt_addr_eq(&i->laddr, laddr) && bt_addr_eq(&i->raddr, raddr) &&
+		    (found == BT_NO_SLOT || m[k].place > m[found].place))
+			found = k;
+	}
+	return found;
+}
+
+static bool may_take(uint32_t slot)
+{
+	const struct model *s = &m[slot];
+	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
+	bool loop = bt_addr_is_loopback(&s->i.laddr) && bt_addr_is_loopback(&s->i.raddr);
+
+	return s->i.state == BT_TIME_WAIT && (c->tw_reuse == 1 || (c->tw_reuse == 2 && loop)) &&
+	       now - s->since >= c->tw_reuse_delay_ns;
+}
+
+/* 0: taken; 1: only by taking over; 2: free */
+static int connect_free(const struct model *s, const struct bt_addr *src, uint16_t port,
+			const struct bt_addr *raddr, uint16_t rport)
+{
+	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
+	uint32_t other = find_tuple(s->i.host, BT_TCP, src, port, raddr, rport);
+
+	if (s->i.lport == 0 && (port == 0 || port < c->range_lo || port > c->range_hi ||
+				reserved(c, port) || port_used(s, port, true)))
+		return 0;
+	return other == BT_NO_SLOT ? 2 : may_take(other);
+}
+
+static int score(const struct model *s, const struct bt_addr *laddr)
+{
+	bool is4 = bt_addr_is_v4(laddr), any = bt_addr_is_any(&s->i.laddr);
+	int plus = is4 && s->i.family == BT_V4;
+
+	if ((!is4 && s->i.family == BT_V4) || (is4 && v6only(s)))
+		return -1;
+	if (any && !is4 && bt_addr_is_v4(&s->i.laddr))
+		return -1;
+	if (!any)
+		return bt_addr_eq(&s->i.laddr, laddr) ? 2 + plus : -1;
+	return plus;
+}
+
+static bool receives(const struct model *s, uint16_t host, uint8_t proto, uint16_t lport)
+{
+	return s->used && lport != 0 && s->i.host == host && s->i.proto == proto && s->i.lport == lport &&
+	       (proto == BT_TCP ? s->i.state == BT_LISTEN : s->i.state == BT_CLOSE);
+}
+
+static uint32_t find_listener(uint16_t host, uint8_t proto, const struct bt_addr *laddr, uint16_t lport)
+{
+	uint32_t best = BT_NO_SLOT;
+
+	for (uint32_t k = 0; k < N_MODEL; k++) {
+		if (!receives(&m[k], host, proto, lport) || score(&m[k], laddr) < 0)
+			continue;
+		if (best == BT_NO_SLOT || score(&m[k], laddr) > score(&m[best], laddr) ||
+		    (score(&m[k], laddr) == score(&m[best], laddr) && m[k].place > m[best].place))
+			best = k;
+	}
+	return best;
+}
+
+/* ---- operations ---- */
+
+static struct bt_addr some_addr(bool wild)
+{
+	static const uint8_t six[2][16] = {{[15] = 1}, {0xfd, [15] = 7}};
+
+	switch (rnd(wild ? 8 : 5)) {
+	case 0:
+		return bt_addr_v4(0x7f000001);
+	case 1:
+		return bt_addr_v4(0x7f000002);
+	case 2:
+		return bt_addr_v4(0x0a000001);
+	case 3:
+	case 4: {
+		struct bt_addr a;
+
+		memcpy(a.b, six[rnd(2)], 16);
+		return a;
+	}
+	case 5:
+		return (struct bt_addr){{0}};
+	default:
+		return bt_addr_v4(0);
+	}
+}
+
+static struct bt_addr any_addr(uint8_t family)
+{
+	return family == BT_V4 ? bt_addr_v4(0) : (struct bt_addr){{0}};
+}
+
+static uint16_t some_port(void)
+{
+	return (uint16_t)(rnd(4) == 0 ? 0 : 1020 + rnd(16));
+}
+
+static int64_t place(const struct model *s)
+{
+	serial++;
+	return s->i.family == BT_V6 && s->i.opts & BT_REUSEPORT ? -serial : serial;
+}
+
+static void taken_over(uint32_t slot)
+{
+	struct bt_port_info i;
+
+	MUST(!bt_port_get(net, slot, &i));
+	m[slot].used = false;
+}
+
+static void do_new(uint32_t slot)
+{
+	struct model s = {.used = true};
+	int r;
+
+	s.i.host = (uint16_t)rnd(N_HOSTS);
+	s.i.proto = rnd(3) ? BT_TCP : BT_UDP;
+	s.i.family = rnd(2) ? BT_V4 : BT_V6;
+	s.i.state = BT_CLOSE;
+	s.i.uid = rnd(2);
+	s.i.laddr = s.i.raddr = any_addr(s.i.family);
+	r = bt_port_new_at(net, s.i.host, s.i.proto, (enum bt_family)s.i.family, s.i.uid, slot);
+	MUST(r == (m[slot].used ? -EEXIST : 0));
+	if (r == 0)
+		m[slot] = s;
+}
+
+/* What bind, listen and sendto share; s has its new address and flags already. */
+static bool port_given(struct model *s, uint16_t asked, const struct bt_port_info *got, int r)
+{
+	if (r < 0) {
+		MUST(asked == 0 ? best_bind_free(s) == 0 : conflicts(s, asked, false));
+		return false;
+	}
+	if (asked == 0)
+		MUST(bind_free(s, got->lport) == best_bind_free(s) && best_bind_free(s) > 0);
+	else
+		MUST(got->lport == asked && !conflicts(s, asked, false));
+	s->i.lport = got->lport;
+	s->held = true;
+	s->place = place(s);
+	return true;
+}
+
+static void do_bind(uint32_t slot)
+{
+	struct model *s = &m[slot], was = *s;
+	struct bt_addr a = some_addr(true);
+	struct bt_port_info got;
+	struct bt_reason why = {BT_WHY_NONE, 0, 0};
+	uint16_t port = some_port();
+	bool root = rnd(2);
+	int r;
+
+	if (s->i.family == BT_V4 && !bt_addr_is_v4(&a))
+		return;
+	r = bt_port_bind(net, slot, &a, port, root, now, &why);
+	MUST(r == 0 || why.why != BT_WHY_NONE);
+	bt_port_get(net, slot, &got);
+	if (port != 0 && port < 1024 && !root) {
+		MUST(r == -EACCES && why.why == BT_WHY_PRIVILEGED);
+		return;
+	}
+	if (s->i.lport != 0 || s->addr_lock || s->port_lock || s->i.state != BT_CLOSE ||
+	    (s->i.family == BT_V6 && s->i.opts & BT_V6ONLY && bt_addr_is_v4(&a))) {
+		MUST(r == -EINVAL);
+		return;
+	}
+	s->i.laddr = a;
+	s->v6_addr |= !bt_addr_is_v4(&a) && !bt_addr_is_any(&a);
+	if (port == 0 && s->i.opts & BT_BIND_NO_PORT)
+		MUST(r == 0);
+	else if (!port_given(s, port, &got, r)) {
+		MUST(r == -EADDRINUSE);
+		*s = was;
+		return;
+	}
+	s->addr_lock = !bt_addr_is_any(&a);
+	s->port_lock = port != 0;
+}
+
+static void do_listen(uint32_t slot)
+{
+	struct model *s = &m[slot];
+	struct bt_port_info got;
+	struct bt_reason why;
+	int r = bt_port_listen(net, slot, now, &why);
+
+	bt_port_get(net, slot, &got);
+	if (s->i.proto != BT_TCP || (s->i.state != BT_CLOSE && s->i.state != BT_LISTEN)) {
+		MUST(r == -EINVAL);
+		return;
+	}
+	if (s->i.state == BT_LISTEN) {
+		MUST(r == 0);
+		return;
+	}
+	MUST(r == 0 || r == -EADDRINUSE);
+	if (s->i.lport != 0)
+		MUST((r == 0) == !conflicts(s, s->i.lport, false));
+	else if (!port_given(s, 0, &got, r))
+		return;
+	if (r == 0) {
+		s->i.state = BT_LISTEN;
+		s->place = place(s);
+	}
+}
+
+static void do_connect(uint32_t slot)
+{
+	struct model *s = &m[slot];
+	struct bt_addr src = s->addr_lock ? s->i.laddr : some_addr(false), dst = some_addr(false);
+	uint16_t rport = (uint16_t)(80 + rnd(2));
+	bool was_bound = s->i.lport != 0;
+	struct bt_port_info got;
+	struct bt_reason why;
+	uint32_t taken;
+	int r;
+
+	if (bt_addr_is_v4(&src) != bt_addr_is_v4(&dst) ||
+	    (s->i.family == BT_V4 && !bt_addr_is_v4(&src)))
+		return;
+	r = bt_port_connect(net, slot, &src, &dst, rport, now, &taken, &why);
+	bt_port_get(net, slot, &got);
+	if (s->i.proto == BT_TCP && s->i.state != BT_CLOSE) {
+		MUST(r == -EISCONN);
+		return;
+	}
+	if (s->i.proto == BT_UDP) {
+		if (!was_bound && !port_given(s, 0, &got, r)) {
+			MUST(r == -EAGAIN);
+			return;
+		}
+		MUST(r == 0 && taken == BT_NO_SLOT);
+	} else if (r < 0) {
+		const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
+		uint32_t lo = was_bound ? s->i.lport : c->range_lo;
+		uint32_t hi = was_bound ? s->i.lport : c->range_hi;
+
+		MUST(r == -EADDRNOTAVAIL && taken == BT_NO_SLOT);
+		for (uint32_t p = lo; p <= hi; p++)
+			MUST(connect_free(s, &src, (uint16_t)p, &dst, rport) == 0);
+		return;
+	} else {
+		int can = connect_free(s, &src, got.lport, &dst, rport);
+
+		MUST(can > 0 && (!was_bound || got.lport == s->i.lport));
+		MUST((can == 1) == (taken != BT_NO_SLOT));
+		MUST(taken == find_tuple(s->i.host, BT_TCP, &src, got.lport, &dst, rport));
+		if (taken != BT_NO_SLOT)
+			taken_over(taken);
+	}
+	s->i.lport = got.lport;
+	s->i.laddr = src;
+	s->i.raddr = dst;
+	s->i.rport = rport;
+	s->i.state = s->i.proto == BT_TCP ? BT_SYN_SENT : BT_ESTABLISHED;
+	s->tuple = true;
+}
+
+static void model_disconnect(struct model *s)
+{
+	bool keep = s->port_lock || (s->i.proto == BT_TCP && s->i.state == BT_CLOSE);
+
+	s->tuple = false;
+	s->i.state = BT_CLOSE;
+	s->i.raddr = any_addr(s->i.family);
+	s->i.rport = 0;
+	if (!s->addr_lock)
+		s->i.laddr = any_addr(s->i.family);
+	if (!keep) {
+		s->i.lport = 0;
+		s->held = false;
+	}
+}
+
+static void do_accept(uint32_t slot)
+{
+	struct bt_addr laddr = some_addr(false), raddr = some_addr(false);
+	uint16_t rport = (uint16_t)(5000 + rnd(3));
+	struct model *l = &m[slot];
+	struct bt_reason why;
+	uint32_t child, taken, other;
+	int r;
+
+	if (score(l, &laddr) < 0 || bt_addr_is_v4(&laddr) != bt_addr_is_v4(&raddr))
+		return;
+	other = find_tuple(l->i.host, BT_TCP, &laddr, l->i.lport, &raddr, rport);
+	r = bt_port_accept(net, slot, &laddr, &raddr, rport, &child, &taken, &why);
+	if (l->i.state != BT_LISTEN) {
+		MUST(r == -EINVAL);
+		return;
+	}
+	if (other != BT_NO_SLOT && m[other].i.state != BT_TIME_WAIT) {
+		MUST(r == -EADDRNOTAVAIL && why.slot == other && why.why == BT_WHY_TUPLE_IN_USE);
+		return;
+	}
+	if (r == -ENFILE) {
+		for (uint32_t k = 0; k < N_MODEL; k++)
+			MUST(m[k].used);
+		return;
+	}
+	MUST(r == 0 && taken == other && child < N_MODEL && !m[child].used);
+	if (taken != BT_NO_SLOT)
+		taken_over(taken);
+	m[child] = *l;
+	m[child].i.laddr = laddr;
+	m[child].i.raddr = raddr;
+	m[child].i.rport = rport;
+	m[child].i.state = BT_SYN_RECV;
+	m[child].port_lock = m[child].tuple = true;
+}
+
+static void do_time_wait(uint32_t slot)
+{
+	struct model *s = &m[slot];
+
+	bt_port_time_wait(net, slot, now);
+	if (s->i.proto != BT_TCP || !s->tuple || s->i.state == BT_TIME_WAIT)
+		return;
+	s->i.state = BT_TIME_WAIT;
+	s->since = now;
+	s->until = now + bt_port_host_conf(net, s->i.host)->time_wait_ns;
+}
+
+static void do_advance(void)
+{
+	uint64_t first = UINT64_MAX;
+	uint32_t slot;
+
+	now += rnd(3000) * (uint64_t)1000000;
+	while ((slot = bt_port_expired(net, now)) != BT_NO_SLOT) {
+		MUST(m[slot].used && m[slot].i.state == BT_TIME_WAIT && m[slot].until <= now);
+		bt_port_free(net, slot);
+		m[slot].used = false;
+	}
+	for (struct model *s = m; s < m + N_MODEL; s++)
+		if (s->used && s->i.state == BT_TIME_WAIT && s->until < first)
+			first = s->until;
+	MUST(first > now && bt_port_deadline(net) == first);
+}
+
+static void do_lookup(void)
+{
+	struct bt_addr laddr = some_addr(false), raddr = some_addr(false);
+	uint32_t k = rnd(N_MODEL);
+	uint16_t host = (uint16_t)rnd(N_HOSTS), lport = some_port(), rport = 80;
+	enum bt_proto proto = rnd(2) ? BT_TCP : BT_UDP;
+	uint32_t want, got;
+
+	if (rnd(2) && m[k].used) {
+		laddr = m[k].i.laddr;
+		raddr = m[k].i.raddr;
+		host = m[k].i.host;
+		lport = m[k].i.lport;
+		rport = m[k].i.rport;
+		proto = (enum bt_proto)m[k].i.proto;
+	}
+	want = find_tuple(host, (uint8_t)proto, &laddr, lport, &raddr, rport);
+	if (want == BT_NO_SLOT)
+		want = find_listener(host, (uint8_t)proto, &laddr, lport);
+	got = bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport);
+	if (want == BT_NO_SLOT || m[want].tuple || !(m[want].i.opts & BT_REUSEPORT)) {
+		MUST(got == want);
+		return;
+	}
+	MUST(got < N_MODEL && receives(&m[got], host, (uint8_t)proto, lport));
+	MUST(m[got].i.opts & BT_REUSEPORT && m[got].i.uid == m[want].i.uid);
+	MUST(score(&m[got], &laddr) == score(&m[want], &laddr));
+	MUST(got == bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport));
+}
+
+static void do_conf(void)
+{
+	struct bt_port_conf *c = bt_port_host_conf(net, (uint16_t)rnd(N_HOSTS));
+	uint16_t p = (uint16_t)(1020 + rnd(16));
+
+	c->tw_reuse = (uint8_t)rnd(3);
+	c->time_wait_ns = (1 + rnd(20)) * (uint64_t)1000000000;
+	c->range_lo = (uint16_t)(1020 + rnd(8));
+	c->range_hi = (uint16_t)(c->range_lo + rnd(8) - (rnd(20) == 0));
+	c->reserved[p / 64] ^= (uint64_t)1 << (p % 64);
+	c->unprivileged_start = 1024;
+}
+
+static void do_op(void)
+{
+	uint32_t slot = rnd(N_MODEL), what = rnd(100);
+	struct model *s = &m[slot];
+	static const uint8_t states[] = {BT_ESTABLISHED, BT_FIN_WAIT1, BT_LAST_ACK, BT_CLOSE};
+
+	if (what < 3)
+		do_conf();
+	else if (what < 6)
+		do_advance();
+	else if (what < 20)
+		do_lookup();
+	else if (!s->used || what < 25)
+		do_new(slot);
+	else if (what < 50)
+		do_bind(slot);
+	else if (what < 60)
+		do_listen(slot);
+	else if (what < 75)
+		do_connect(slot);
+	else if (what < 85)
+		do_accept(slot);
+	else if (what < 88) {
+		s->i.opts = (uint8_t)(rnd(2) ? rnd(4) : rnd(16));
+		bt_port_set_opts(net, slot, s->i.opts);
+	} else if (what < 91) {
+		enum bt_state state = (enum bt_state)states[rnd(4)];
+
+		bt_port_set_state(net, slot, state);
+		if (s->i.proto == BT_TCP && s->tuple && s->i.state != BT_TIME_WAIT) {
+			if (state == BT_CLOSE)
+				model_disconnect(s);
+			else
+				s->i.state = (uint8_t)state;
+		}
+	} else if (what < 95)
+		do_time_wait(slot);
+	else if (what < 97) {
+		bt_port_disconnect(net, slot);
+		model_disconnect(s);
+	} else {
+		bt_port_free(net, slot);
+		s->used = false;
+	}
+}
+
+static void compare(void)
+{
+	uint32_t used = 0;
+
+	for (uint32_t k = 0; k < N_MODEL; k++) {
+		const struct bt_port_info *w = &m[k].i;
+		struct bt_port_info i;
+
+		MUST(bt_port_get(net, k, &i) == m[k].used);
+		if (!m[k].used)
+			continue;
+		used++;
+		MUST(i.host == w->host && i.proto == w->proto && i.family == w->family);
+		MUST(i.state == w->state && i.opts == w->opts && i.uid == w->uid);
+		MUST(i.lport == w->lport && i.rport == w->rport);
+		MUST(bt_addr_eq(&i.laddr, &w->laddr) && bt_addr_eq(&i.raddr, &w->raddr));
+	}
+	MUST(bt_port_count(net) == used);
+	if (op % 50 == 0)
+		bt_port_check(net);
+}
+
+static void round_of(uint64_t s)
+{
+	uint8_t key[16] = {0};
+
+	seed = rng = s;
+	memcpy(key, &s, sizeof(s));
+	memset(m, 0, sizeof(m));
+	now = 1000000000;
+	serial = 0;
+	net = bt_port_net_new(key, N_MODEL);
+	for (uint16_t h = 0; h < N_HOSTS; h++) {
+		bt_port_host_add(net, h);
+		bt_port_host_conf(net, h)->range_lo = 1020;
+		bt_port_host_conf(net, h)->range_hi = 1030;
+	}
+	for (op = 0; op < N_OPS; op++) {
+		do_op();
+		compare();
+	}
+	bt_port_net_free(net);
+}
+
+int main(void)
+{
+	const char *one = getenv("BERTH_SEED"), *n = getenv("BERTH_ROUNDS");
+	unsigned long rounds = n != NULL ? strtoul(n, NULL, 10) : 60;
+
+	if (one != NULL) {
+		round_of(strtoull(one, NULL, 10));
+		return 0;
+	}
+	for (unsigned long i = 1; i <= rounds; i++)
+		round_of(i);
+	printf("seeds 1 to %lu: %u operations each\n", rounds, N_OPS);
+	return 0;
+}

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../../lib/base/siphash.h"
+#include "../../lib/port/port.h"
+
+#include <errno.h>
+
+#define SEC 1000000000ull
+
+static const uint8_t key[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+static struct bt_port_net *make(uint32_t slots)
+{
+	struct bt_port_net *net = bt_port_net_new(key, slots);
+
+	assert_non_null(net);
+	assert_int_equal(bt_port_host_add(net, 0), 0);
+	assert_int_equal(bt_port_host_add(net, 0), -EEXIST);
+	return net;
+}
+
+static void end(struct bt_port_net *net)
+{
+	bt_port_check(net);
+	for (uint32_t slot = 0; bt_port_count(net) > 0; slot++)
+		bt_port_free(net, slot);
+	bt_port_check(net);
+	assert_int_equal(bt_port_host_del(net, 0), 0);
+	bt_port_net_free(net);
+}
+
+static uint32_t sock(struct bt_port_net *net, enum bt_proto proto, enum bt_family family, unsigned opts,
+		     uint32_t uid)
+{
+	uint32_t slot;
+
+	assert_int_equal(bt_port_new(net, 0, proto, family, uid, &slot), 0);
+	bt_port_set_opts(net, slot, opts);
+	return slot;
+}
+
+static struct bt_addr address(const char *name)
+{
+	static const struct {
+		const char *name;
+		struct bt_addr addr;
+	} known[] = {
+		{"0.0.0.0", {{[10] = 0xff, [11] = 0xff}}},
+		{"10.0.0.1", {{[10] = 0xff, [11] = 0xff, 10, 0, 0, 1}}},
+		{"10.0.0.2", {{[10] = 0xff, [11] = 0xff, 10, 0, 0, 2}}},
+		{"127.0.0.1", {{[10] = 0xff, [11] = 0xff, 127, 0, 0, 1}}},
+		{"::", {{0}}},
+		{"::1", {{[15] = 1}}},
+		{"fd00::1", {{[0] = 0xfd, [15] = 1}}},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(known[i].name, name) == 0)
+			return known[i].addr;
+	fail();
+	return known[0].addr;
+}
+
+static int bind_to(struct bt_port_net *net, uint32_t slot, const char *addr, uint16_t port,
+		   struct bt_reason *why)
+{
+	struct bt_addr a = address(addr);
+
+	return bt_port_bind(net, slot, &a, port, true, 0, why);
+}
+
+static uint16_t port_of(struct bt_port_net *net, uint32_t slot)
+{
+	struct bt_port_info i;
+
+	assert_true(bt_port_get(net, slot, &i));
+	return i.lport;
+}
+
+static int connect_to(struct bt_port_net *net, uint32_t slot, const char *src, const char *dst,
+		      uint16_t port, uint64_t now, uint32_t *taken, struct bt_reason *why)
+{
+	struct bt_addr s = address(src), d = address(dst);
+
+	return bt_port_connect(net, slot, &s, &d, port, now, taken, why);
+}
+
+static void siphash_vectors(void **state)
+{
+	/* Appendix A of the SipHash paper, and the first of its reference vectors. */
+	uint8_t k[16], in[15];
+
+	(void)state;
+	for (uint8_t i = 0; i < 16; i++)
+		k[i] = i;
+	for (uint8_t i = 0; i < 15; i++)
+		in[i] = i;
+	assert_true(bt_siphash(k, in, 15) == 0xa129ca6149be45e5);
+	assert_true(bt_siphash(k, in, 0) == 0x726fdb47dd0e0e31);
+}
+
+/* Two sockets of one port: the second one's bind. Each line was checked on Linux 6.18. */
+struct pair {
+	enum bt_proto proto;
+	const char *a;
+	unsigned a_opts;
+	bool a_listens;
+	const char *b;
+	unsigned b_opts;
+	bool same_user;
+	int want;
+	enum bt_why why;
+};
+
+#define RA BT_REUSEADDR
+#define RP BT_REUSEPORT
+
+static const struct pair pairs[] = {
+	{BT_TCP, "10.0.0.1", 0, false, "10.0.0.1", 0, true, -EADDRINUSE, BT_WHY_IN_USE_BOUND},
+	{BT_TCP, "10.0.0.1", 0, false, "10.0.0.2", 0, true, 0, BT_WHY_NONE},
+	{BT_TCP, "0.0.0.0", 0, false, "10.0.0.2", 0, true, -EADDRINUSE, BT_WHY_IN_USE_BOUND},
+	{BT_TCP, "10.0.0.1", 0, false, "0.0.0.0", 0, true, -EADDRINUSE, BT_WHY_IN_USE_BOUND},
+	{BT_TCP, "10.0.0.1", RA, false, "10.0.0.1", RA, true, 0, BT_WHY_NONE},
+	{BT_TCP, "10.0.0.1", RA, false, "10.0.0.1", 0, true, -EADDRINUSE, BT_WHY_IN_USE_BOUND},
+	{BT_TCP, "10.0.0.1", RA, true, "10.0.0.1", RA, true, -EADDRINUSE, BT_WHY_IN_USE_LISTENER},
+	{BT_TCP, "0.0.0.0", RA, true, "10.0.0.1", RA, true, -EADDRINUSE, BT_WHY_IN_USE_LISTENER},
+	{BT_TCP, "10.0.0.1", RA, true, "10.0.0.2", RA, true, 0, BT_WHY_NONE},
+	{BT_TCP, "10.0.0.1", RP, true, "10.0.0.1", RP, true, 0, BT_WHY_NONE},
+	{BT_TCP, "10.0.0.1", RP, true, "10.0.0.1", RP, false, -EADDRINUSE, BT_WHY_REUSEPORT_UID},
+	{BT_TCP, "10.0.0.1", RP, true, "10.0.0.1", RA, true, -EADDRINUSE, BT_WHY_IN_USE_LISTENER},
+	{BT_TCP, "::", 0, false, "0.0.0.0", 0, true, -EADDRINUSE, BT_WHY_IN_USE_BOUND},
+	{BT_TCP, "0.0.0.0", 0, false, "::", 0, true, -EADDRINUSE, BT_WHY_IN_USE_BOUND},
+	{BT_TCP, "0.0.0.0", 0, false, "::", BT_V6ONLY, true, 0, BT_WHY_NONE},
+	{BT_TCP, "::", BT_V6ONLY, false, "0.0.0.0", 0, true, 0, BT_WHY_NONE},
+	{BT_TCP, "::", 0, false, "10.0.0.1", 0, true, -EADDRINUSE, BT_WHY_IN_USE_BOUND},
+	{BT_TCP, "::1", 0, false, "0.0.0.0", 0, true, 0, BT_WHY_NONE},
+	{BT_TCP, "0.0.0.0", 0, false, "::1", 0, true, 0, BT_WHY_NONE},
+	{BT_TCP, "::", 0, true, "::1", 0, true, -EADDRINUSE, BT_WHY_IN_USE_LISTENER},
+	{BT_UDP, "10.0.0.1", 0, false, "0.0.0.0", 0, true, -EADDRINUSE, BT_WHY_IN_USE_BOUND},
+	{BT_UDP, "10.0.0.1", RA, false, "10.0.0.1", RA, false, 0, BT_WHY_NONE},
+	{BT_UDP, "10.0.0.1", RA, false, "10.0.0.1", 0, true, -EADDRINUSE, BT_WHY_IN_USE_BOUND},
+	{BT_UDP, "10.0.0.1", RP, false, "10.0.0.1", RP, true, 0, BT_WHY_NONE},
+	{BT_UDP, "10.0.0.1", RP, false, "10.0.0.1", RP, false, -EADDRINUSE, BT_WHY_REUSEPORT_UID},
+	{BT_UDP, "::", 0, false, "0.0.0.0", 0, true, -EADDRINUSE, BT_WHY_IN_USE_BOUND},
+};
+
+static void bind_pairs(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		const struct pair *p = &pairs[i];
+		struct bt_port_net *net = make(10);
+		struct bt_reason why = {BT_WHY_NONE, 0, 0};
+		bool a6 = strchr(p->a, ':') != NULL, b6 = strchr(p->b, ':') != NULL;
+		uint32_t a = sock(net, p->proto, a6 ? BT_V6 : BT_V4, p->a_opts, 1);
+		uint32_t b = sock(net, p->proto, b6 ? BT_V6 : BT_V4, p->b_opts, p->same_user ? 1 : 2);
+
+		assert_int_equal(bind_to(net, a, p->a, 5000, &why), 0);
+		if (p->a_listens)
+			assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+		why.why = BT_WHY_NONE;
+		if (bind_to(net, b, p->b, 5000, &why) != p->want || why.why != p->why)
+			fail_msg("pair %zu: reason %d", i, (int)why.why);
+		if (p->want < 0)
+			assert_int_equal(why.slot, a);
+		end(net);
+	}
+}
+
+static void bind_refusals(void **state)
+{
+	struct bt_port_net *net = make(10);
+	struct bt_addr any = address("0.0.0.0");
+	struct bt_reason why;
+	uint32_t a = sock(net, BT_TCP, BT_V4, 0, 1), b = sock(net, BT_TCP, BT_V4, RA, 1), c;
+
+	(void)state;
+	assert_int_equal(bt_port_bind(net, a, &any, 80, false, 0, &why), -EACCES);
+	assert_int_equal(why.why, BT_WHY_PRIVILEGED);
+	assert_int_equal(bt_port_bind(net, a, &any, 80, true, 0, &why), 0);
+	assert_int_equal(bt_port_bind(net, a, &any, 81, true, 0, &why), -EINVAL);
+	assert_int_equal(why.why, BT_WHY_ALREADY_BOUND);
+	/* listen checks again: both may bind, one may listen */
+	bt_port_set_opts(net, a, RA);
+	assert_int_equal(bind_to(net, b, "0.0.0.0", 80, &why), 0);
+	assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+	assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+	assert_int_equal(bt_port_listen(net, b, 0, &why), -EADDRINUSE);
+	assert_int_equal(why.why, BT_WHY_IN_USE_LISTENER);
+	assert_int_equal(why.slot, a);
+	/* an address without a port */
+	c = sock(net, BT_TCP, BT_V4, BT_BIND_NO_PORT, 1);
+	assert_int_equal(bind_to(net, c, "10.0.0.1", 0, &why), 0);
+	assert_int_equal(port_of(net, c), 0);
+	end(net);
+}
+
+static void slots_rest(void **state)
+{
+	struct bt_port_net *net = make(3000);
+	uint32_t first = sock(net, BT_UDP, BT_V4, 0, 1), slot;
+	struct bt_port_info i;
+
+	(void)state;
+	bt_port_free(net, first);
+	assert_false(bt_port_get(net, first, &i));
+	for (int n = 0; n < 1024; n++) {
+		slot = sock(net, BT_UDP, BT_V4, 0, 1);
+		assert_int_not_equal(slot, first);
+		bt_port_free(net, slot);
+	}
+	assert_int_equal(sock(net, BT_UDP, BT_V4, 0, 1), first);
+	for (uint32_t n = 1; n < 3000; n++)
+		sock(net, BT_UDP, BT_V4, 0, 1);
+	assert_int_equal(bt_port_new(net, 0, BT_UDP, BT_V4, 1, &slot), -ENFILE);
+	bt_port_free(net, 77);
+	assert_int_equal(sock(net, BT_UDP, BT_V4, 0, 1), 77);
+	assert_int_equal(bt_port_host_del(net, 0), -EBUSY);
+	end(net);
+}
+
+/* Every port of the range once, for each destination; then none. */
+static void range_is_used_up(void **state)
+{
+	struct bt_port_net *net = make(100000);
+	uint32_t taken, slot = 0, n = 60999 - 32768 + 1;
+	struct bt_reason why;
+
+	(void)state;
+	for (int dst = 0; dst < 2; dst++) {
+		for (uint32_t i = 0; i < n; i++) {
+			slot = sock(net, BT_TCP, BT_V4, 0, 1);
+			assert_int_equal(connect_to(net, slot, "10.0.0.1", dst ? "10.0.0.2" : "10.0.0.1",
+						    80, 0, &taken, &why), 0);
+			assert_in_range(port_of(net, slot), 32768, 60999);
+		}
+		slot = sock(net, BT_TCP, BT_V4, 0, 1);
+		assert_int_equal(connect_to(net, slot, "10.0.0.1", dst ? "10.0.0.2" : "10.0.0.1", 80, 0,
+					    &taken, &why), -EADDRNOTAVAIL);
+		assert_int_equal(why.why, BT_WHY_NO_FREE_PORT);
+		bt_port_check(net);
+	}
+	bt_port_free(net, 100); /* one is free again, and found */
+	assert_int_equal(connect_to(net, slot, "10.0.0.1", "10.0.0.1", 80, 0, &taken, &why), 0);
+	end(net);
+}
+
+static void small_range(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	struct bt_reason why;
+	uint32_t s[5], taken;
+
+	(void)state;
+	conf->range_lo = 4000;
+	conf->range_hi = 4003;
+	conf->reserved[4001 / 64] |= 1ull << (4001 % 64);
+	for (int i = 0; i < 5; i++)
+		s[i] = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(bind_to(net, s[0], "10.0.0.1", 0, &why), 0);
+	/* held by bind, reserved: two remain */
+	assert_int_equal(connect_to(net, s[1], "10.0.0.1", "10.0.0.2", 80, 0, &taken, &why), 0);
+	assert_int_equal(connect_to(net, s[2], "10.0.0.1", "10.0.0.2", 80, 0, &taken, &why), 0);
+	assert_int_equal(connect_to(net, s[3], "10.0.0.1", "10.0.0.2", 80, 0, &taken, &why),
+			 -EADDRNOTAVAIL);
+	assert_int_equal(connect_to(net, s[3], "10.0.0.1", "10.0.0.2", 81, 0, &taken, &why), 0);
+	/* no port is unused, but another address may share one */
+	assert_int_equal(bind_to(net, s[4], "10.0.0.1", 0, &why), -EADDRINUSE);
+	assert_int_equal(why.why, BT_WHY_NO_FREE_PORT);
+	assert_int_equal(bind_to(net, s[4], "10.0.0.2", 0, &why), 0);
+	assert_int_not_equal(port_of(net, s[4]), 4001);
+	end(net);
+}
+
+/* Chi-squared over 16 ports, 8 of them free, so that probes and scan both serve: 7 degrees of freedom. */
+static void choice_is_uniform(void **state)
+{
+	struct bt_port_net *net = make(5000);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	struct bt_reason why;
+	unsigned hits[16] = {0};
+	uint32_t taken, slot = sock(net, BT_TCP, BT_V4, 0, 1);
+	double chi = 0;
+
+	(void)state;
+	conf->range_lo = 4000;
+	conf->range_hi = 4015;
+	for (uint32_t p = 4000; p < 4016; p += 2)
+		conf->reserved[p / 64] |= 1ull << (p % 64);
+	for (int n = 0; n < 8000; n++) {
+		assert_int_equal(connect_to(net, slot, "10.0.0.1", "10.0.0.2", 80, 0, &taken, &why), 0);
+		hits[port_of(net, slot) - 4000]++;
+		bt_port_disconnect(net, slot);
+	}
+	for (int i = 1; i < 16; i += 2)
+		chi += (hits[i] - 1000.0) * (hits[i] - 1000.0) / 1000.0;
+	assert_true(chi < 24.3); /* p = 0.001 */
+	end(net);
+}
+
+static void time_wait_ends(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	struct bt_reason why;
+	uint32_t a = sock(net, BT_TCP, BT_V4, 0, 1), b = sock(net, BT_TCP, BT_V4, 0, 1), taken;
+
+	(void)state;
+	assert_int_equal(bind_to(net, a, "127.0.0.1", 5000, &why), 0);
+	assert_int_equal(connect_to(net, a, "127.0.0.1", "127.0.0.1", 80, 0, &taken, &why), 0);
+	bt_port_set_state(net, a, BT_ESTABLISHED);
+	assert_true(bt_port_deadline(net) == UINT64_MAX);
+	bt_port_time_wait(net, a, 5 * SEC);
+	assert_true(bt_port_deadline(net) == 65 * SEC);
+	assert_int_equal(bt_port_expired(net, 65 * SEC - 1), BT_NO_SLOT);
+	assert_int_equal(bind_to(net, b, "127.0.0.1", 5000, &why), -EADDRINUSE);
+	assert_int_equal(why.why, BT_WHY_IN_USE_TIME_WAIT);
+	assert_true(why.frees_ns == 65 * SEC);
+	assert_int_equal(bt_port_expired(net, 65 * SEC), a);
+	bt_port_free(net, a);
+	assert_int_equal(bind_to(net, b, "127.0.0.1", 5000, &why), 0);
+
+	/* taken over by connect: only on loopback, only after a second */
+	conf->range_lo = conf->range_hi = 6000;
+	a = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(connect_to(net, a, "127.0.0.1", "127.0.0.1", 80, 0, &taken, &why), 0);
+	bt_port_time_wait(net, a, 0);
+	b = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(connect_to(net, b, "127.0.0.1", "127.0.0.1", 80, SEC - 1, &taken, &why),
+			 -EADDRNOTAVAIL);
+	conf->tw_reuse = 0;
+	assert_int_equal(connect_to(net, b, "127.0.0.1", "127.0.0.1", 80, SEC, &taken, &why),
+			 -EADDRNOTAVAIL);
+	conf->tw_reuse = 2;
+	assert_int_equal(connect_to(net, b, "127.0.0.1", "127.0.0.1", 80, SEC, &taken, &why), 0);
+	assert_int_equal(taken, a);
+	end(net);
+}
+
+static void reuseport_spreads(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+	struct bt_reason why;
+	unsigned hits[4] = {0};
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_int_equal(sock(net, BT_TCP, BT_V4, RP | (i & 1 ? RA : 0), 1), i);
+		assert_int_equal(bind_to(net, i, "0.0.0.0", 80, &why), 0);
+		assert_int_equal(bt_port_listen(net, i, 0, &why), 0);
+	}
+	for (uint16_t p = 10000; p < 14000; p++) {
+		uint32_t slot = bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, p);
+
+		assert_in_range(slot, 0, 3);
+		hits[slot]++;
+		assert_int_equal(bt_port_lookup_listener(net, 0, &l, 80, &r, p), slot);
+	}
+	for (int i = 0; i < 4; i++)
+		assert_in_range(hits[i], 900, 1100);
+	end(net);
+}
+
+static void demultiplexing(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_addr l = address("10.0.0.1"), l2 = address("10.0.0.2"), r = address("10.0.0.2");
+	struct bt_reason why;
+	uint32_t any6 = sock(net, BT_TCP, BT_V6, RA, 1), one = sock(net, BT_TCP, BT_V4, RA, 1);
+	uint32_t child, again, taken, u = sock(net, BT_UDP, BT_V4, RA, 1), v;
+
+	(void)state;
+	assert_int_equal(bind_to(net, any6, "::", 80, &why), 0);
+	assert_int_equal(bind_to(net, one, "10.0.0.1", 80, &why), 0);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 9), BT_NO_SLOT);
+	assert_int_equal(bt_port_listen(net, any6, 0, &why), 0);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 9), any6);
+	assert_int_equal(bt_port_accept(net, any6, &l2, &r, 9, &child, &taken, &why), 0);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l2, 80, &r, 9), child);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l2, 80, &r, 10), any6);
+	assert_int_equal(bt_port_accept(net, any6, &l2, &r, 9, &again, &taken, &why), -EADDRNOTAVAIL);
+	assert_int_equal(why.slot, child);
+	bt_port_time_wait(net, child, 0);
+	assert_int_equal(bt_port_accept(net, any6, &l2, &r, 9, &again, &taken, &why), 0);
+	assert_int_equal(taken, child);
+	bt_port_disconnect(net, any6);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 9), BT_NO_SLOT);
+	assert_int_equal(port_of(net, any6), 80);
+
+	v = sock(net, BT_UDP, BT_V4, RA, 1);
+	assert_int_equal(bind_to(net, u, "0.0.0.0", 53, &why), 0);
+	assert_int_equal(bind_to(net, v, "0.0.0.0", 53, &why), 0);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), v);
+	assert_int_equal(connect_to(net, u, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), u);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 10), v);
+	end(net);
+}
+
+static void disconnect_keeps_what_bind_gave(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_info i;
+	struct bt_reason why;
+	uint32_t a = sock(net, BT_UDP, BT_V4, 0, 1), b = sock(net, BT_UDP, BT_V4, 0, 1), taken;
+
+	(void)state;
+	assert_int_equal(bind_to(net, a, "0.0.0.0", 5000, &why), 0);
+	assert_int_equal(connect_to(net, a, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
+	bt_port_disconnect(net, a);
+	assert_true(bt_port_get(net, a, &i));
+	assert_int_equal(i.lport, 5000);
+	assert_true(bt_addr_is_any(&i.laddr) && i.rport == 0 && i.state == BT_CLOSE);
+	assert_int_equal(bt_port_autobind(net, b, 0, &why), 0);
+	assert_int_not_equal(port_of(net, b), 0);
+	bt_port_disconnect(net, b);
+	assert_int_equal(port_of(net, b), 0);
+	end(net);
+}
+
+/* What a crash left is entered again: the same slots, tuples and refusals. */
+static void restoring(void **state)
+{
+	struct bt_port_net *net = make(10000);
+	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+	struct bt_port_info i = {.proto = BT_TCP, .family = BT_V4, .state = BT_ESTABLISHED, .laddr = l,
+				 .raddr = r, .lport = 80, .rport = 40000};
+
+	(void)state;
+	assert_int_equal(bt_port_restore_child(net, 5000, &i), 0);
+	assert_int_equal(bt_port_restore_child(net, 5001, &i), -EADDRNOTAVAIL);
+	i.rport++;
+	assert_int_equal(bt_port_restore_child(net, 5000, &i), -EEXIST);
+	i.state = BT_TIME_WAIT;
+	assert_int_equal(bt_port_restore_child(net, 7, &i), 0);
+	bt_port_time_wait(net, 7, SEC);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 40000), 5000);
+	assert_int_equal(bt_port_new_at(net, 0, BT_TCP, BT_V4, 1, 10000), -ENFILE);
+	assert_int_equal(bt_port_count(net), 2);
+	end(net);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(siphash_vectors),
+		cmocka_unit_test(bind_pairs),
+		cmocka_unit_test(bind_refusals),
+		cmocka_unit_test(slots_rest),
+		cmocka_unit_test(range_is_used_up),
+		cmocka_unit_test(small_range),
+		cmocka_unit_test(choice_is_uniform),
+		cmocka_unit_test(time_wait_ends),
+		cmocka_unit_test(reuseport_spreads),
+		cmocka_unit_test(demultiplexing),
+		cmocka_unit_test(disconnect_keeps_what_bind_gave),
+		cmocka_unit_test(restoring),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
