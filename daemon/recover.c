@@ -105,6 +105,8 @@ void d_recover(struct daemon *d)
 		d_row_begin(row);
 		if (!keep)
 			row->state = BT_ROW_FREE;
+		else /* whoever holds it has no connection to us, so only the kernel can tell its end */
+			*d_owner(d, slot) = SUSPECT_BIT;
 		d_row_end(row);
 	}
 	for (uint32_t slot = 0; slot < c.slots; slot++) {

@@ -238,9 +238,25 @@ void d_launch(struct daemon *d, pid_t pid)
 
 /* ---- time ---- */
 
+/* Programs that an earlier berthd served have no connection to this one before their next call, so their
+ * sockets count as users too. */
+static bool sockets_live(struct daemon *d)
+{
+	struct bt_port_info i;
+	for (uint32_t slot = 0; slot < d->table->high_water; slot++)
+		if (d_row(d, slot)->state != BT_ROW_FREE && !(d_row(d, slot)->flags & BT_ROWF_ORPHAN) &&
+		    bt_port_get(bt_net_ports(d->net), slot, &i) && i.state != BT_TIME_WAIT)
+			return true;
+	return false;
+}
+
 static void on_idle(uv_timer_t *t)
 {
-	d_serve_close(t->loop->data);
+	struct daemon *d = t->loop->data;
+	if (sockets_live(d) && d_sweep(d) == 0 && sockets_live(d))
+		uv_timer_start(&d->idle, on_idle, IDLE_MS, 0);
+	else
+		d_serve_close(d);
 }
 
 static void on_clock(uv_timer_t *t)

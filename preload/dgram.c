@@ -104,7 +104,7 @@ static size_t total(const struct msghdr *m)
 	return n;
 }
 
-static int by_relay(const struct note *n, const uint8_t addr[16], uint16_t port, const struct msghdr *m,
+static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16_t port, const struct msghdr *m,
 		    size_t size)
 {
 	struct bt_req q;
@@ -206,7 +206,7 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 		if (errno != EAGAIN && errno != EPERM && errno != ENOBUFS)
 			return -1;
 	}
-	e = by_relay(&n, addr, port, m, size);
+	e = by_relay(fd, &n, addr, port, m, size);
 	if (e == ECONNREFUSED)
 		return nobody(fd, &n, size);
 	return e == 0 ? (ssize_t)size : fail(e);

@@ -302,12 +302,13 @@ void bt_notice(int proof, struct bt_req *req)
 		return;
 	pthread_mutex_lock(&l->lock);
 	l->holder = &errno;
-	if (ensure(l) == 0) {
+	for (int tries = 0; tries < 2 && ensure(l) == 0; tries++) {
 		/* write, not send: a sandboxed program may still write. A SEQPACKET write raises no signal. */
 		long n = proof >= 0 ? -put(l->fd, req, NULL, proof)
 				    : bt_sys(SYS_write, l->fd, (long)req, sizeof(*req), 0, 0, 0);
-		if (n == -EPIPE || n == -ECONNRESET)
-			shut_link(l);
+		if (n != -EPIPE && n != -ECONNRESET)
+			break;
+		shut_link(l); /* berthd went away; a new one may have taken its place */
 	}
 	l->holder = NULL;
 	pthread_mutex_unlock(&l->lock);

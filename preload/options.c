@@ -224,7 +224,7 @@ static int give_int(const struct option *o, int v, void *value, socklen_t *len)
 	return give(&v, sizeof(v), value, len);
 }
 
-static int get_number(const struct note *n, const struct option *o)
+static int get_number(int fd, const struct note *n, const struct option *o)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -308,7 +308,7 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	if (o != NULL && o->name == TCP_MAXSEG && o->level == IPPROTO_TCP && n.flags & NOTE_CONNECTED)
 		return give_int(o, 65483, value, len);
 	if (o != NULL)
-		return give_int(o, get_number(&n, o), value, len);
+		return give_int(o, get_number(fd, &n, o), value, len);
 	if (level == SOL_SOCKET)
 		return get_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && !(n.flags & NOTE_UDP)) {

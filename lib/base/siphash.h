@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SipHash-2-4 (Aumasson and Bernstein, 2012): a short-input hash that nobody without the key can steer. */
+/* SipHash-2-4 (Aumasson and Bernstein, 2012): a short-input hash that nobody without the key can
+ * steer. */
 #ifndef BERTH_LIB_BASE_SIPHASH_H
 #define BERTH_LIB_BASE_SIPHASH_H
 

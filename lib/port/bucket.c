@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bind buckets: classes of sockets on one port, the conflicts between them, bind(2) and listen(2). */
+/* Bind buckets: classes of sockets on one port, the conflicts between them, bind(2) and listen(2).
+ */
 #include "internal.h"
 
 #include <errno.h>
@@ -23,8 +24,8 @@ struct class_key btp_class_key(const struct psock *s)
 		opts |= BT_V6ONLY;
 	if (s->family == BT_V4)
 		opts &= (uint8_t)~BT_V6ONLY;
-	return (struct class_key){s->laddr,	       s->uid, s->family, opts,
-				  (uint8_t)kind_of(s), s->flags & SF_HELD};
+	return (struct class_key){s->laddr,	     s->uid, s->family, opts, (uint8_t)kind_of(s),
+				  s->flags & SF_HELD};
 }
 
 /* Has the bitmaps agree with the bucket. */
@@ -104,7 +105,8 @@ void btp_leave_bucket(struct bt_port_net *net, uint32_t slot)
 		sock_at(net, s->class_next)->class_prev = s->class_prev;
 	s->class_next = s->class_prev = BT_NO_SLOT;
 	if (--c->count == 0) {
-		for (link = &sp->first[s->lport]; *link != s->cls; link = &class_at(net, *link)->next)
+		for (link = &sp->first[s->lport]; *link != s->cls;
+		     link = &class_at(net, *link)->next)
 			;
 		*link = c->next;
 		btp_pool_give(&net->classes, s->cls);
@@ -160,7 +162,8 @@ static bool overlap(const struct class_key *a, const struct class_key *b)
 }
 
 /* inet_bind_conflict and udp_lib_lport_inuse, but for the addresses. */
-static enum bt_why compare(const struct class_key *a, const struct class_key *b, bool udp, bool strict)
+static enum bt_why compare(const struct class_key *a, const struct class_key *b, bool udp,
+			   bool strict)
 {
 	bool reuse = a->opts & b->opts & BT_REUSEADDR, port = a->opts & b->opts & BT_REUSEPORT;
 	bool same_user = a->uid == b->uid || (!udp && b->kind == KIND_TIME_WAIT);
@@ -185,8 +188,9 @@ static int rank(enum bt_why why)
 }
 
 /*
- * TCP: one conflicting class is enough. UDP, when bind(2) names the port: Linux stops at the first other
- * socket in its list that overlaps, unless both have SO_REUSEADDR; when both have SO_REUSEPORT, bind succeeds.
+ * TCP: one conflicting class is enough. UDP, when bind(2) names the port: Linux stops at the first
+ * other socket in its list that overlaps, unless both have SO_REUSEADDR; when both have
+ * SO_REUSEPORT, bind succeeds.
  */
 bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool chosen,
 		  struct bt_reason *reason)
@@ -225,16 +229,18 @@ bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, b
 
 /* ---- bind and listen ---- */
 
-/* Linux adds sockets at the head of its lists, but SO_REUSEPORT ones of IPv6 at the tail (sk_add_node_rcu). */
+/* Linux adds sockets at the head of its lists, but SO_REUSEPORT ones of IPv6 at the tail
+ * (sk_add_node_rcu). */
 static uint32_t list_place(struct bt_port_net *net, const struct psock *s)
 {
 	net->serial++;
 	return s->family == BT_V6 && s->opts & BT_REUSEPORT ? INT32_MAX - net->serial
-							     : INT32_MAX + net->serial;
+							    : INT32_MAX + net->serial;
 }
 
 /* Gives the socket its port by bind, listen or sendto: port 0 chooses. */
-static int take_port(struct bt_port_net *net, uint32_t slot, uint16_t port, struct bt_reason *reason)
+static int take_port(struct bt_port_net *net, uint32_t slot, uint16_t port,
+		     struct bt_reason *reason)
 {
 	struct psock *s = sock_at(net, slot);
 
@@ -293,7 +299,8 @@ int bt_port_bind(struct bt_port_net *net, uint32_t slot, const struct bt_addr *a
 	return 0;
 }
 
-int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns, struct bt_reason *reason)
+int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns,
+		   struct bt_reason *reason)
 {
 	struct psock *s;
 
@@ -323,7 +330,8 @@ int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns, stru
 	return 0;
 }
 
-int bt_port_autobind(struct bt_port_net *net, uint32_t slot, uint64_t now_ns, struct bt_reason *reason)
+int bt_port_autobind(struct bt_port_net *net, uint32_t slot, uint64_t now_ns,
+		     struct bt_reason *reason)
 {
 	struct psock *s;
 	int r;

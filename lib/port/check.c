@@ -63,7 +63,8 @@ static uint32_t check_class(const struct bt_port_net *net, uint32_t i, uint16_t 
 	return n;
 }
 
-static uint32_t check_space(const struct bt_port_net *net, uint16_t host, uint8_t proto, uint32_t *classes)
+static uint32_t check_space(const struct bt_port_net *net, uint16_t host, uint8_t proto,
+			    uint32_t *classes)
 {
 	const struct space *sp = space_of(net, host, proto);
 	uint32_t n = 0;
@@ -87,7 +88,8 @@ static uint32_t check_dests(const struct bt_port_net *net)
 	uint32_t sum = 0, n = 0, bitmaps = 0;
 
 	for (uint32_t i = 0; i < net->by_dest.size; i++) {
-		for (uint32_t j = net->by_dest.heads[i]; j != BT_NO_SLOT; j = dest_at(net, j)->next) {
+		for (uint32_t j = net->by_dest.heads[i]; j != BT_NO_SLOT;
+		     j = dest_at(net, j)->next) {
 			const struct dest *d = dest_at(net, j);
 			uint32_t count = 0;
 

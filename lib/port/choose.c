@@ -13,7 +13,8 @@ static uint16_t random_port(const struct bt_port_net *net, uint16_t host)
 {
 	const struct bt_port_conf *conf = &net->hosts[host]->conf;
 
-	return (uint16_t)(conf->range_lo + btp_random(net, host, conf->range_hi - conf->range_lo + 1u));
+	return (uint16_t)(conf->range_lo +
+			  btp_random(net, host, conf->range_hi - conf->range_lo + 1u));
 }
 
 /* The bits of word w that are in the host's range; port 0 is in none. */
@@ -34,7 +35,8 @@ static void block_all(uint64_t *blocked)
 	memset(blocked, 0xff, N_WORDS * sizeof(blocked[0]));
 }
 
-/* Each port of the range whose bit in `blocked` is clear is as likely as every other; 0: there is none. */
+/* Each port of the range whose bit in `blocked` is clear is as likely as every other; 0: there is
+ * none. */
 static uint16_t pick_clear(const struct bt_port_net *net, uint16_t host, const uint64_t *blocked)
 {
 	const struct bt_port_conf *conf = &net->hosts[host]->conf;
@@ -93,8 +95,8 @@ uint16_t btp_free_port(const struct bt_port_net *net, uint32_t slot)
 
 /* ---- destinations ---- */
 
-static uint32_t *dest_head(const struct bt_port_net *net, uint16_t host, const struct bt_addr *laddr,
-			   const struct bt_addr *raddr, uint16_t rport)
+static uint32_t *dest_head(const struct bt_port_net *net, uint16_t host,
+			   const struct bt_addr *laddr, const struct bt_addr *raddr, uint16_t rport)
 {
 	struct tuple t = {*laddr, *raddr, 0, rport, host, BT_TCP};
 
@@ -245,8 +247,8 @@ static uint64_t entered_ns(const struct bt_port_net *net, uint32_t slot)
 static bool reuse_allowed(const struct bt_port_conf *conf, const struct bt_addr *laddr,
 			  const struct bt_addr *raddr)
 {
-	return conf->tw_reuse == 1 || (conf->tw_reuse == 2 && bt_addr_is_loopback(laddr) &&
-				       bt_addr_is_loopback(raddr));
+	return conf->tw_reuse == 1 ||
+	       (conf->tw_reuse == 2 && bt_addr_is_loopback(laddr) && bt_addr_is_loopback(raddr));
 }
 
 bool btp_may_take_over(const struct bt_port_net *net, uint32_t slot, uint64_t now_ns)
@@ -272,7 +274,8 @@ static bool tuple_free(const struct bt_port_net *net, const struct tuple *t, uin
 }
 
 /* The destination's local ports: its bitmap, or its list made one in buf. */
-static const uint64_t *dest_ports(const struct bt_port_net *net, const struct dest *d, uint64_t *buf)
+static const uint64_t *dest_ports(const struct bt_port_net *net, const struct dest *d,
+				  uint64_t *buf)
 {
 	if (d != NULL && d->bits != NULL)
 		return d->bits;
@@ -284,8 +287,9 @@ static const uint64_t *dest_ports(const struct bt_port_net *net, const struct de
 }
 
 /*
- * The last resort, when every port has a connection: the TIME_WAITs among them, from a random word of the
- * bitmap on. A search that fails has seen them all, so that the next waits until the oldest is old enough.
+ * The last resort, when every port has a connection: the TIME_WAITs among them, from a random word
+ * of the bitmap on. A search that fails has seen them all, so that the next waits until the oldest
+ * is old enough.
  */
 static uint16_t take_over(const struct bt_port_net *net, struct dest *d, const uint64_t *used,
 			  struct tuple *t, uint64_t now_ns, uint32_t *taken)
@@ -340,7 +344,8 @@ uint16_t btp_connect_port(const struct bt_port_net *net, struct tuple *t, uint64
 	for (int probe = 0; probe < RANDOM_PROBES; probe++) {
 		*taken = BT_NO_SLOT;
 		t->lport = random_port(net, t->host);
-		if (t->lport == 0 || bit_test(sp->held, t->lport) || bit_test(conf->reserved, t->lport))
+		if (t->lport == 0 || bit_test(sp->held, t->lport) ||
+		    bit_test(conf->reserved, t->lport))
 			continue;
 		if (d == NULL || (d->bits != NULL && !bit_test(d->bits, t->lport)) ||
 		    tuple_free(net, t, now_ns, taken))

@@ -33,7 +33,8 @@ static int connect_tcp(struct bt_port_net *net, uint32_t slot, struct tuple *t, 
 	} else {
 		t->lport = btp_connect_port(net, t, now_ns, taken);
 		if (t->lport == 0)
-			return btp_refuse(reason, -EADDRNOTAVAIL, BT_WHY_NO_FREE_PORT, BT_NO_SLOT, 0);
+			return btp_refuse(reason, -EADDRNOTAVAIL, BT_WHY_NO_FREE_PORT, BT_NO_SLOT,
+					  0);
 	}
 	if (*taken != BT_NO_SLOT)
 		bt_port_free(net, *taken);
@@ -95,7 +96,7 @@ void bt_port_disconnect(struct bt_port_net *net, uint32_t slot)
 		return;
 	}
 	s->lport = 0;
-	s->flags &= (uint8_t)~(SF_PORT_LOCK | SF_HELD);
+	s->flags &= (uint8_t) ~(SF_PORT_LOCK | SF_HELD);
 }
 
 int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_addr *laddr,
@@ -138,8 +139,8 @@ int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_a
 }
 
 /*
- * Whether bind or connect gave the port is not in info. One outside the ephemeral range came from bind;
- * one in it is taken for connect's, so that other destinations may still have it.
+ * Whether bind or connect gave the port is not in info. One outside the ephemeral range came from
+ * bind; one in it is taken for connect's, so that other destinations may still have it.
  */
 int bt_port_restore_child(struct bt_port_net *net, uint32_t slot, const struct bt_port_info *info)
 {
@@ -151,8 +152,8 @@ int bt_port_restore_child(struct bt_port_net *net, uint32_t slot, const struct b
 
 	if (conf == NULL)
 		return -ENOENT;
-	if (info->proto != BT_TCP || info->lport == 0 || state < BT_ESTABLISHED || state > BT_CLOSING ||
-	    state == BT_LISTEN || state == BT_CLOSE)
+	if (info->proto != BT_TCP || info->lport == 0 || state < BT_ESTABLISHED ||
+	    state > BT_CLOSING || state == BT_LISTEN || state == BT_CLOSE)
 		return -EINVAL;
 	if (btp_find_tuple(net, &t) != BT_NO_SLOT)
 		return -EADDRNOTAVAIL;

@@ -65,7 +65,8 @@ static void tuple_insert(struct bt_port_net *net, uint32_t slot)
 	*head = slot;
 }
 
-/* All chains in one list, a larger table, and everything in again. Without memory: longer chains. */
+/* All chains in one list, a larger table, and everything in again. Without memory: longer chains.
+ */
 static void tuples_grow(struct bt_port_net *net)
 {
 	uint32_t all = BT_NO_SLOT;
@@ -116,7 +117,8 @@ static void heap_settle(struct bt_port_net *net, uint32_t at, struct time_wait t
 	for (;;) {
 		uint32_t child = 2 * at + 1;
 
-		if (child + 1 < net->n_heap && net->heap[child + 1].expires < net->heap[child].expires)
+		if (child + 1 < net->n_heap &&
+		    net->heap[child + 1].expires < net->heap[child].expires)
 			child++;
 		if (child >= net->n_heap || net->heap[child].expires >= tw.expires)
 			break;
@@ -142,7 +144,8 @@ uint64_t btp_expires(const struct bt_port_net *net, uint32_t slot)
 }
 
 /* Tells the destination that one of its connections waits, or no longer does. */
-static void dest_time_wait(struct bt_port_net *net, const struct psock *s, bool enters, uint64_t now_ns)
+static void dest_time_wait(struct bt_port_net *net, const struct psock *s, bool enters,
+			   uint64_t now_ns)
 {
 	struct dest *d;
 
@@ -230,8 +233,8 @@ static int score(const struct class *c, const struct bt_addr *laddr, bool v4)
 }
 
 /* One of the members of the classes that are as good as the best, by hash. */
-static uint32_t spread(const struct bt_port_net *net, uint32_t first, const struct class *best, int high,
-		       enum class_kind kind, const struct tuple *t)
+static uint32_t spread(const struct bt_port_net *net, uint32_t first, const struct class *best,
+		       int high, enum class_kind kind, const struct tuple *t)
 {
 	bool v4 = bt_addr_is_v4(&t->laddr);
 	uint32_t total = 0;

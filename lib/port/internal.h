@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the port space share. Links are indexes, so that arrays may move when they grow:
- * sockets live in chunks that never move, classes and destinations in arrays that do. A pointer to a
- * class or a destination is therefore good only until the next btp_reserve.
+ * What the files of the port space share. Links are indexes, so that arrays may move when they
+ * grow: sockets live in chunks that never move, classes and destinations in arrays that do. A
+ * pointer to a class or a destination is therefore good only until the next btp_reserve.
  */
 #ifndef BERTH_LIB_PORT_INTERNAL_H
 #define BERTH_LIB_PORT_INTERNAL_H
@@ -35,16 +35,18 @@ struct psock {
 	uint8_t flags; /* enum sock_flag */
 	uint8_t unused;
 	uint32_t cls; /* 0: in no bucket */
-	uint32_t class_next, class_prev; /* members of the class; in a free slot: the list of free slots */
+	uint32_t class_next,
+		class_prev; /* members of the class; in a free slot: the list of free slots */
 	uint32_t hash_next;
 	uint32_t dest_next; /* while the destination has no bitmap */
-	uint32_t aux; /* TIME_WAIT: place in the heap; a listener or UDP: place in Linux's list, high is first */
+	uint32_t aux; /* TIME_WAIT: place in the heap; a listener or UDP: place in Linux's list,
+			 high is first */
 };
 
 /* The state of a class. */
 enum class_kind {
 	KIND_LISTEN,
-	KIND_PLAIN,     /* TCP: bound or connected; UDP: not connected */
+	KIND_PLAIN,	/* TCP: bound or connected; UDP: not connected */
 	KIND_CONNECTED, /* UDP */
 	KIND_TIME_WAIT,
 };
@@ -59,7 +61,8 @@ struct class_key {
 	uint8_t held; /* SF_HELD of the members */
 };
 
-struct class {
+struct class
+{
 	uint32_t next; /* in the bucket, or in the list of free items; 0 ends */
 	uint32_t count, head;
 	struct class_key key;
@@ -72,18 +75,19 @@ struct dest {
 	uint16_t host, rport;
 	struct bt_addr laddr, raddr;
 	uint64_t oldest_ns; /* no TIME_WAIT here began earlier */
-	uint32_t head;	/* members, while bits is NULL */
-	uint64_t *bits; /* their local ports */
+	uint32_t head;	    /* members, while bits is NULL */
+	uint64_t *bits;	    /* their local ports */
 };
 
-/* A growing array with a list of free items; item 0 is not used. An item begins with its uint32_t next. */
+/* A growing array with a list of free items; item 0 is not used. An item begins with its uint32_t
+ * next. */
 struct pool {
 	char *items;
 	size_t item_size;
 	uint32_t cap, used, free;
 };
 
-struct space { /* one protocol of one host */
+struct space {			 /* one protocol of one host */
 	uint32_t first[N_PORTS]; /* the bucket of each port: its first class */
 	uint64_t any[N_WORDS];	 /* ports with a bucket */
 	uint64_t held[N_WORDS];	 /* ports with a class that is held */
@@ -177,22 +181,26 @@ uint32_t btp_random(const struct bt_port_net *net, uint16_t host, uint32_t below
 bool btp_pool_reserve(struct pool *pool);
 uint32_t btp_pool_take(struct pool *pool); /* after btp_pool_reserve */
 void btp_pool_give(struct pool *pool, uint32_t i);
-/* Memory for one more bucket, class and destination. False: out of memory, and nothing is changed. */
+/* Memory for one more bucket, class and destination. False: out of memory, and nothing is changed.
+ */
 bool btp_reserve(struct bt_port_net *net, const struct psock *s);
-int btp_refuse(struct bt_reason *reason, int err, enum bt_why why, uint32_t slot, uint64_t frees_ns);
+int btp_refuse(struct bt_reason *reason, int err, enum bt_why why, uint32_t slot,
+	       uint64_t frees_ns);
 
 /* bucket.c */
 struct class_key btp_class_key(const struct psock *s);
 void btp_enter_bucket(struct bt_port_net *net, uint32_t slot); /* after btp_reserve */
 void btp_leave_bucket(struct bt_port_net *net, uint32_t slot);
-/* True if the socket cannot have the port; chosen: the caller is looking for one, and Linux is stricter. */
+/* True if the socket cannot have the port; chosen: the caller is looking for one, and Linux is
+ * stricter. */
 bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool chosen,
 		  struct bt_reason *reason);
 
 /* choose.c */
 /* A port for bind to 0 and for autobind; 0: none. */
 uint16_t btp_free_port(const struct bt_port_net *net, uint32_t slot);
-/* A port for connect to t's remote end; 0: none. *taken: the TIME_WAIT socket that must give way. */
+/* A port for connect to t's remote end; 0: none. *taken: the TIME_WAIT socket that must give way.
+ */
 uint16_t btp_connect_port(const struct bt_port_net *net, struct tuple *t, uint64_t now_ns,
 			  uint32_t *taken);
 /* True if the TIME_WAIT socket may be taken over by connect. */

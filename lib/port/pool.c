@@ -38,7 +38,8 @@ struct bt_port_net *bt_port_net_new(const uint8_t key[16], uint32_t max_slots)
 	net->free_first = net->free_last = BT_NO_SLOT;
 	net->classes.item_size = sizeof(struct class);
 	net->dests.item_size = sizeof(struct dest);
-	if (net->chunks == NULL || !btp_table_grow(&net->tuples) || !btp_table_grow(&net->by_dest)) {
+	if (net->chunks == NULL || !btp_table_grow(&net->tuples) ||
+	    !btp_table_grow(&net->by_dest)) {
 		bt_port_net_free(net);
 		return NULL;
 	}
@@ -282,8 +283,8 @@ int bt_port_new(struct bt_port_net *net, uint16_t host, enum bt_proto proto, enu
 	return 0;
 }
 
-int bt_port_new_at(struct bt_port_net *net, uint16_t host, enum bt_proto proto, enum bt_family family,
-		   uint32_t uid, uint32_t slot)
+int bt_port_new_at(struct bt_port_net *net, uint16_t host, enum bt_proto proto,
+		   enum bt_family family, uint32_t uid, uint32_t slot)
 {
 	if (btp_host(net, host) == NULL)
 		return -ENOENT;
@@ -346,10 +347,11 @@ uint32_t bt_port_count(const struct bt_port_net *net)
 size_t bt_port_bytes(const struct bt_port_net *net)
 {
 	size_t chunk = CHUNK_SLOTS * (sizeof(struct psock) + sizeof(struct time_wait));
-	size_t sum = sizeof(*net) + net->n_chunks * sizeof(net->chunks[0]) +
-		     net->n_hosts * sizeof(net->hosts[0]) + net->n_bitmaps * N_WORDS * sizeof(uint64_t) +
-		     net->classes.cap * sizeof(struct class) + net->dests.cap * sizeof(struct dest) +
-		     ((size_t)net->tuples.size + net->by_dest.size) * sizeof(uint32_t);
+	size_t sum =
+		sizeof(*net) + net->n_chunks * sizeof(net->chunks[0]) +
+		net->n_hosts * sizeof(net->hosts[0]) + net->n_bitmaps * N_WORDS * sizeof(uint64_t) +
+		net->classes.cap * sizeof(struct class) + net->dests.cap * sizeof(struct dest) +
+		((size_t)net->tuples.size + net->by_dest.size) * sizeof(uint32_t);
 
 	for (uint32_t i = 0; i < net->n_chunks && net->chunks[i] != NULL; i++)
 		sum += chunk;
@@ -357,8 +359,9 @@ size_t bt_port_bytes(const struct bt_port_net *net)
 		const struct host *h = net->hosts[i];
 
 		if (h != NULL)
-			sum += sizeof(*h) + ((h->space[0] != NULL) + (size_t)(h->space[1] != NULL)) *
-						    sizeof(struct space);
+			sum += sizeof(*h) +
+			       ((h->space[0] != NULL) + (size_t)(h->space[1] != NULL)) *
+				       sizeof(struct space);
 	}
 	return sum;
 }

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #define CHUNK 4096u
 
@@ -222,12 +223,14 @@ static bool name_ok(const char *name)
 	size_t n = strnlen(name, BT_NET_NAME);
 	if (n == 0 || n >= BT_NET_NAME || !isalnum((unsigned char)name[0]))
 		return false;
+	bool number = true; /* 1.2.3.4 and localhost mean something else to every program */
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)name[i];
 		if (c >= 0x80 || (!isalnum(c) && c != '-' && c != '.' && c != '_'))
 			return false;
+		number = number && (isdigit(c) || c == '.');
 	}
-	return true;
+	return !number && strcasecmp(name, "localhost") != 0;
 }
 
 static struct addr_entry *addr_entry(const struct bt_net *net, const struct bt_addr *addr)
@@ -245,7 +248,7 @@ static struct addr_entry *addr_entry(const struct bt_net *net, const struct bt_a
 uint16_t bt_net_host_by_name(const struct bt_net *net, const char *name)
 {
 	for (uint16_t i = 0; i < net->n_hosts; i++)
-		if (strcmp(net->hosts[i]->name, name) == 0)
+		if (strcasecmp(net->hosts[i]->name, name) == 0) /* RFC 4343 */
 			return i;
 	return BT_NET_NO_HOST;
 }

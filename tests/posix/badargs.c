@@ -147,7 +147,8 @@ static void on_data(void)
 	t_need(connect(c2, IN(LO, 7501)) == 0, "connect");
 	socklen_t len = 16;
 	FD(accept(l, bad, &len));
-	T(recv(c2, &byte, 1, 0));
+	t_poll_wait("the client of that accept", c2, POLLIN);
+	T(recv(c2, &byte, 1, MSG_DONTWAIT));
 	close(c2);
 	c2 = t_socket(SOCK_STREAM);
 	T(connect(c2, IN(LO, 7501)));

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speaks to berthd's control socket byte by byte (proto/msg.h), as a hostile program would."""
+import os
 import re
 import socket
 import struct
 
-HELLO, IDENT, BIND, LISTEN, CONNECT, CONNECT_FAIL, UDP_CONNECT, UDP_ROUTE, UDP_SEND, OPTS, SETVAL, GETVAL, \
-    SHUT, RESET, CLOSED, FORGED, RESOLVE, REVERSE, HOST_OPEN, SYNC, DOWN, TYPES = range(1, 23)
-NOTICES = {CONNECT_FAIL, UDP_SEND, SETVAL, SHUT, CLOSED, FORGED}
+import lib
+
+MESSAGES = lib.header_enum('msg.h', 'bt_msg_type')
+for _name, _number in MESSAGES.items():  # BT_HELLO is control.HELLO
+    globals()[_name.removeprefix('BT_')] = _number
 SOLE, UNSPEC, WANT_REPLY, FORCE, ROOT = 1, 2, 4, 8, 16
 NONE = 0xffffffff
 
@@ -38,7 +41,7 @@ class Control:
         except ConnectionResetError:
             return None
         for fd in fds:
-            socket.close(fd)
+            os.close(fd)
         if not data:
             return None
         fields = REPLY.unpack(data[:72])

@@ -88,7 +88,7 @@ def nonsense():
     yield r(control.BIND, version=2)
     yield r(control.BIND, version=255)
     yield r(0)
-    yield r(control.TYPES)
+    yield r(control.MSG_TYPES)
     yield r(255)
     yield os.urandom(56)
     yield os.urandom(65536)
@@ -169,7 +169,7 @@ def test_random(net):
 
 
 def random_request(dice, idents):
-    kind = dice.choice([k for k in range(1, control.TYPES) if k != control.HELLO])
+    kind = dice.choice([k for k in control.MESSAGES.values() if k not in (control.HELLO, control.MSG_TYPES)])
     extra = dice.choice([b'', b'', bytes(dice.randrange(256) for _ in range(dice.randrange(1, 200))),
                          b'web', b'a' * 300])
     ident = dice.choice([(control.NONE, 0, 0), (dice.randrange(64), dice.randrange(3), dice.getrandbits(64)),
@@ -222,7 +222,7 @@ def meddle(netid):
     for name, ident, _, _ in control.unix_names(netid):
         for kind in (control.CLOSED, control.SHUT, control.CONNECT_FAIL, control.SETVAL, control.FORGED):
             c.send(control.request(kind, ident=ident, flags=control.SOLE, value=2))
-        for kind in (control.RESET, control.OPTS, control.BIND, control.LISTEN, control.CONNECT):
+        for kind in (control.RESET, control.OPTS, control.BIND, control.LISTEN_ON, control.CONNECT):
             got = c.call(kind, ident=ident, port=4242)
             if got is None:  # it may also hang up on such a program
                 c = control.Control(netid)

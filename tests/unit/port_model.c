@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random operations on the port space, each compared with a model that has no index at all: it looks at
- * every socket every time. Where the port space may choose (a port, a slot), the model checks the choice.
- * Prints the seed; BERTH_SEED repeats one, BERTH_ROUNDS sets how many are tried.
+ * Random operations on the port space, each compared with a model that has no index at all: it
+ * looks at every socket every time. Where the port space may choose (a port, a slot), the model
+ * checks the choice. Prints the seed; BERTH_SEED repeats one, BERTH_ROUNDS sets how many are tried.
  */
 #include "../../lib/port/port.h"
 
@@ -137,16 +137,17 @@ static int best_bind_free(const struct model *s)
 	return best;
 }
 
-static uint32_t find_tuple(uint16_t host, uint8_t proto, const struct bt_addr *laddr, uint16_t lport,
-			   const struct bt_addr *raddr, uint16_t rport)
+static uint32_t find_tuple(uint16_t host, uint8_t proto, const struct bt_addr *laddr,
+			   uint16_t lport, const struct bt_addr *raddr, uint16_t rport)
 {
 	uint32_t found = BT_NO_SLOT;
 
 	for (uint32_t k = 0; k < N_MODEL; k++) {
 		const struct bt_port_info *i = &m[k].i;
 
-		if (m[k].used && m[k].tuple && i->host == host && i->proto == proto && i->lport == lport &&
-		    i->rport == rport && bt_addr_eq(&i->laddr, laddr) && bt_addr_eq(&i->raddr, raddr) &&
+		if (m[k].used && m[k].tuple && i->host == host && i->proto == proto &&
+		    i->lport == lport && i->rport == rport && bt_addr_eq(&i->laddr, laddr) &&
+		    bt_addr_eq(&i->raddr, raddr) &&
 		    (found == BT_NO_SLOT || m[k].place > m[found].place))
 			found = k;
 	}
@@ -192,11 +193,13 @@ static int score(const struct model *s, const struct bt_addr *laddr)
 
 static bool receives(const struct model *s, uint16_t host, uint8_t proto, uint16_t lport)
 {
-	return s->used && lport != 0 && s->i.host == host && s->i.proto == proto && s->i.lport == lport &&
+	return s->used && lport != 0 && s->i.host == host && s->i.proto == proto &&
+	       s->i.lport == lport &&
 	       (proto == BT_TCP ? s->i.state == BT_LISTEN : s->i.state == BT_CLOSE);
 }
 
-static uint32_t find_listener(uint16_t host, uint8_t proto, const struct bt_addr *laddr, uint16_t lport)
+static uint32_t find_listener(uint16_t host, uint8_t proto, const struct bt_addr *laddr,
+			      uint16_t lport)
 {
 	uint32_t best = BT_NO_SLOT;
 

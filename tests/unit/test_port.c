@@ -35,8 +35,8 @@ static void end(struct bt_port_net *net)
 	bt_port_net_free(net);
 }
 
-static uint32_t sock(struct bt_port_net *net, enum bt_proto proto, enum bt_family family, unsigned opts,
-		     uint32_t uid)
+static uint32_t sock(struct bt_port_net *net, enum bt_proto proto, enum bt_family family,
+		     unsigned opts, uint32_t uid)
 {
 	uint32_t slot;
 
@@ -159,7 +159,8 @@ static void bind_pairs(void **state)
 		struct bt_reason why = {BT_WHY_NONE, 0, 0};
 		bool a6 = strchr(p->a, ':') != NULL, b6 = strchr(p->b, ':') != NULL;
 		uint32_t a = sock(net, p->proto, a6 ? BT_V6 : BT_V4, p->a_opts, 1);
-		uint32_t b = sock(net, p->proto, b6 ? BT_V6 : BT_V4, p->b_opts, p->same_user ? 1 : 2);
+		uint32_t b =
+			sock(net, p->proto, b6 ? BT_V6 : BT_V4, p->b_opts, p->same_user ? 1 : 2);
 
 		assert_int_equal(bind_to(net, a, p->a, 5000, &why), 0);
 		if (p->a_listens)
@@ -236,18 +237,84 @@ static void range_is_used_up(void **state)
 	for (int dst = 0; dst < 2; dst++) {
 		for (uint32_t i = 0; i < n; i++) {
 			slot = sock(net, BT_TCP, BT_V4, 0, 1);
-			assert_int_equal(connect_to(net, slot, "10.0.0.1", dst ? "10.0.0.2" : "10.0.0.1",
-						    80, 0, &taken, &why), 0);
+			assert_int_equal(connect_to(net, slot, "10.0.0.1",
+						    dst ? "10.0.0.2" : "10.0.0.1", 80, 0, &taken,
+						    &why),
+					 0);
 			assert_in_range(port_of(net, slot), 32768, 60999);
 		}
 		slot = sock(net, BT_TCP, BT_V4, 0, 1);
-		assert_int_equal(connect_to(net, slot, "10.0.0.1", dst ? "10.0.0.2" : "10.0.0.1", 80, 0,
-					    &taken, &why), -EADDRNOTAVAIL);
+		assert_int_equal(connect_to(net, slot, "10.0.0.1", dst ? "10.0.0.2" : "10.0.0.1",
+					    80, 0, &taken, &why),
+				 -EADDRNOTAVAIL);
 		assert_int_equal(why.why, BT_WHY_NO_FREE_PORT);
 		bt_port_check(net);
 	}
 	bt_port_free(net, 100); /* one is free again, and found */
 	assert_int_equal(connect_to(net, slot, "10.0.0.1", "10.0.0.1", 80, 0, &taken, &why), 0);
+	end(net);
+}
+
+/*
+ * One destination with more connections than a list holds, on 200 ports of loopback: connect finds
+ * a port exactly when one is free or may be taken over, and never takes a live one.
+ */
+static void many_to_one(void **state)
+{
+	struct bt_port_net *net = make(5000);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	uint32_t owner[200], waiting = 0, live = 0, taken, rng = 1;
+	uint64_t since[200], now = 0;
+	struct bt_reason why;
+
+	(void)state;
+	conf->range_lo = 4000;
+	conf->range_hi = 4199;
+	for (int p = 0; p < 200; p++)
+		owner[p] = BT_NO_SLOT;
+	for (int n = 0; n < 40000; n++) {
+		uint32_t p = (rng = rng * 1103515245 + 12345) / 65536 % 200, slot, ready = 0;
+		struct bt_port_info i;
+
+		now += SEC / 100;
+		if (owner[p] != BT_NO_SLOT && (n / 2000) % 2) {
+			bt_port_get(net, owner[p], &i);
+			waiting -= i.state == BT_TIME_WAIT;
+			live -= i.state != BT_TIME_WAIT;
+			bt_port_free(net, owner[p]);
+			owner[p] = BT_NO_SLOT;
+			continue;
+		}
+		if (owner[p] != BT_NO_SLOT && n % 8 == 0) {
+			bt_port_get(net, owner[p], &i);
+			if (i.state == BT_TIME_WAIT)
+				continue;
+			bt_port_time_wait(net, owner[p], now);
+			since[p] = now;
+			waiting++;
+			live--;
+			continue;
+		}
+		for (int k = 0; k < 200; k++)
+			ready += owner[k] != BT_NO_SLOT && bt_port_get(net, owner[k], &i) &&
+				 i.state == BT_TIME_WAIT && now - since[k] >= SEC;
+		slot = sock(net, BT_TCP, BT_V4, 0, 1);
+		if (connect_to(net, slot, "127.0.0.1", "127.0.0.1", 80, now, &taken, &why) < 0) {
+			assert_true(live + waiting == 200 && ready == 0);
+			bt_port_free(net, slot);
+			continue;
+		}
+		p = port_of(net, slot) - 4000u;
+		assert_true(p < 200 && taken == owner[p]);
+		if (taken != BT_NO_SLOT) {
+			assert_true(ready > 0 && now - since[p] >= SEC);
+			waiting--;
+		}
+		owner[p] = slot;
+		live++;
+		if (n % 500 == 0)
+			bt_port_check(net);
+	}
 	end(net);
 }
 
@@ -279,7 +346,8 @@ static void small_range(void **state)
 	end(net);
 }
 
-/* Chi-squared over 16 ports, 8 of them free, so that probes and scan both serve: 7 degrees of freedom. */
+/* Chi-squared over 16 ports, 8 of them free, so that probes and scan both serve: 7 degrees of
+ * freedom. */
 static void choice_is_uniform(void **state)
 {
 	struct bt_port_net *net = make(5000);
@@ -295,7 +363,8 @@ static void choice_is_uniform(void **state)
 	for (uint32_t p = 4000; p < 4016; p += 2)
 		conf->reserved[p / 64] |= 1ull << (p % 64);
 	for (int n = 0; n < 8000; n++) {
-		assert_int_equal(connect_to(net, slot, "10.0.0.1", "10.0.0.2", 80, 0, &taken, &why), 0);
+		assert_int_equal(connect_to(net, slot, "10.0.0.1", "10.0.0.2", 80, 0, &taken, &why),
+				 0);
 		hits[port_of(net, slot) - 4000]++;
 		bt_port_disconnect(net, slot);
 	}
@@ -386,7 +455,8 @@ static void demultiplexing(void **state)
 	assert_int_equal(bt_port_accept(net, any6, &l2, &r, 9, &child, &taken, &why), 0);
 	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l2, 80, &r, 9), child);
 	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l2, 80, &r, 10), any6);
-	assert_int_equal(bt_port_accept(net, any6, &l2, &r, 9, &again, &taken, &why), -EADDRNOTAVAIL);
+	assert_int_equal(bt_port_accept(net, any6, &l2, &r, 9, &again, &taken, &why),
+			 -EADDRNOTAVAIL);
 	assert_int_equal(why.slot, child);
 	bt_port_time_wait(net, child, 0);
 	assert_int_equal(bt_port_accept(net, any6, &l2, &r, 9, &again, &taken, &why), 0);
@@ -431,8 +501,13 @@ static void restoring(void **state)
 {
 	struct bt_port_net *net = make(10000);
 	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
-	struct bt_port_info i = {.proto = BT_TCP, .family = BT_V4, .state = BT_ESTABLISHED, .laddr = l,
-				 .raddr = r, .lport = 80, .rport = 40000};
+	struct bt_port_info i = {.proto = BT_TCP,
+				 .family = BT_V4,
+				 .state = BT_ESTABLISHED,
+				 .laddr = l,
+				 .raddr = r,
+				 .lport = 80,
+				 .rport = 40000};
 
 	(void)state;
 	assert_int_equal(bt_port_restore_child(net, 5000, &i), 0);
@@ -456,6 +531,7 @@ int main(void)
 		cmocka_unit_test(bind_refusals),
 		cmocka_unit_test(slots_rest),
 		cmocka_unit_test(range_is_used_up),
+		cmocka_unit_test(many_to_one),
 		cmocka_unit_test(small_range),
 		cmocka_unit_test(choice_is_uniform),
 		cmocka_unit_test(time_wait_ends),
