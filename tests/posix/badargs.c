@@ -170,20 +170,40 @@ static void on_data(void)
 	close(u);
 }
 
-int main(void)
+static void of_kind(int type, void (*calls)(int), const char *name)
 {
-	signal(SIGPIPE, SIG_IGN);
-	for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
-		int s = t_socket(type);
-		t_case(type == SOCK_STREAM ? "stream" : "dgram");
-		on_socket(s);
-		messages(s);
-		close(s);
-		/* and it is a socket like any other afterwards */
-		s = t_bound(type, LO, 7500);
-		t_names("afterwards", s);
-		close(s);
-	}
+	int s = t_socket(type);
+	t_case(name);
+	calls(s);
+	close(s);
+	/* and there are sockets like any other afterwards */
+	s = t_bound(type, LO, 7500);
+	t_names("afterwards", s);
+	close(s);
+}
+
+static void stream_calls(void)
+{
+	of_kind(SOCK_STREAM, on_socket, "stream");
+}
+
+static void stream_messages(void)
+{
+	of_kind(SOCK_STREAM, messages, "stream messages");
+}
+
+static void dgram_calls(void)
+{
+	of_kind(SOCK_DGRAM, on_socket, "dgram");
+}
+
+static void dgram_messages(void)
+{
+	of_kind(SOCK_DGRAM, messages, "dgram messages");
+}
+
+static void numbers(void)
+{
 	int pipes[2];
 	t_need(pipe(pipes) == 0, "pipe");
 	t_case("a pipe");
@@ -192,6 +212,16 @@ int main(void)
 	not_sockets(999);
 	t_case("-1");
 	not_sockets(-1);
-	on_data();
+}
+
+int main(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	T_RUN(stream_calls);
+	T_RUN(stream_messages);
+	T_RUN(dgram_calls);
+	T_RUN(dgram_messages);
+	T_RUN(numbers);
+	T_RUN(on_data);
 	return 0;
 }

@@ -285,15 +285,15 @@ static void self_connect(void)
 
 int main(void)
 {
-	blocking();
-	nonblocking();
-	refused();
-	refused_nonblocking();
-	with_epoll();
-	nowhere();
-	families();
-	undone();
-	full_backlog();
-	self_connect();
+	T_RUN(blocking);
+	T_RUN(nonblocking);
+	T_RUN(refused);
+	T_RUN(refused_nonblocking);
+	T_RUN(with_epoll);
+	T_RUN(nowhere);
+	T_RUN(families);
+	T_RUN(undone);
+	T_RUN(full_backlog);
+	T_RUN(self_connect);
 	return 0;
 }

@@ -301,13 +301,13 @@ static void closed_receiver(void)
 
 int main(void)
 {
-	basics();
-	between_addresses();
-	connected();
-	refused();
-	sizes();
-	messages();
-	overflow();
-	closed_receiver();
+	T_RUN(basics);
+	T_RUN(between_addresses);
+	T_RUN(connected);
+	T_RUN(refused);
+	T_RUN(sizes);
+	T_RUN(messages);
+	T_RUN(overflow);
+	T_RUN(closed_receiver);
 	return 0;
 }

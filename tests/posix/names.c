@@ -243,14 +243,14 @@ static void reopened(void)
 
 int main(void)
 {
-	fresh_sockets();
-	kinds();
-	binding();
-	conflicts();
-	both_protocols();
-	listening();
-	accepting();
-	inherited();
-	reopened();
+	T_RUN(fresh_sockets);
+	T_RUN(kinds);
+	T_RUN(binding);
+	T_RUN(conflicts);
+	T_RUN(both_protocols);
+	T_RUN(listening);
+	T_RUN(accepting);
+	T_RUN(inherited);
+	T_RUN(reopened);
 	return 0;
 }

@@ -252,19 +252,33 @@ static void text_options(void)
 	close(s);
 }
 
+static void of_kind(int type)
+{
+	int s = t_socket(type);
+	t_case(type == SOCK_STREAM ? "stream" : "dgram");
+	round_trips(type);
+	read_only(s);
+	buffers(type);
+	lengths(type);
+	structures(type);
+	close(s);
+}
+
+static void stream(void)
+{
+	of_kind(SOCK_STREAM);
+}
+
+static void dgram(void)
+{
+	of_kind(SOCK_DGRAM);
+}
+
 int main(void)
 {
-	for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
-		int s = t_socket(type);
-		t_case(type == SOCK_STREAM ? "stream" : "dgram");
-		round_trips(type);
-		read_only(s);
-		buffers(type);
-		lengths(type);
-		structures(type);
-		close(s);
-	}
-	connected();
-	text_options();
+	T_RUN(stream);
+	T_RUN(dgram);
+	T_RUN(connected);
+	T_RUN(text_options);
 	return 0;
 }

@@ -36,8 +36,10 @@ static void unix_name(const char *what, int s, bool peer)
 	t_say(what, text);
 }
 
-static void paths(const char *directory)
+static void paths(void)
 {
+	char directory[] = "/tmp/posix-XXXXXX";
+	t_need(mkdtemp(directory) != NULL, "mkdtemp");
 	t_case("unix paths");
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	const struct sockaddr *any = (const struct sockaddr *)&un;
@@ -75,6 +77,7 @@ static void paths(const char *directory)
 		close(c);
 		T(unlink(un.sun_path));
 	}
+	rmdir(directory);
 }
 
 static void abstract(void)
@@ -163,12 +166,9 @@ static void mixed_poll(void)
 
 int main(void)
 {
-	char directory[] = "/tmp/posix-XXXXXX";
-	t_need(mkdtemp(directory) != NULL, "mkdtemp");
-	paths(directory);
-	rmdir(directory);
-	abstract();
-	pairs();
-	mixed_poll();
+	T_RUN(paths);
+	T_RUN(abstract);
+	T_RUN(pairs);
+	T_RUN(mixed_poll);
 	return 0;
 }

@@ -269,13 +269,13 @@ static void through_stdio(void)
 
 int main(void)
 {
-	dup_kinds();
-	dup2_over();
-	reused_number();
-	forked();
-	child_makes();
-	passed();
-	statted();
-	through_stdio();
+	T_RUN(dup_kinds);
+	T_RUN(dup2_over);
+	T_RUN(reused_number);
+	T_RUN(forked);
+	T_RUN(child_makes);
+	T_RUN(passed);
+	T_RUN(statted);
+	T_RUN(through_stdio);
 	return 0;
 }

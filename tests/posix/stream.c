@@ -42,6 +42,21 @@ static void shut(const char *name, int how)
 	close(c);
 }
 
+static void shut_rd(void)
+{
+	shut("SHUT_RD", SHUT_RD);
+}
+
+static void shut_wr(void)
+{
+	shut("SHUT_WR", SHUT_WR);
+}
+
+static void shut_rdwr(void)
+{
+	shut("SHUT_RDWR", SHUT_RDWR);
+}
+
 static void shutdown_errors(void)
 {
 	t_case("shutdown errors");
@@ -266,17 +281,17 @@ static void splice_and_vectors(void)
 
 int main(void)
 {
-	shut("SHUT_RD", SHUT_RD);
-	shut("SHUT_WR", SHUT_WR);
-	shut("SHUT_RDWR", SHUT_RDWR);
-	shutdown_errors();
-	ended();
-	reset_by_linger();
-	reset_by_unread();
-	broken_pipe();
-	receive_flags();
-	with_addresses();
-	pressure();
-	splice_and_vectors();
+	T_RUN(shut_rd);
+	T_RUN(shut_wr);
+	T_RUN(shut_rdwr);
+	T_RUN(shutdown_errors);
+	T_RUN(ended);
+	T_RUN(reset_by_linger);
+	T_RUN(reset_by_unread);
+	T_RUN(broken_pipe);
+	T_RUN(receive_flags);
+	T_RUN(with_addresses);
+	T_RUN(pressure);
+	T_RUN(splice_and_vectors);
 	return 0;
 }

@@ -4,13 +4,15 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EPHEMERAL_LO = 32768, MAX_PORTS = 256 };
+enum { EPHEMERAL_LO = 32768, CASE_LIMIT_MS = 8000, MAX_PORTS = 256 };
 
 static char case_name[64] = "-";
 static unsigned seen[MAX_PORTS];
@@ -20,6 +22,28 @@ void t_case(const char *name)
 {
 	snprintf(case_name, sizeof(case_name), "%s", name);
 	n_seen = 0;
+}
+
+void t_run(const char *name, void (*function)(void))
+{
+	int status = 0;
+	pid_t pid = fork();
+	t_need(pid >= 0, "fork");
+	if (pid == 0) {
+		function();
+		fflush(stdout);
+		_exit(0);
+	}
+	for (unsigned ms = 0; waitpid(pid, &status, WNOHANG) == 0; ms += 5) {
+		if (ms == CASE_LIMIT_MS)
+			kill(pid, SIGKILL);
+		t_sleep_ms(5);
+	}
+	t_case(name);
+	if (WIFSIGNALED(status))
+		t_say("ended", WTERMSIG(status) == SIGKILL ? "never" : strsignal(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) != 0)
+		t_say("ended", "failed");
 }
 
 void t_say(const char *what, const char *got)

@@ -25,6 +25,10 @@
 /* Begins a case: its name is the head of every line that follows. */
 void t_case(const char *name);
 
+/* Runs a function in a process of its own: a case that crashes or hangs says so and costs no other. */
+#define T_RUN(function) t_run(#function, function)
+void t_run(const char *name, void (*function)(void));
+
 /* A call by its own text: prints its result, or its errno. T returns the result; FD also, but prints only
  * "ok", since numbers of descriptors are no promise. */
 #define T(call)	 t_result(#call, (errno = 0, (long)(call)))

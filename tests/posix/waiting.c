@@ -253,12 +253,12 @@ static void shut_listener(void)
 
 int main(void)
 {
-	timeouts();
-	interrupted();
-	restarted();
-	nonblock_later();
-	ioctls();
-	woken();
-	shut_listener();
+	T_RUN(timeouts);
+	T_RUN(interrupted);
+	T_RUN(restarted);
+	T_RUN(nonblock_later);
+	T_RUN(ioctls);
+	T_RUN(woken);
+	T_RUN(shut_listener);
 	return 0;
 }

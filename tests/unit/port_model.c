@@ -247,7 +247,7 @@ static struct bt_addr any_addr(uint8_t family)
 
 static uint16_t some_port(void)
 {
-	return (uint16_t)(rnd(4) == 0 ? 0 : 1020 + rnd(16));
+	return (uint16_t)(rnd(4) == 0 ? 0 : rnd(2) ? 1020 + rnd(16) : 1024 + rnd(2));
 }
 
 static int64_t place(const struct model *s)
@@ -504,9 +504,11 @@ static void do_lookup(void)
 	enum bt_proto proto = rnd(2) ? BT_TCP : BT_UDP;
 	uint32_t want, got;
 
-	if (rnd(2) && m[k].used) {
-		laddr = m[k].i.laddr;
-		raddr = m[k].i.raddr;
+	if (rnd(4) && m[k].used) {
+		if (rnd(2)) {
+			laddr = m[k].i.laddr;
+			raddr = m[k].i.raddr;
+		}
 		host = m[k].i.host;
 		lport = m[k].i.lport;
 		rport = m[k].i.rport;
@@ -555,14 +557,14 @@ static void do_op(void)
 		do_new(slot);
 	else if (what < 50)
 		do_bind(slot);
-	else if (what < 60)
+	else if (what < 57)
 		do_listen(slot);
-	else if (what < 75)
+	else if (what < 72)
 		do_connect(slot);
-	else if (what < 85)
+	else if (what < 81)
 		do_accept(slot);
 	else if (what < 88) {
-		s->i.opts = (uint8_t)(rnd(2) ? rnd(4) : rnd(16));
+		s->i.opts = (uint8_t)(rnd(2) ? 1 + rnd(3) : rnd(16));
 		bt_port_set_opts(net, slot, s->i.opts);
 	} else if (what < 91) {
 		enum bt_state state = (enum bt_state)states[rnd(4)];

@@ -410,6 +410,34 @@ static void time_wait_ends(void **state)
 	conf->tw_reuse = 2;
 	assert_int_equal(connect_to(net, b, "127.0.0.1", "127.0.0.1", 80, SEC, &taken, &why), 0);
 	assert_int_equal(taken, a);
+
+	/* SO_REUSEPORT of another user conflicts with the connection, not with its TIME_WAIT */
+	a = sock(net, BT_TCP, BT_V4, RP, 1);
+	b = sock(net, BT_TCP, BT_V4, RP, 2);
+	assert_int_equal(bind_to(net, a, "127.0.0.1", 7000, &why), 0);
+	assert_int_equal(connect_to(net, a, "127.0.0.1", "127.0.0.1", 80, 0, &taken, &why), 0);
+	assert_int_equal(bind_to(net, b, "127.0.0.1", 7000, &why), -EADDRINUSE);
+	assert_int_equal(why.why, BT_WHY_REUSEPORT_UID);
+	bt_port_time_wait(net, a, 0);
+	assert_int_equal(bind_to(net, b, "127.0.0.1", 7000, &why), 0);
+	end(net);
+}
+
+/* Linux compares a UDP bind with the first socket of its list that overlaps, and only with that. */
+static void udp_reuseport_order(void **state)
+{
+	struct bt_port_net *net = make(10);
+	struct bt_reason why;
+	uint32_t a = sock(net, BT_UDP, BT_V4, RA, 1), b = sock(net, BT_UDP, BT_V6, RA | RP, 1);
+	uint32_t c = sock(net, BT_UDP, BT_V4, RP, 1), d = sock(net, BT_UDP, BT_V4, RA | RP, 1);
+
+	(void)state;
+	assert_int_equal(bind_to(net, a, "0.0.0.0", 53, &why), 0);
+	assert_int_equal(bind_to(net, b, "::", 53, &why), 0);
+	assert_int_equal(bind_to(net, c, "0.0.0.0", 53, &why), -EADDRINUSE);
+	assert_int_equal(why.slot, a); /* b was added at the tail */
+	assert_int_equal(bind_to(net, d, "0.0.0.0", 53, &why), 0);
+	assert_int_equal(bind_to(net, c, "0.0.0.0", 53, &why), 0);
 	end(net);
 }
 
@@ -472,6 +500,38 @@ static void demultiplexing(void **state)
 	assert_int_equal(connect_to(net, u, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
 	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), u);
 	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 10), v);
+	/* of equal ones IPv4 comes first, even when it is the older */
+	any6 = sock(net, BT_UDP, BT_V6, RA, 1);
+	assert_int_equal(bind_to(net, any6, "::", 53, &why), 0);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 10), v);
+	end(net);
+}
+
+/* Sockets that differ in user or options but not in score: the one bound last, or its own group. */
+static void equal_scores(void **state)
+{
+	struct bt_port_net *net = make(10);
+	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+	struct bt_reason why;
+	uint32_t taken;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(sock(net, BT_UDP, BT_V4, RA, i), i);
+		assert_int_equal(bind_to(net, i, "0.0.0.0", 53, &why), 0);
+		assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), i);
+	}
+	bt_port_set_opts(net, 0, RA | RP); /* a new class; still bound first */
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), 2);
+	for (uint32_t i = 3; i-- > 0;)
+		assert_int_equal(connect_to(net, i, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), 2);
+	for (uint32_t i = 0; i < 3; i++) {
+		bt_port_disconnect(net, i);
+		bt_port_set_opts(net, i, RA | RP);
+	}
+	for (uint16_t p = 1; p < 100; p++)
+		assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, p), 2);
 	end(net);
 }
 
@@ -535,8 +595,10 @@ int main(void)
 		cmocka_unit_test(small_range),
 		cmocka_unit_test(choice_is_uniform),
 		cmocka_unit_test(time_wait_ends),
+		cmocka_unit_test(udp_reuseport_order),
 		cmocka_unit_test(reuseport_spreads),
 		cmocka_unit_test(demultiplexing),
+		cmocka_unit_test(equal_scores),
 		cmocka_unit_test(disconnect_keeps_what_bind_gave),
 		cmocka_unit_test(restoring),
 	};
