@@ -340,6 +340,17 @@ static int call_accepts(struct call *k)
 	return 0;
 }
 
+static int call_inbox(struct call *k)
+{
+	return d_inbox_open(k->d, k->c, k->proof, &k->rep.value);
+}
+
+static int call_knock(struct call *k)
+{
+	d_inbox_knock(k->d, k->c);
+	return 0;
+}
+
 /* ---- names ---- */
 
 static int call_resolve(struct call *k)
@@ -514,6 +525,8 @@ static const struct {
 	[BT_CLOSED] = {call_closed, PROGRAM, true},
 	[BT_FORGED] = {call_forged, PROGRAM, true},
 	[BT_ACCEPTS] = {call_accepts, PROGRAM, true},
+	[BT_INBOX] = {call_inbox, PROGRAM, false},
+	[BT_KNOCK] = {call_knock, PROGRAM, true},
 	[BT_RESOLVE] = {call_resolve, EITHER, false},
 	[BT_REVERSE] = {call_reverse, EITHER, false},
 	[BT_HOST_OPEN] = {call_host_open, COMMAND, false},

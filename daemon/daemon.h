@@ -9,6 +9,7 @@
  *	serve.c		connections of programs and of the command line, their life
  *	calls.c		one function a message
  *	sweep.c		what the kernel says about who is alive
+ *	inbox.c		programs' notices without a wake-up
  *	relay.c		datagrams in waiting
  *	recover.c	rebuilding from the table that an earlier berthd left
  */
@@ -17,6 +18,7 @@
 
 #include "../lib/sock/net.h"
 #include "../proto/client.h"
+#include "../proto/inbox.h"
 
 #include <uv.h>
 
@@ -33,6 +35,10 @@ struct conn {
 	struct bt_ident accepts[8]; /* listeners that it has shown to hold; the last ones */
 	uint32_t n_accepts;
 	uint32_t owned; /* sockets made over this connection, about */
+	const struct bt_inbox *inbox; /* NULL: none */
+	uint32_t inbox_at;
+	bool inbox_used; /* since the last look at the clock */
+	struct conn *hot_next;
 };
 
 /* A process that `berth run` became: the network lives at least as long as it. */
@@ -45,7 +51,9 @@ struct launch {
 struct daemon {
 	uv_loop_t loop;
 	uv_poll_t listener;
-	uv_timer_t clock, idle, sweeper;
+	uv_timer_t clock, idle, sweeper, looker;
+	struct conn *hot; /* whose inboxes we look into by ourselves */
+	uint32_t n_hot;
 	int listen_fd, lock_fd, table_fd, table_ro_fd;
 	char dir[256];
 	const char *network;
@@ -104,6 +112,13 @@ void d_sweep_soon(struct daemon *d);
 void d_verify(struct daemon *d, uint32_t slot);
 /* The connection ended: looks at what it owned. */
 void d_gone(struct daemon *d, struct conn *c);
+
+/* inbox.c */
+int d_inbox_open(struct daemon *d, struct conn *c, int fd, uint32_t *at);
+void d_inbox_knock(struct daemon *d, struct conn *c);
+/* Carries out what is in the hot inboxes, in the order of its times. */
+void d_inbox_look(struct daemon *d);
+void d_inbox_close(struct daemon *d, struct conn *c);
 
 /* relay.c */
 /* Takes a datagram for `target` from src:port. Bounded by the receiver's rcvbuf; beyond that it is dropped

@@ -96,6 +96,7 @@ static int run(struct daemon *d, int ready_fd)
 		uv_timer_init(&d->loop, &d->clock);
 		uv_timer_init(&d->loop, &d->idle);
 		uv_timer_init(&d->loop, &d->sweeper);
+		uv_timer_init(&d->loop, &d->looker);
 		r = d_serve_open(d);
 	}
 	if (r < 0) {

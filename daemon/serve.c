@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #define IDLE_MS 2000
-#define BATCH	4
 
 static void conn_done(uv_handle_t *h)
 {
@@ -30,6 +29,7 @@ static void conn_end(struct daemon *d, struct conn *c)
 	d->n_conns--;
 	uv_poll_stop(&c->poll);
 	uv_close((uv_handle_t *)&c->poll, conn_done);
+	d_inbox_close(d, c);
 	d_gone(d, c);
 	d_publish(d);
 	d_settle(d);
@@ -95,41 +95,31 @@ static int passed(struct msghdr *m)
 	return fd;
 }
 
-/*
- * A request costs three calls: epoll_wait, recvmmsg, sendmsg. recvmmsg, because a notice (a close) and the
- * next request are often waiting together.
- */
+/* A request costs three calls: epoll_wait, recvmsg, sendmsg. */
 static void on_packets(uv_poll_t *h, int status, int events)
 {
-	static uint8_t buf[BATCH][BT_MSG_MAX];
+	static uint8_t buf[BT_MSG_MAX];
+	_Alignas(struct cmsghdr) char room[CMSG_LEN(sizeof(int))];
 	struct conn *c = h->data;
 	struct daemon *d = h->loop->data;
-	struct iovec iov[BATCH];
-	struct mmsghdr m[BATCH];
-	_Alignas(struct cmsghdr) char room[BATCH][CMSG_LEN(sizeof(int))];
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = room,
+			   .msg_controllen = sizeof(room)};
 	(void)events;
-	for (unsigned i = 0; i < BATCH; i++) {
-		iov[i] = (struct iovec){buf[i], sizeof(buf[i])};
-		m[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i],
-						.msg_iovlen = 1,
-						.msg_control = room[i],
-						.msg_controllen = sizeof(room[i])};
-	}
-	int n = status < 0 ? 0 : recvmmsg(c->fd, m, BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+	ssize_t n = status < 0 ? 0 : recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	bool end = n <= 0;
-	for (int i = 0; i < n; i++) {
-		int proof = passed(&m[i].msg_hdr);
-		if (m[i].msg_len == 0) /* end of file: no request is empty */
-			end = true;
-		else if (!end)
-			packet(d, c, buf[i], m[i].msg_len, proof);
-		if (proof >= 0)
-			close(proof);
-	}
+	int proof = n > 0 ? passed(&m) : -1;
+	if (d->hot != NULL) /* what was said before this request counts for it */
+		d_inbox_look(d);
+	if (n > 0)
+		packet(d, c, buf, (size_t)n, proof);
+	if (proof >= 0)
+		close(proof);
 	d_publish(d);
-	if (end)
+	if (n <= 0) /* the end, since no request is empty */
 		conn_end(d, c);
 	else
 		d_settle(d);

@@ -49,6 +49,8 @@ static bool is_alive(struct daemon *d, const struct census *c, uint32_t slot)
 int d_sweep(struct daemon *d)
 {
 	struct census c;
+	d_inbox_look(d);
+	d_publish(d);
 	int r = d_census(d->table, d->netid, &c);
 	if (r < 0)
 		return r;

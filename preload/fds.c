@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -139,6 +140,7 @@ PUBLIC void closefrom(int first)
 static void copied(int from, int to)
 {
 	struct note *a = bt_note(from), *b = bt_note(to);
+	bt_new_fd(to);
 	if (a == NULL || b == NULL)
 		return;
 	if (a->flags & NOTE_OURS)
@@ -183,9 +185,40 @@ PUBLIC int dup3(int fd, int to, int flags)
 	return onto(fd, to, flags, true);
 }
 
+static void set_nonblock(int fd, bool on)
+{
+	struct note *n = bt_note(fd);
+	if (n != NULL && n->flags & NOTE_OURS)
+		n->flags = on ? n->flags | NOTE_NONBLOCK : n->flags & ~(uint32_t)NOTE_NONBLOCK;
+}
+
+PUBLIC int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	va_start(ap, request);
+	void *arg = va_arg(ap, void *);
+	va_end(ap);
+	int r = bt_real()->ioctl(fd, request, arg);
+	if (r >= 0 && request == FIONBIO && bt_in_host())
+		set_nonblock(fd, *(int *)arg != 0);
+	return r;
+}
+
+PUBLIC int socketpair(int domain, int type, int protocol, int fds[2])
+{
+	int r = bt_real()->socketpair(domain, type, protocol, fds);
+	for (int i = 0; r == 0 && i < 2; i++) {
+		bt_new_fd(fds[i]);
+		bt_note_clear(fds[i]);
+	}
+	return r;
+}
+
 static int any_fcntl(int fd, int command, void *arg)
 {
 	int r = bt_real()->fcntl(fd, command, arg);
+	if (r >= 0 && command == F_SETFL && bt_in_host())
+		set_nonblock(fd, (long)arg & O_NONBLOCK);
 	if (r >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC) && bt_in_host())
 		copied(fd, r);
 	return r;

@@ -5,14 +5,18 @@
  * speak on its parent's connection, however it was forked. The child keeps the inherited descriptor
  * unused: as long as it is open, berthd knows that somebody of this program is left.
  *
- * The descriptor is one that the program does not know, so it may be closed or replaced behind our back
- * by ways that are not intercepted; before each use its socket cookie (SO_COOKIE, unique in the system) is
- * compared. Calls are made without libc (bt_sys): they are no cancellation points and leave errno alone.
+ * The descriptor is one that the program does not know, so it may be closed behind our back by ways that are
+ * not intercepted, and its number given to something else. What is no socket says ENOTSOCK when we send;
+ * every call that makes a socket descriptor is intercepted and compares the number (bt_new_fd). So no
+ * check is needed before each use. Calls are made without libc (bt_sys): they are no cancellation points
+ * and leave errno alone.
  *
  * A signal handler may call us while its thread is in the middle of a request: then it gets a connection
  * for that one call.
  */
 #include "preload.h"
+
+#include "../proto/inbox.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -20,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 struct link {
@@ -29,6 +34,9 @@ struct link {
 	bool open;
 	uint64_t cookie;
 	uint32_t serial;
+	struct bt_inbox *inbox; /* NULL: none */
+	uint32_t inbox_at, inbox_head;
+	uint32_t notices; /* sent over this connection */
 };
 
 static struct link *page;
@@ -220,8 +228,7 @@ static void drop_inherited(void)
 /* Under the lock. 0 or errno. */
 static int ensure(struct link *l)
 {
-	uint64_t cookie;
-	if (l->open && cookie_of(l->fd, &cookie) && cookie == l->cookie)
+	if (LIKELY(l->open))
 		return 0;
 	int fd = dial();
 	l->open = false;
@@ -236,12 +243,31 @@ static int ensure(struct link *l)
 	return 0;
 }
 
+static void drop_inbox(struct link *l)
+{
+	if (l->inbox != NULL)
+		bt_sys(SYS_munmap, (long)l->inbox, BT_INBOX_BYTES, 0, 0, 0, 0);
+	l->inbox = NULL;
+	l->notices = 0;
+}
+
+void bt_new_fd(int fd)
+{
+	if (UNLIKELY(page != NULL && page->open && fd == page->fd)) {
+		page->open = false;
+		inherited = -1;
+		drop_inbox(page);
+	}
+}
+
 static void shut_link(struct link *l)
 {
-	if (l->open)
+	uint64_t cookie;
+	if (l->open && cookie_of(l->fd, &cookie) && cookie == l->cookie)
 		bt_sys(SYS_close, l->fd, 0, 0, 0, 0, 0);
 	l->open = false;
 	inherited = -1;
+	drop_inbox(l);
 }
 
 static void say_down(void)
@@ -295,6 +321,68 @@ int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep
 	return rep->err;
 }
 
+#define NOTICES_BEFORE_INBOX 16u /* a program with less to say is served well enough without */
+
+/* Under the lock, with the link open. What fails leaves us without an inbox. */
+static void make_inbox(struct link *l)
+{
+	struct bt_req q = {.version = BT_MSG_VERSION, .type = BT_INBOX};
+	struct bt_rep rep;
+	long fd = bt_sys(SYS_memfd_create, (long)"berth-inbox", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0, 0);
+	if (fd < 0)
+		return;
+	long p = -1;
+	if (bt_sys(SYS_ftruncate, fd, BT_INBOX_BYTES, 0, 0, 0, 0) == 0 &&
+	    bt_sys(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, 0, 0, 0) == 0)
+		p = bt_sys(SYS_mmap, 0, BT_INBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p > 0 || p < -4095) {
+		/* A child must not write into its parent's ring. */
+		bt_sys(SYS_madvise, p, BT_INBOX_BYTES, MADV_DONTFORK, 0, 0, 0);
+		q.serial = ++l->serial;
+		if (transact(l->fd, &q, NULL, (int)fd, &rep, NULL, 0, NULL) == 0 && rep.err == 0) {
+			l->inbox = (struct bt_inbox *)p;
+			l->inbox_at = rep.value % BT_INBOXES;
+			l->inbox_head = 0;
+		} else {
+			bt_sys(SYS_munmap, p, BT_INBOX_BYTES, 0, 0, 0, 0);
+		}
+	}
+	bt_sys(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+/* True: the notice is in the ring, and berthd will look; *knock: it must be told so. */
+static bool put_in_inbox(struct link *l, const struct bt_req *req, bool *knock)
+{
+	struct timespec t;
+	if (l->inbox == NULL || (req->type != BT_CLOSED && req->type != BT_SHUT) ||
+	    l->inbox_head - atomic_load_explicit(&table->inboxes[l->inbox_at].taken,
+						 memory_order_acquire) >= BT_INBOX_ENTRIES)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	l->inbox->entries[l->inbox_head % BT_INBOX_ENTRIES] = (struct bt_inbox_entry){
+		.id = req->id,
+		.time_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec,
+		.type = req->type,
+		.flags = (uint8_t)req->flags,
+		.value = req->value};
+	atomic_store_explicit(&l->inbox->head, ++l->inbox_head, memory_order_release);
+	atomic_thread_fence(memory_order_seq_cst);
+	*knock = !atomic_load(&table->inboxes[l->inbox_at].hot);
+	return true;
+}
+
+/* A notice through the socket, over a new connection if berthd went away. */
+static void send_notice(struct link *l, int proof, struct bt_req *req)
+{
+	for (int tries = 0; tries < 2 && ensure(l) == 0; tries++) {
+		long n = proof >= 0 ? -put(l->fd, req, NULL, proof)
+				    : bt_sys(SYS_sendto, l->fd, (long)req, sizeof(*req), MSG_NOSIGNAL, 0, 0);
+		if (n >= 0 || n == -EINTR)
+			break;
+		shut_link(l);
+	}
+}
+
 void bt_notice(int proof, struct bt_req *req)
 {
 	struct link *l = page;
@@ -302,13 +390,18 @@ void bt_notice(int proof, struct bt_req *req)
 		return;
 	pthread_mutex_lock(&l->lock);
 	l->holder = &errno;
-	for (int tries = 0; tries < 2 && ensure(l) == 0; tries++) {
-		/* write, not send: a sandboxed program may still write. A SEQPACKET write raises no signal. */
-		long n = proof >= 0 ? -put(l->fd, req, NULL, proof)
-				    : bt_sys(SYS_write, l->fd, (long)req, sizeof(*req), 0, 0, 0);
-		if (n != -EPIPE && n != -ECONNRESET)
-			break;
-		shut_link(l); /* berthd went away; a new one may have taken its place */
+	bool knock = false;
+	if (l->open && l->inbox == NULL && ++l->notices == NOTICES_BEFORE_INBOX)
+		make_inbox(l);
+	if (proof >= 0 || !put_in_inbox(l, req, &knock)) {
+		send_notice(l, proof, req);
+	} else if (UNLIKELY(knock)) {
+		struct bt_req q = {.version = BT_MSG_VERSION, .type = BT_KNOCK};
+		long n = bt_sys(SYS_sendto, l->fd, (long)&q, sizeof(q), MSG_NOSIGNAL, 0, 0);
+		if (n < 0 && n != -EINTR) {
+			shut_link(l);
+			send_notice(l, proof, req);
+		}
 	}
 	l->holder = NULL;
 	pthread_mutex_unlock(&l->lock);

@@ -146,6 +146,8 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 	if (r != 0)
 		return r;
 	struct note *own = bt_note(fd);
+	if ((name == SO_SNDBUF || name == SO_SNDBUFFORCE) && own != NULL)
+		own->flags |= NOTE_SNDBUF;
 	if (name == SO_LINGER && own != NULL) {
 		struct linger l;
 		memcpy(&l, value, sizeof(l));

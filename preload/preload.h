@@ -68,6 +68,8 @@
 	X(int, dup, (int))                                                                         \
 	X(int, dup2, (int, int))                                                                   \
 	X(int, dup3, (int, int, int))                                                              \
+	X(int, socketpair, (int, int, int, int *))                                                 \
+	X(int, ioctl, (int, unsigned long, ...))                                                   \
 	X(int, fcntl, (int, int, ...))                                                             \
 	X(int, fclose, (FILE *))                                                                   \
 	X(long, syscall, (long, ...))                                                              \
@@ -99,6 +101,8 @@ void bt_notice(int proof, struct bt_req *req);
 uint64_t bt_link_cookie(void);
 /* The descriptor of the control connection, or -1: wrappers keep programs from closing it by accident. */
 int bt_link_fd(void);
+/* A call has made descriptor fd: if that is the link's number, the link was closed behind our back. */
+void bt_new_fd(int fd);
 /* Moves the control connection to another number. */
 void bt_link_move(void);
 
@@ -119,6 +123,8 @@ enum note_flag {
 	NOTE_V6 = 1 << 11,
 	NOTE_ACCEPTS = 1 << 12, /* berthd knows that the process of `link` accepts on it */
 	NOTE_RESET_SAID = 1 << 13,
+	NOTE_SNDBUF = 1 << 15, /* the send buffer has its size: ours for bulk, or the program's */
+	NOTE_NONBLOCK = 1 << 14, /* O_NONBLOCK is set; holds while the socket is not SHARED */
 };
 
 struct note {

@@ -51,8 +51,12 @@ PUBLIC int socket(int domain, int type, int protocol)
 		return fail(EAFNOSUPPORT);
 	if (domain == AF_PACKET)
 		return fail(EPERM);
-	if (domain != AF_INET)
-		return bt_real()->socket(domain, type, protocol);
+	if (domain != AF_INET) {
+		int other = bt_real()->socket(domain, type, protocol);
+		bt_new_fd(other);
+		bt_note_clear(other);
+		return other;
+	}
 	int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK), kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
 	int e = inet_type(kind, protocol);
 	if (e != 0)
@@ -60,7 +64,10 @@ PUBLIC int socket(int domain, int type, int protocol)
 	int fd = bt_real()->socket(AF_UNIX, kind | flags, 0);
 	if (fd < 0)
 		return fd;
-	struct note n = {.flags = NOTE_OURS | (kind == SOCK_DGRAM ? NOTE_UDP : 0), .forks = bt_forks};
+	struct note n = {.flags = NOTE_OURS | (kind == SOCK_DGRAM ? NOTE_UDP : 0) |
+				  (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
+			 .forks = bt_forks};
+	bt_new_fd(fd);
 	bt_note_set(fd, &n);
 	return fd;
 }
@@ -131,8 +138,10 @@ PUBLIC int listen(int fd, int backlog)
 
 /* ---- connect ---- */
 
-static bool nonblocking(int fd)
+static bool nonblocking(int fd, const struct note *n)
 {
+	if (LIKELY(!(n->flags & NOTE_SHARED)))
+		return n->flags & NOTE_NONBLOCK;
 	return bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0) & O_NONBLOCK;
 }
 
@@ -179,7 +188,7 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		}
 		return EISCONN;
 	}
-	bool async = nonblocking(fd);
+	bool async = nonblocking(fd, n);
 	bt_req_init(&q, BT_CONNECT, n);
 	put_addr(&q, addr, port);
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
@@ -287,10 +296,12 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			return c;
 		if (LIKELY(vouched(&sun, n, l, &row, &slot))) {
 			struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD | NOTE_CONNECTED |
-						      (l->flags & NOTE_V6),
+						      (l->flags & NOTE_V6) |
+						      (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 					     .forks = bt_forks,
 					     .id = {slot, row.gen, row.nonce},
 					     .link = l->link};
+			bt_new_fd(c);
 			bt_note_set(c, &child);
 			/* Linux finds a bad address when the connection is off the queue, and drops it. */
 			if (sa != NULL && (bt_bad_pointer(sa) || bt_bad_pointer(len) || (int)*len < 0)) {
@@ -310,8 +321,14 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 {
 	struct note n;
-	if (!bt_in_host() || !bt_ident(fd, &n))
-		return bt_real()->accept4(fd, sa, len, flags);
+	if (!bt_in_host() || !bt_ident(fd, &n)) {
+		int other = bt_real()->accept4(fd, sa, len, flags);
+		if (other >= 0) {
+			bt_new_fd(other);
+			bt_note_clear(other);
+		}
+		return other;
+	}
 	if (n.flags & NOTE_UDP)
 		return fail(EOPNOTSUPP);
 	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))

@@ -99,6 +99,26 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 	return -1;
 }
 
+#define BULK_BYTES 16384u
+
+/*
+ * TCP's buffers grow with use; AF_UNIX's do not. A program that writes in bulk gets once what any user may
+ * have (net.core.wmem_max's default, doubled by the kernel): on one CPU that is a seventh more throughput,
+ * since each switch moves more.
+ */
+static inline void bulk(int fd, size_t len)
+{
+	const int bytes = 212992;
+	struct note *n;
+	if (LIKELY(len < BULK_BYTES) || (n = bt_note(fd)) == NULL || !(n->flags & NOTE_OURS) ||
+	    n->flags & (NOTE_UDP | NOTE_SNDBUF) || bt_silenced())
+		return;
+	n->flags |= NOTE_SNDBUF;
+	int saved = errno;
+	bt_real()->setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	errno = saved;
+}
+
 static bool known_udp(int fd, struct note *n)
 {
 	struct note *own = bt_note(fd);
@@ -116,6 +136,7 @@ PUBLIC ssize_t send(int fd, const void *buf, size_t len, int flags)
 		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 		return bt_udp_send(fd, &n, &m, flags);
 	}
+	bulk(fd, len);
 	ssize_t r = bt_real()->send(fd, buf, len, flags);
 	return LIKELY(r >= 0) ? r : send_failed(fd, &iov, 1, flags);
 }
@@ -123,12 +144,15 @@ PUBLIC ssize_t send(int fd, const void *buf, size_t len, int flags)
 PUBLIC ssize_t write(int fd, const void *buf, size_t len)
 {
 	struct iovec iov = {(void *)(uintptr_t)buf, len};
+	bulk(fd, len);
 	ssize_t r = bt_real()->write(fd, buf, len);
 	return LIKELY(r >= 0) ? r : send_failed(fd, &iov, 1, 0);
 }
 
 PUBLIC ssize_t writev(int fd, const struct iovec *iov, int n)
 {
+	if (n > 0 && !bt_bad_pointer(iov))
+		bulk(fd, iov[n - 1].iov_len);
 	ssize_t r = bt_real()->writev(fd, iov, n);
 	return LIKELY(r >= 0) || n <= 0 ? r : send_failed(fd, iov, (size_t)n, 0);
 }
@@ -212,6 +236,7 @@ static void clear_received(struct msghdr *m)
 		for (size_t i = 0; i < n; i++) {
 			int fd;
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			bt_new_fd(fd);
 			bt_note_clear(fd);
 		}
 	}

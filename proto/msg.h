@@ -48,6 +48,8 @@ enum bt_msg_type {
 	BT_CLOSED,	/* notice: this process closed the descriptor; BT_REQF_SOLE: no other holder */
 	BT_FORGED,	/* notice: an accept on `id` turned a peer away */
 	BT_ACCEPTS,	/* notice: this process accepts connections on the listener `id`; with its descriptor */
+	BT_INBOX,	/* with a memfd (proto/inbox.h). Reply: value = its number, or err ENOSPC */
+	BT_KNOCK,	/* notice: there is something in the inbox */
 	/* names */
 	BT_RESOLVE,	/* extra: host name. Reply extra: addresses, 16 bytes each; err ENOENT */
 	BT_REVERSE,	/* addr. Reply extra: host name */

@@ -21,6 +21,7 @@
 #define BT_HOST_NAME	 64u /* bytes, with the NUL */
 #define BT_HOST_ADDRS	 8u
 #define BT_EPOCHS	 4096u
+#define BT_INBOXES	 1024u
 
 /* Row states: Linux's numbers (include/net/tcp_states.h). BT_ROW_FREE: the slot holds no socket. */
 enum bt_row_state {
@@ -118,6 +119,10 @@ struct bt_table {
 	/* A sender may keep what UDP address leads where while the epoch of the address's bucket is
 	 * unchanged (bt_epoch_bucket). */
 	_Atomic uint32_t udp_epoch[BT_EPOCHS];
+	/* proto/inbox.h: how far berthd has read a program's ring, and whether it looks by itself. */
+	struct {
+		_Atomic uint32_t taken, hot;
+	} inboxes[BT_INBOXES];
 	struct bt_host_row hosts[BT_MAX_HOSTS];
 };
 

@@ -100,6 +100,12 @@ def account(*names):
     raise KeyError(names)
 
 
+def root_is_locked():
+    """sshd lets nobody in whose password begins with an exclamation mark."""
+    with open('/etc/shadow') as f:
+        return any(line.startswith('root:!') for line in f)
+
+
 class Five:
     """The five servers of one host.
 
@@ -113,7 +119,7 @@ class Five:
         self.at = programs()
         self.running = {}
         self.root = os.geteuid() == 0
-        self.user = pwd.getpwuid(os.geteuid())
+        self.login = account('games', 'nobody') if self.root and root_is_locked() else pwd.getpwuid(os.geteuid())
         self.made_run_sshd = False
 
     def path(self, *names):
@@ -142,18 +148,20 @@ class Five:
             subprocess.run([self.at['ssh-keygen'], '-q', '-t', 'ed25519', '-N', '', '-f', self.path(key)],
                            check=True)
         shutil.copy(self.path('user_key.pub'), self.path('authorized_keys'))
+        self.ssh_prefix = self.become(self.login, 'host_key')
         self.initdb()
 
-    def unprivileged(self):
-        """PostgreSQL refuses to run as root."""
-        if not self.root:
+    def become(self, user, *files):
+        """What turns a command into one of that user's, to whom the files are given."""
+        if user.pw_uid == os.geteuid():
             return []
-        user = account('postgres', 'nobody')
-        os.chown(self.path('pg'), user.pw_uid, user.pw_gid)
+        for name in files:
+            os.chown(self.path(name), user.pw_uid, user.pw_gid)
         return [self.at['setpriv'], f'--reuid={user.pw_uid}', f'--regid={user.pw_gid}', '--clear-groups', '--']
 
     def initdb(self):
-        self.pg_prefix = self.unprivileged()
+        """PostgreSQL refuses to run as root."""
+        self.pg_prefix = self.become(account('postgres', 'nobody'), 'pg') if self.root else []
         p = subprocess.run([*self.pg_prefix, self.at['initdb'], '-D', self.path('pg/data'), '-U', 'berth',
                             '-A', 'trust', '--no-sync', '--no-instructions', '-E', 'UTF8', '--locale=C'],
                            cwd='/', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -167,7 +175,7 @@ class Five:
         at = self.at
         return {
             'nginx': [at['nginx'], '-e', 'stderr', '-c', self.path('nginx.conf')],
-            'sshd': [at['sshd'], '-D', '-e', '-f', self.path('sshd.conf')],
+            'sshd': [*self.ssh_prefix, at['sshd'], '-D', '-e', '-f', self.path('sshd.conf')],
             'PostgreSQL': [*self.pg_prefix, at['postgres'], '-D', self.path('pg/data'), '-c', 'fsync=off',
                            '-c', 'listen_addresses=0.0.0.0', '-c', 'unix_socket_directories=' + self.path('pg')],
             'Redis': [at['redis-server'], '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '',
@@ -178,7 +186,7 @@ class Five:
     # --- running
 
     def start(self, what):
-        if what == 'sshd' and self.root and not os.path.exists('/run/sshd'):
+        if what == 'sshd' and self.root and not self.ssh_prefix and not os.path.exists('/run/sshd'):
             os.mkdir('/run/sshd', 0o755)  # where sshd locks its unprivileged half in
             self.made_run_sshd = True
         with open(self.path(what.replace(' ', '-') + '.log'), 'w') as log:
@@ -222,9 +230,9 @@ class Five:
     def ask_ssh(self, asker):
         options = ['-F', 'none', '-i', self.path('user_key'), '-o', 'BatchMode=yes', '-o', 'LogLevel=ERROR',
                    '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null']
-        whom = f'{self.user.pw_name}@{self.address}'
+        whom = f'{self.login.pw_name}@{self.address}'
         greeting = self.greeting('the shell account')
-        if os.path.basename(self.user.pw_shell) in ('nologin', 'false'):  # no command can run: fetch the file
+        if os.path.basename(self.login.pw_shell) in ('nologin', 'false'):  # no command can run: fetch the file
             fetched = self.path('fetched')
             fetch = [self.at['sftp'], '-q', *options, f'{whom}:{self.path("greeting")}', fetched]
             return ['sh', '-c', '"$@" && cat ' + fetched, 'sh', *fetch], [greeting]

@@ -81,21 +81,39 @@ static bool privileged(int level, int option)
 	       (option == SO_DEBUG || option == SO_MARK || option == SO_BUSY_POLL || option == SO_PRIORITY);
 }
 
+/* Appends to a line: value, or errno. */
+static void append(char *line, size_t size, const char *head, long value, bool failed)
+{
+	size_t n = strlen(line);
+	if (failed)
+		snprintf(line + n, size - n, "%s%s", head, strerrorname_np(errno));
+	else
+		snprintf(line + n, size - n, "%s%ld", head, value);
+}
+
+static void append_get(char *line, size_t size, const char *head, int s, int level, int option)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+	int ret = getsockopt(s, level, option, &value, &len);
+	append(line, size, head, len == 1 ? *(char *)&value : value, ret < 0);
+}
+
+/* One line an option: its default, then for each of some values what setting it and reading it give. */
 static void round_trips(int type)
 {
+	static const int values[] = {1, 0, -1, 100};
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		char line[256] = "", head[32];
 		int s = t_socket(type);
-		t_opt(all[i].name, s, all[i].level, all[i].option);
-		if (!privileged(all[i].level, all[i].option)) {
-			t_result("  set 1", t_set(s, all[i].level, all[i].option, 1));
-			t_opt("  then", s, all[i].level, all[i].option);
-			t_result("  set 0", t_set(s, all[i].level, all[i].option, 0));
-			t_opt("  then", s, all[i].level, all[i].option);
-			t_result("  set -1", t_set(s, all[i].level, all[i].option, -1));
-			t_opt("  then", s, all[i].level, all[i].option);
-			t_result("  set 100", t_set(s, all[i].level, all[i].option, 100));
-			t_opt("  then", s, all[i].level, all[i].option);
+		append_get(line, sizeof(line), "", s, all[i].level, all[i].option);
+		for (size_t k = 0; k < 4 && !privileged(all[i].level, all[i].option); k++) {
+			int ret = t_set(s, all[i].level, all[i].option, values[k]);
+			snprintf(head, sizeof(head), "; set %d: ", values[k]);
+			append(line, sizeof(line), head, ret, ret < 0);
+			append_get(line, sizeof(line), ", ", s, all[i].level, all[i].option);
 		}
+		t_say(all[i].name, line);
 		close(s);
 	}
 }
