@@ -115,7 +115,7 @@ void d_recover(struct daemon *d)
 			continue;
 		bt_net_set_flag(d->net, slot, row->flags & (BT_NETF_RESET | BT_NETF_ORPHAN), true);
 		if (row->state == BT_ROW_TIME_WAIT)
-			bt_port_time_wait(bt_net_ports(d->net), slot, d_now());
+			bt_net_time_wait(d->net, slot, d_now());
 		if (row->flags & BT_ROWF_CHILD && row->peer < c.slots &&
 		    d_row(d, row->peer)->state != BT_ROW_FREE)
 			bt_net_join(d->net, row->peer, slot, row->link);

@@ -18,6 +18,7 @@ import time
 
 # demo/story [BUILD]: the directory that berth was built in
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(TOP, 'tools'))
 BUILD = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(TOP, 'build')
 LIMIT = 30.0

@@ -74,6 +74,13 @@ static long descriptors(long number, const struct args *v)
 #endif
 	case SYS_dup3:
 		return dup3((int)v->a, (int)v->b, (int)v->c);
+#ifdef SYS_fork
+	case SYS_fork:
+#endif
+	case SYS_clone:
+	case SYS_clone3:
+		bt_forks++; /* a child, perhaps, that holds what we hold */
+		return -2;
 	case SYS_io_uring_setup:
 		errno = ENOSYS;
 		return -1;

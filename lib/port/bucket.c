@@ -28,48 +28,44 @@ struct class_key btp_class_key(const struct psock *s)
 				  s->flags & SF_HELD};
 }
 
-/* Has the bitmaps agree with the bucket. */
-static void update_bits(const struct bt_port_net *net, struct space *sp, uint16_t port)
+const struct class *btp_first_class(const struct bt_port_net *net, const struct space *sp,
+				    uint16_t port, struct class *sole)
 {
-	bit_clear(sp->any, port);
-	bit_clear(sp->held, port);
-	for (uint32_t i = sp->first[port]; i != 0; i = class_at(net, i)->next) {
-		bit_set(sp->any, port);
-		if (class_at(net, i)->key.held)
-			bit_set(sp->held, port);
+	uint32_t i = sp->first[port];
+
+	if (i & SOLE) {
+		*sole = (struct class){0, 1, i & ~SOLE, btp_class_key(sock_at(net, i & ~SOLE))};
+		return sole;
 	}
+	return i == 0 ? NULL : class_at(net, i);
 }
 
-static uint32_t find_class(struct bt_port_net *net, struct space *sp, uint16_t port,
-			   const struct class_key *key)
+/* The link to the class with that key, or the 0 that ends the bucket. */
+static uint32_t *find_class(const struct bt_port_net *net, uint32_t *first,
+			    const struct class_key *key)
 {
-	uint32_t i;
-	struct class *c;
+	uint32_t *link = first;
 
-	for (i = sp->first[port]; i != 0; i = class_at(net, i)->next)
-		if (memcmp(&class_at(net, i)->key, key, sizeof(*key)) == 0)
-			return i;
-	i = btp_pool_take(&net->classes);
-	c = class_at(net, i);
-	c->key = *key;
-	c->head = BT_NO_SLOT;
-	c->next = sp->first[port];
-	sp->first[port] = i;
-	update_bits(net, sp, port);
-	return i;
+	while (*link != 0 && memcmp(&class_at(net, *link)->key, key, sizeof(*key)) != 0)
+		link = &class_at(net, *link)->next;
+	return link;
 }
 
 /* Where aux is a place, members are in falling order of it; else the newest is the first. */
-void btp_enter_bucket(struct bt_port_net *net, uint32_t slot)
+static void enter_class(struct bt_port_net *net, uint32_t *first, uint32_t slot)
 {
 	struct psock *s = sock_at(net, slot);
 	struct class_key key = btp_class_key(s);
 	bool sorted = s->proto == BT_UDP || key.kind == KIND_LISTEN;
-	uint32_t prev = BT_NO_SLOT, next;
+	uint32_t i = *find_class(net, first, &key), prev = BT_NO_SLOT, next;
 	struct class *c;
 
-	s->cls = find_class(net, space_of(net, s->host, s->proto), s->lport, &key);
-	c = class_at(net, s->cls);
+	if (i == 0) {
+		i = btp_pool_take(&net->classes);
+		*class_at(net, i) = (struct class){*first, 0, BT_NO_SLOT, key};
+		*first = i;
+	}
+	c = class_at(net, i);
 	next = c->head;
 	while (sorted && next != BT_NO_SLOT && sock_at(net, next)->aux > s->aux) {
 		prev = next;
@@ -86,17 +82,34 @@ void btp_enter_bucket(struct bt_port_net *net, uint32_t slot)
 	c->count++;
 }
 
-void btp_leave_bucket(struct bt_port_net *net, uint32_t slot)
+void btp_enter_bucket(struct bt_port_net *net, uint32_t slot)
+{
+	const struct psock *s = sock_at(net, slot);
+	struct space *sp = space_of(net, s->host, s->proto);
+	uint32_t *first = &sp->first[s->lport], other = *first;
+
+	bit_set(sp->any, s->lport);
+	if (s->flags & SF_HELD)
+		bit_set(sp->held, s->lport);
+	if (other == 0) {
+		*first = SOLE | slot;
+		sp->pages |= (uint64_t)1 << (s->lport / PAGE_PORTS);
+		return;
+	}
+	if (other & SOLE) {
+		*first = 0;
+		enter_class(net, first, other & ~SOLE);
+	}
+	enter_class(net, first, slot);
+}
+
+static void leave_class(struct bt_port_net *net, uint32_t *first, uint32_t slot)
 {
 	struct psock *s = sock_at(net, slot);
-	struct space *sp;
-	struct class *c;
-	uint32_t *link;
+	struct class_key key = btp_class_key(s);
+	uint32_t *link = find_class(net, first, &key), i = *link;
+	struct class *c = class_at(net, i);
 
-	if (s->cls == 0)
-		return;
-	sp = space_of(net, s->host, s->proto);
-	c = class_at(net, s->cls);
 	if (s->class_prev == BT_NO_SLOT)
 		c->head = s->class_next;
 	else
@@ -105,14 +118,38 @@ void btp_leave_bucket(struct bt_port_net *net, uint32_t slot)
 		sock_at(net, s->class_next)->class_prev = s->class_prev;
 	s->class_next = s->class_prev = BT_NO_SLOT;
 	if (--c->count == 0) {
-		for (link = &sp->first[s->lport]; *link != s->cls;
-		     link = &class_at(net, *link)->next)
-			;
 		*link = c->next;
-		btp_pool_give(&net->classes, s->cls);
-		update_bits(net, sp, s->lport);
+		btp_pool_give(&net->classes, i);
 	}
-	s->cls = 0;
+	i = *first;
+	c = class_at(net, i);
+	if (c->next == 0 && c->count == 1) {
+		*first = SOLE | c->head;
+		btp_pool_give(&net->classes, i);
+	}
+}
+
+void btp_leave_bucket(struct bt_port_net *net, uint32_t slot)
+{
+	const struct psock *s = sock_at(net, slot);
+	struct class sole;
+	struct space *sp;
+
+	if (s->lport == 0)
+		return;
+	sp = space_of(net, s->host, s->proto);
+	if (sp->first[s->lport] == (SOLE | slot)) {
+		sp->first[s->lport] = 0;
+		bit_clear(sp->any, s->lport);
+		bit_clear(sp->held, s->lport);
+		return;
+	}
+	leave_class(net, &sp->first[s->lport], slot);
+	bit_clear(sp->held, s->lport);
+	for (const struct class *c = btp_first_class(net, sp, s->lport, &sole); c != NULL;
+	     c = next_class(net, c))
+		if (c->key.held)
+			bit_set(sp->held, s->lport);
 }
 
 void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts)
@@ -122,7 +159,7 @@ void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts)
 	if (!btp_slot_used(net, slot))
 		return;
 	s = sock_at(net, slot);
-	if (s->cls == 0) {
+	if (s->lport == 0) {
 		s->opts = (uint8_t)opts;
 	} else if (s->opts != (uint8_t)opts && btp_reserve(net, s)) {
 		btp_leave_bucket(net, slot);
@@ -197,13 +234,14 @@ bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, b
 {
 	const struct psock *s = sock_at(net, slot);
 	struct class_key key = btp_class_key(s);
+	const struct space *sp = space_of(net, s->host, s->proto);
 	bool udp = s->proto == BT_UDP;
 	uint32_t culprit = BT_NO_SLOT;
+	struct class sole;
 	enum bt_why worst = BT_WHY_NONE;
 
-	for (uint32_t i = space_of(net, s->host, s->proto)->first[port]; i != 0;
-	     i = class_at(net, i)->next) {
-		const struct class *c = class_at(net, i);
+	for (const struct class *c = btp_first_class(net, sp, port, &sole); c != NULL;
+	     c = next_class(net, c)) {
 		uint32_t other = c->head == slot ? s->class_next : c->head;
 		enum bt_why why;
 
@@ -264,8 +302,7 @@ int bt_port_bind(struct bt_port_net *net, uint32_t slot, const struct bt_addr *a
 		 bool root, uint64_t now_ns, struct bt_reason *reason)
 {
 	struct psock *s;
-	bool specific = !bt_addr_is_any(addr), v6;
-	struct bt_addr old_addr;
+	bool specific = !bt_addr_is_any(addr), v6, only_v6;
 	uint8_t old_flags;
 	int r = 0;
 
@@ -274,21 +311,21 @@ int bt_port_bind(struct bt_port_net *net, uint32_t slot, const struct bt_addr *a
 		return btp_refuse(reason, -EBADF, BT_WHY_BAD_STATE, BT_NO_SLOT, 0);
 	s = sock_at(net, slot);
 	v6 = s->family == BT_V6;
+	only_v6 = s->opts & BT_V6ONLY || s->flags & SF_V6_ADDR;
 	if (port != 0 && !root && port < net->hosts[s->host]->conf.unprivileged_start)
 		return btp_refuse(reason, -EACCES, BT_WHY_PRIVILEGED, BT_NO_SLOT, 0);
-	if (s->lport != 0 || s->flags & (SF_PORT_LOCK | SF_ADDR_LOCK))
+	if (s->lport != 0)
 		return btp_refuse(reason, -EINVAL, BT_WHY_ALREADY_BOUND, slot, 0);
-	if (s->state != BT_CLOSE || (v6 && s->opts & BT_V6ONLY && bt_addr_is_v4(addr)))
+	if (s->state != BT_CLOSE || (v6 && only_v6 && bt_addr_is_v4(addr)))
 		return btp_refuse(reason, -EINVAL, BT_WHY_BAD_STATE, slot, 0);
 	old_flags = s->flags;
-	old_addr = s->laddr;
 	s->laddr = *addr;
 	if (v6 && specific && !bt_addr_is_v4(addr))
 		s->flags |= SF_V6_ADDR;
 	if (port != 0 || !(s->opts & BT_BIND_NO_PORT))
 		r = take_port(net, slot, port, reason);
 	if (r < 0) {
-		s->laddr = old_addr;
+		s->laddr = any_of(s->family); /* what an earlier bind without a port gave, too */
 		s->flags = old_flags;
 		return r;
 	}

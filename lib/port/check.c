@@ -16,20 +16,14 @@ static void check_sock(const struct bt_port_net *net, uint32_t slot)
 	struct tuple t = btp_tuple(s);
 
 	must(btp_host(net, s->host) != NULL);
-	must((s->lport != 0) == (s->cls != 0));
 	must(s->state != BT_LISTEN || (s->flags & SF_HELD && !(s->flags & SF_TUPLE)));
 	must((s->proto == BT_TCP && s->state != BT_CLOSE && s->state != BT_LISTEN) ||
 	     s->proto == BT_UDP || !(s->flags & SF_TUPLE));
 	must(!(s->flags & SF_PORT_LOCK) || s->flags & SF_HELD);
 	must(!(s->flags & SF_HELD) || s->lport != 0);
 	must(s->lport == 0 || s->flags & (SF_HELD | SF_TUPLE));
-	if (s->state == BT_TIME_WAIT)
+	if (s->state == BT_TIME_WAIT && s->flags & SF_TUPLE)
 		must(s->aux < net->n_heap && net->heap[s->aux].slot == slot);
-	if (s->cls != 0) {
-		struct class_key key = btp_class_key(s);
-
-		must(memcmp(&key, &class_at(net, s->cls)->key, sizeof(key)) == 0);
-	}
 	if (!(s->flags & SF_TUPLE))
 		return;
 	if (s->proto == BT_TCP)
@@ -38,21 +32,22 @@ static void check_sock(const struct bt_port_net *net, uint32_t slot)
 		uint32_t i = btp_find_dest(net, s->host, &s->laddr, &s->raddr, s->rport);
 
 		must(i != BT_NO_SLOT);
-		must(dest_at(net, i)->bits == NULL || bit_test(dest_at(net, i)->bits, s->lport));
+		must(btp_dest_has(dest_at(net, i), s->lport));
 	}
 }
 
 /* Returns the number of members. */
-static uint32_t check_class(const struct bt_port_net *net, uint32_t i, uint16_t host, uint8_t proto,
-			    uint16_t port)
+static uint32_t check_class(const struct bt_port_net *net, const struct class *c, uint16_t host,
+			    uint8_t proto, uint16_t port)
 {
-	const struct class *c = class_at(net, i);
 	uint32_t n = 0, prev = BT_NO_SLOT;
 
 	for (uint32_t slot = c->head; slot != BT_NO_SLOT; slot = sock_at(net, slot)->class_next) {
 		const struct psock *s = sock_at(net, slot);
+		struct class_key key = btp_class_key(s);
 
-		must(btp_slot_used(net, slot) && s->cls == i && s->class_prev == prev);
+		must(btp_slot_used(net, slot) && s->class_prev == prev);
+		must(memcmp(&key, &c->key, sizeof(key)) == 0);
 		must(s->host == host && s->proto == proto && s->lport == port);
 		if (prev != BT_NO_SLOT && (proto == BT_UDP || s->state == BT_LISTEN))
 			must(sock_at(net, prev)->aux > s->aux);
@@ -70,13 +65,19 @@ static uint32_t check_space(const struct bt_port_net *net, uint16_t host, uint8_
 	uint32_t n = 0;
 
 	for (uint32_t port = 0; sp != NULL && port < N_PORTS; port++) {
+		const struct class *c;
+		struct class sole;
 		bool held = false;
+		uint32_t before = n;
 
-		for (uint32_t i = sp->first[port]; i != 0; i = class_at(net, i)->next) {
-			n += check_class(net, i, host, proto, (uint16_t)port);
-			held |= class_at(net, i)->key.held != 0;
-			(*classes)++;
+		for (c = btp_first_class(net, sp, (uint16_t)port, &sole); c != NULL;
+		     c = next_class(net, c)) {
+			n += check_class(net, c, host, proto, (uint16_t)port);
+			held |= c->key.held != 0;
+			*classes += c != &sole;
 		}
+		must((n - before == 1) == ((sp->first[port] & SOLE) != 0));
+		must(sp->first[port] == 0 || sp->pages >> (port / PAGE_PORTS) & 1);
 		must(bit_test(sp->any, port) == (sp->first[port] != 0));
 		must(bit_test(sp->held, port) == held);
 	}
@@ -85,7 +86,8 @@ static uint32_t check_space(const struct bt_port_net *net, uint16_t host, uint8_
 
 static uint32_t check_dests(const struct bt_port_net *net)
 {
-	uint32_t sum = 0, n = 0, bitmaps = 0;
+	uint32_t sum = 0, n = 0;
+	size_t bytes = 0;
 
 	for (uint32_t i = 0; i < net->by_dest.size; i++) {
 		for (uint32_t j = net->by_dest.heads[i]; j != BT_NO_SLOT;
@@ -93,17 +95,16 @@ static uint32_t check_dests(const struct bt_port_net *net)
 			const struct dest *d = dest_at(net, j);
 			uint32_t count = 0;
 
-			for (uint32_t s = d->head; s != BT_NO_SLOT; s = sock_at(net, s)->dest_next)
-				count++;
-			for (uint32_t w = 0; d->bits != NULL && w < N_WORDS; w++)
+			for (uint32_t w = 0; d->room == N_PORTS && w < N_WORDS; w++)
 				count += (uint32_t)__builtin_popcountll(d->bits[w]);
-			must(count == d->count && count > 0 && d->n_time_wait <= count);
-			bitmaps += d->bits != NULL;
-			sum += count;
+			must(d->room != N_PORTS || count == d->count);
+			must(d->count > 0 && d->count <= d->room && d->n_time_wait <= d->count);
+			bytes += btp_ports_bytes(d->room);
+			sum += d->count;
 			n++;
 		}
 	}
-	must(n == net->by_dest.count && bitmaps == net->n_bitmaps);
+	must(n == net->by_dest.count && bytes == net->dest_bytes);
 	return sum;
 }
 
@@ -129,10 +130,14 @@ static void check_pools(const struct bt_port_net *net, uint32_t n_classes)
 	}
 	must(n == net->n_free && prev == net->free_last);
 	must(net->n_used + net->n_free == net->n_fresh && net->n_fresh <= net->max_slots);
+	must(pool_free_count(&net->classes) == net->classes.n_free);
+	must(pool_free_count(&net->dests) == net->dests.n_free);
 	must(net->classes.used == 0 ||
 	     net->classes.used - 1 == n_classes + pool_free_count(&net->classes));
 	must(net->dests.used == 0 ||
 	     net->dests.used - 1 == net->by_dest.count + pool_free_count(&net->dests));
+	for (uint32_t i = 0; i < N_WORDS; i++)
+		must(net->scratch[i] == 0);
 	for (uint32_t i = 1; i < net->n_heap; i++)
 		must(net->heap[(i - 1) / 2].expires <= net->heap[i].expires);
 }
@@ -140,6 +145,7 @@ static void check_pools(const struct bt_port_net *net, uint32_t n_classes)
 void bt_port_check(const struct bt_port_net *net)
 {
 	uint32_t used = 0, bound = 0, tuples = 0, chosen = 0, waiting = 0, classes = 0, hosts = 0;
+	uint32_t skipped = 0;
 
 	for (uint32_t slot = 0; slot < net->n_fresh; slot++) {
 		const struct psock *s = sock_at(net, slot);
@@ -148,13 +154,17 @@ void bt_port_check(const struct bt_port_net *net)
 			continue;
 		check_sock(net, slot);
 		used++;
-		bound += s->cls != 0;
+		bound += s->lport != 0;
 		tuples += (s->flags & SF_TUPLE) != 0;
 		chosen += s->flags & SF_TUPLE && s->proto == BT_TCP && !(s->flags & SF_HELD);
-		waiting += s->state == BT_TIME_WAIT;
+		waiting += s->state == BT_TIME_WAIT && s->flags & SF_TUPLE;
+		skipped += s->state == BT_TIME_WAIT && !(s->flags & SF_TUPLE);
 	}
 	must(used == net->n_used && tuples == net->tuples.count && waiting == net->n_heap);
 	must(check_dests(net) == chosen);
+	for (uint32_t i = net->skipped; i != BT_NO_SLOT; i = sock_at(net, i)->class_next)
+		skipped--;
+	must(skipped == 0);
 	for (uint32_t h = 0; h < net->n_hosts; h++) {
 		if (net->hosts[h] == NULL)
 			continue;

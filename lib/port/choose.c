@@ -4,93 +4,149 @@
 
 #include <stdlib.h>
 
-static uint32_t popcount(uint64_t x)
-{
-	return (uint32_t)__builtin_popcountll(x);
-}
+#define GROUP	    16u /* words that are counted at a time */
+#define TAKE_PROBES 8u	/* probes that look for a TIME_WAIT to take over, too */
 
-static uint16_t random_port(const struct bt_port_net *net, uint16_t host)
+/* What is chosen from: the ports from lo to hi that are in none of three bitmaps. */
+struct view {
+	const uint64_t *a, *b, *c;
+	uint32_t lo, hi;
+	uint64_t seed;
+};
+
+/* False: the range is empty. Each choice has a keyed number of its own, from which its random
+ * numbers come. */
+static bool view_init(struct view *v, const struct bt_port_net *net, uint16_t host,
+		      const uint64_t *a, const uint64_t *b, const uint64_t *c)
 {
 	const struct bt_port_conf *conf = &net->hosts[host]->conf;
 
-	return (uint16_t)(conf->range_lo +
-			  btp_random(net, host, conf->range_hi - conf->range_lo + 1u));
+	v->a = a;
+	v->b = b;
+	v->c = c;
+	v->lo = conf->range_lo > 0 ? conf->range_lo : 1;
+	v->hi = conf->range_hi;
+	v->seed = btp_random(net, host);
+	return v->lo <= v->hi;
 }
 
-/* The bits of word w that are in the host's range; port 0 is in none. */
-static uint64_t range_mask(const struct bt_port_conf *conf, uint32_t w)
+/* A number from 0 to below - 1 (splitmix64 of Steele, Lea and Flood, 2014). */
+static uint32_t draw(struct view *v, uint32_t below)
+{
+	uint64_t z = v->seed += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return (uint32_t)(((z ^ z >> 31) >> 32) * below >> 32);
+}
+
+static uint64_t clear_in_word(const struct view *v, uint32_t w)
 {
 	uint64_t mask = UINT64_MAX;
 
-	if (w == conf->range_lo / 64u)
-		mask &= UINT64_MAX << (conf->range_lo % 64);
-	if (w == conf->range_hi / 64u)
-		mask &= UINT64_MAX >> (63 - conf->range_hi % 64);
-	return w == 0 ? mask & ~(uint64_t)1 : mask;
+	if (w < v->lo / 64 || w > v->hi / 64)
+		return 0;
+	if (w == v->lo / 64)
+		mask &= UINT64_MAX << (v->lo % 64);
+	if (w == v->hi / 64)
+		mask &= UINT64_MAX >> (63 - v->hi % 64);
+	return ~(v->a[w] | v->b[w] | v->c[w]) & mask;
 }
 
-/* Ports outside the range count as blocked. */
-static void block_all(uint64_t *blocked)
+/* The number of bits in each byte. */
+static inline uint64_t byte_counts(uint64_t x)
 {
-	memset(blocked, 0xff, N_WORDS * sizeof(blocked[0]));
+	x -= x >> 1 & 0x5555555555555555;
+	x = (x & 0x3333333333333333) + (x >> 2 & 0x3333333333333333);
+	return (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
 }
 
-/* Each port of the range whose bit in `blocked` is clear is as likely as every other; 0: there is
- * none. */
-static uint16_t pick_clear(const struct bt_port_net *net, uint16_t host, const uint64_t *blocked)
+/* The sum of the bytes. */
+static inline uint32_t sum_bytes(uint64_t x)
 {
-	const struct bt_port_conf *conf = &net->hosts[host]->conf;
-	uint32_t first = conf->range_lo / 64u, last = conf->range_hi / 64u, n = 0, k;
+	x = (x & 0x00ff00ff00ff00ff) + (x >> 8 & 0x00ff00ff00ff00ff);
+	return (uint32_t)(x * 0x0001000100010001 >> 48);
+}
 
-	for (uint32_t w = first; w <= last; w++)
-		n += popcount(~blocked[w] & range_mask(conf, w));
+static uint32_t clear_in_group(const struct view *v, uint32_t w)
+{
+	const uint64_t *a = v->a + w, *b = v->b + w, *c = v->c + w;
+	uint64_t all = UINT64_MAX, sum = 0;
+
+	for (uint32_t i = 0; i < GROUP; i++)
+		all &= a[i] | b[i] | c[i];
+	if (all == UINT64_MAX)
+		return 0;
+	if (w > v->lo / 64 && w + GROUP <= v->hi / 64)
+		for (uint32_t i = 0; i < GROUP; i++)
+			sum += byte_counts(~(a[i] | b[i] | c[i]));
+	else
+		for (uint32_t i = 0; i < GROUP; i++)
+			sum += byte_counts(clear_in_word(v, w + i));
+	return sum_bytes(sum);
+}
+
+/* Each clear port is as likely as every other; 0: there is none. */
+static uint16_t pick_clear(struct view *v)
+{
+	uint32_t first = v->lo / 64 / GROUP, last = v->hi / 64 / GROUP, n = 0, k, g, w;
+	uint16_t counts[N_WORDS / GROUP];
+	uint64_t clear;
+
+	for (g = first; g <= last; g++) {
+		counts[g] = (uint16_t)clear_in_group(v, g * GROUP);
+		n += counts[g];
+	}
 	if (n == 0)
 		return 0;
-	k = btp_random(net, host, n);
-	for (uint32_t w = first; w <= last; w++) {
-		uint64_t clear = ~blocked[w] & range_mask(conf, w);
-
-		if (k >= popcount(clear)) {
-			k -= popcount(clear);
-			continue;
-		}
-		for (; k > 0; k--)
-			clear &= clear - 1;
-		return (uint16_t)(w * 64 + (uint32_t)__builtin_ctzll(clear));
+	k = draw(v, n);
+	for (g = first; k >= counts[g]; g++)
+		k -= counts[g];
+	for (w = g * GROUP;; w++) {
+		clear = clear_in_word(v, w);
+		n = sum_bytes(byte_counts(clear));
+		if (k < n)
+			break;
+		k -= n;
 	}
-	return 0;
+	for (; k > 0; k--)
+		clear &= clear - 1;
+	return (uint16_t)(w * 64 + (uint32_t)__builtin_ctzll(clear));
 }
 
 /* ---- bind to 0, autobind ---- */
 
-uint16_t btp_free_port(const struct bt_port_net *net, uint32_t slot)
+/* When no port is unused: Linux would also give one that is used with other addresses only. */
+static uint16_t shared_port(struct bt_port_net *net, uint32_t slot, struct view *v)
+{
+	uint16_t port;
+
+	for (uint32_t p = v->lo; p <= v->hi; p++)
+		if (bit_test(v->b, p) || btp_conflict(net, slot, (uint16_t)p, true, NULL))
+			bit_set(net->scratch, p);
+	v->a = v->b = v->c = net->scratch;
+	port = pick_clear(v);
+	memset(net->scratch, 0, sizeof(net->scratch));
+	return port;
+}
+
+uint16_t btp_free_port(struct bt_port_net *net, uint32_t slot)
 {
 	const struct psock *s = sock_at(net, slot);
 	const struct bt_port_conf *conf = &net->hosts[s->host]->conf;
 	const struct space *sp = space_of(net, s->host, s->proto);
-	uint64_t blocked[N_WORDS];
+	struct view v;
 	uint16_t port;
 
-	if (conf->range_lo > conf->range_hi)
+	if (!view_init(&v, net, s->host, sp->any, conf->reserved, sp->any))
 		return 0;
 	for (int i = 0; i < RANDOM_PROBES; i++) {
-		port = random_port(net, s->host);
-		if (port != 0 && !bit_test(sp->any, port) && !bit_test(conf->reserved, port))
+		port = (uint16_t)(v.lo + draw(&v, v.hi - v.lo + 1));
+		if (!bit_test(v.a, port) && !bit_test(v.b, port))
 			return port;
 	}
-	block_all(blocked);
-	for (uint32_t w = conf->range_lo / 64u; w <= conf->range_hi / 64u; w++)
-		blocked[w] = sp->any[w] | conf->reserved[w];
-	port = pick_clear(net, s->host, blocked);
-	if (port != 0)
-		return port;
-	/* No port is unused; Linux would also give one that is used with other addresses only. */
-	for (uint32_t p = conf->range_lo; p <= conf->range_hi; p++) {
-		if (!bit_test(conf->reserved, p) &&
-		    !btp_conflict(net, slot, (uint16_t)p, true, NULL))
-			bit_clear(blocked, p);
-	}
-	return pick_clear(net, s->host, blocked);
+	port = pick_clear(&v);
+	return port != 0 ? port : shared_port(net, slot, &v);
 }
 
 /* ---- destinations ---- */
@@ -103,136 +159,167 @@ static uint32_t *dest_head(const struct bt_port_net *net, uint16_t host,
 	return &net->by_dest.heads[bt_siphash(net->key, &t, sizeof(t)) & (net->by_dest.size - 1)];
 }
 
-static uint32_t *dest_head_of(const struct bt_port_net *net, const struct dest *d)
+/* The link to the destination, or the BT_NO_SLOT that ends its chain. */
+static uint32_t *dest_link(const struct bt_port_net *net, uint16_t host,
+			   const struct bt_addr *laddr, const struct bt_addr *raddr, uint16_t rport)
 {
-	return dest_head(net, d->host, &d->laddr, &d->raddr, d->rport);
+	uint32_t *link = dest_head(net, host, laddr, raddr, rport);
+
+	while (*link != BT_NO_SLOT) {
+		struct dest *d = dest_at(net, *link);
+
+		if (d->rport == rport && d->host == host && bt_addr_eq(&d->raddr, raddr) &&
+		    bt_addr_eq(&d->laddr, laddr))
+			break;
+		link = &d->next;
+	}
+	return link;
 }
 
 uint32_t btp_find_dest(const struct bt_port_net *net, uint16_t host, const struct bt_addr *laddr,
 		       const struct bt_addr *raddr, uint16_t rport)
 {
-	uint32_t i = *dest_head(net, host, laddr, raddr, rport);
-
-	while (i != BT_NO_SLOT) {
-		const struct dest *d = dest_at(net, i);
-
-		if (d->rport == rport && d->host == host && bt_addr_eq(&d->raddr, raddr) &&
-		    bt_addr_eq(&d->laddr, laddr))
-			return i;
-		i = d->next;
-	}
-	return BT_NO_SLOT;
+	return *dest_link(net, host, laddr, raddr, rport);
 }
 
 static void dests_grow(struct bt_port_net *net)
 {
-	struct table old = net->by_dest;
+	struct table *table = &net->by_dest;
+	uint32_t old_size = table->size;
 
-	net->by_dest.heads = NULL;
-	if (!btp_table_grow(&net->by_dest)) {
-		net->by_dest = old;
+	if (!btp_table_grow(table))
 		return;
-	}
-	for (uint32_t i = 0; i < old.size; i++) {
-		for (uint32_t j = old.heads[i], next; j != BT_NO_SLOT; j = next) {
-			uint32_t *head = dest_head_of(net, dest_at(net, j));
+	for (uint32_t i = 0; i < old_size; i++) {
+		uint32_t j = table->heads[i], next;
 
-			next = dest_at(net, j)->next;
-			dest_at(net, j)->next = *head;
+		for (table->heads[i] = BT_NO_SLOT; j != BT_NO_SLOT; j = next) {
+			struct dest *d = dest_at(net, j);
+			uint32_t *head = dest_head(net, d->host, &d->laddr, &d->raddr, d->rport);
+
+			next = d->next;
+			d->next = *head;
 			*head = j;
 		}
 	}
-	free(old.heads);
 }
 
-static uint32_t new_dest(struct bt_port_net *net, const struct psock *s)
+static uint32_t new_dest(struct bt_port_net *net, const struct psock *s, uint32_t *link)
 {
 	uint32_t i = btp_pool_take(&net->dests);
 	struct dest *d = dest_at(net, i);
-	uint32_t *head;
 
-	if (net->by_dest.count >= net->by_dest.size && net->by_dest.size < 1u << 30)
-		dests_grow(net);
-	net->by_dest.count++;
+	*link = i;
+	d->next = BT_NO_SLOT;
 	d->host = s->host;
 	d->rport = s->rport;
 	d->laddr = s->laddr;
 	d->raddr = s->raddr;
-	d->head = BT_NO_SLOT;
-	head = dest_head_of(net, d);
-	d->next = *head;
-	*head = i;
+	d->room = DEST_FEW;
+	if (++net->by_dest.count > net->by_dest.size && net->by_dest.size < 1u << 30)
+		dests_grow(net);
 	return i;
 }
 
-static void free_dest(struct bt_port_net *net, uint32_t i)
+/* What the ports take beside the struct. */
+size_t btp_ports_bytes(uint32_t room)
 {
-	struct dest *d = dest_at(net, i);
-	uint32_t *link;
-
-	for (link = dest_head_of(net, d); *link != i; link = &dest_at(net, *link)->next)
-		;
-	*link = d->next;
-	net->n_bitmaps -= d->bits != NULL;
-	free(d->bits);
-	net->by_dest.count--;
-	btp_pool_give(&net->dests, i);
+	if (room == DEST_LIST)
+		return DEST_LIST * sizeof(uint16_t);
+	return room == N_PORTS ? N_WORDS * sizeof(uint64_t) : 0;
 }
 
-/* Turns the list of members into a bitmap; without memory it stays a list. */
-static void make_bitmap(struct bt_port_net *net, struct dest *d)
+void btp_free_ports(struct bt_port_net *net, struct dest *d)
 {
-	d->bits = calloc(N_WORDS, sizeof(d->bits[0]));
-	if (d->bits == NULL)
-		return;
-	net->n_bitmaps++;
-	for (uint32_t slot = d->head, next; slot != BT_NO_SLOT; slot = next) {
-		struct psock *s = sock_at(net, slot);
+	net->dest_bytes -= btp_ports_bytes(d->room);
+	if (d->room == DEST_LIST)
+		free(d->list);
+	if (d->room == N_PORTS)
+		free(d->bits);
+}
 
-		bit_set(d->bits, s->lport);
-		next = s->dest_next;
-		s->dest_next = BT_NO_SLOT;
-	}
-	d->head = BT_NO_SLOT;
+static uint16_t *short_list(struct dest *d)
+{
+	return d->room == DEST_FEW ? d->few : d->list;
+}
+
+bool btp_dest_has(const struct dest *d, uint16_t port)
+{
+	const uint16_t *list;
+
+	if (d->room == N_PORTS)
+		return bit_test(d->bits, port);
+	list = d->room == DEST_FEW ? d->few : d->list;
+	for (uint32_t k = 0; k < d->count; k++)
+		if (list[k] == port)
+			return true;
+	return false;
+}
+
+bool btp_reserve_dest(struct bt_port_net *net, uint32_t i)
+{
+	struct dest *d = i == BT_NO_SLOT ? NULL : dest_at(net, i);
+	uint32_t room;
+	void *ports;
+
+	if (d == NULL || d->count < d->room)
+		return true;
+	room = d->room == DEST_FEW ? DEST_LIST : N_PORTS;
+	ports = calloc(1, btp_ports_bytes(room));
+	if (ports == NULL)
+		return false;
+	if (room == DEST_LIST)
+		memcpy(ports, d->few, sizeof(d->few));
+	for (uint32_t k = 0; k < d->count && room == N_PORTS; k++)
+		bit_set(ports, d->list[k]);
+	btp_free_ports(net, d);
+	d->room = room;
+	if (room == DEST_LIST)
+		d->list = ports;
+	else
+		d->bits = ports;
+	net->dest_bytes += btp_ports_bytes(room);
+	return true;
 }
 
 void btp_enter_dest(struct bt_port_net *net, uint32_t slot)
 {
-	struct psock *s = sock_at(net, slot);
-	uint32_t i = btp_find_dest(net, s->host, &s->laddr, &s->raddr, s->rport);
+	const struct psock *s = sock_at(net, slot);
+	uint32_t *link = dest_link(net, s->host, &s->laddr, &s->raddr, s->rport), i = *link;
 	struct dest *d;
 
-	if (i == BT_NO_SLOT)
-		i = new_dest(net, s);
-	d = dest_at(net, i);
-	d->count++;
-	if (d->bits == NULL && d->count > DEST_LIST_MAX)
-		make_bitmap(net, d);
-	if (d->bits != NULL) {
-		bit_set(d->bits, s->lport);
-		return;
+	if (i == BT_NO_SLOT) {
+		i = new_dest(net, s, link);
 	}
-	s->dest_next = d->head;
-	d->head = slot;
+	d = dest_at(net, i);
+	if (d->room == N_PORTS)
+		bit_set(d->bits, s->lport);
+	else
+		short_list(d)[d->count] = s->lport;
+	d->count++;
 }
 
 void btp_leave_dest(struct bt_port_net *net, uint32_t slot)
 {
-	struct psock *s = sock_at(net, slot);
-	uint32_t i = btp_find_dest(net, s->host, &s->laddr, &s->raddr, s->rport);
+	const struct psock *s = sock_at(net, slot);
+	uint32_t *link = dest_link(net, s->host, &s->laddr, &s->raddr, s->rport), i = *link, k = 0;
 	struct dest *d = dest_at(net, i);
-	uint32_t *link;
 
-	if (d->bits != NULL) {
+	d->count--;
+	if (d->room == N_PORTS) {
 		bit_clear(d->bits, s->lport);
 	} else {
-		for (link = &d->head; *link != slot; link = &sock_at(net, *link)->dest_next)
-			;
-		*link = s->dest_next;
-		s->dest_next = BT_NO_SLOT;
+		uint16_t *list = short_list(d);
+
+		while (list[k] != s->lport)
+			k++;
+		list[k] = list[d->count];
 	}
-	if (--d->count == 0)
-		free_dest(net, i);
+	if (d->count > 0)
+		return;
+	*link = d->next;
+	btp_free_ports(net, d);
+	net->by_dest.count--;
+	btp_pool_give(&net->dests, i);
 }
 
 /* ---- connect ---- */
@@ -248,7 +335,7 @@ static bool reuse_allowed(const struct bt_port_conf *conf, const struct bt_addr 
 			  const struct bt_addr *raddr)
 {
 	return conf->tw_reuse == 1 ||
-	       (conf->tw_reuse == 2 && bt_addr_is_loopback(laddr) && bt_addr_is_loopback(raddr));
+	       (conf->tw_reuse == 2 && (bt_addr_is_loopback(laddr) || bt_addr_is_loopback(raddr)));
 }
 
 bool btp_may_take_over(const struct bt_port_net *net, uint32_t slot, uint64_t now_ns)
@@ -273,17 +360,12 @@ static bool tuple_free(const struct bt_port_net *net, const struct tuple *t, uin
 	return true;
 }
 
-/* The destination's local ports: its bitmap, or its list made one in buf. */
-static const uint64_t *dest_ports(const struct bt_port_net *net, const struct dest *d,
-				  uint64_t *buf)
+/* True if some TIME_WAIT of the destination may be old enough. */
+static bool some_may_be_taken(const struct bt_port_conf *conf, const struct dest *d,
+			      uint64_t now_ns)
 {
-	if (d != NULL && d->bits != NULL)
-		return d->bits;
-	memset(buf, 0, N_WORDS * sizeof(buf[0]));
-	for (uint32_t i = d == NULL ? BT_NO_SLOT : d->head; i != BT_NO_SLOT;
-	     i = sock_at(net, i)->dest_next)
-		bit_set(buf, sock_at(net, i)->lport);
-	return buf;
+	return d != NULL && d->n_time_wait > 0 && reuse_allowed(conf, &d->laddr, &d->raddr) &&
+	       now_ns >= d->oldest_ns && now_ns - d->oldest_ns >= conf->tw_reuse_delay_ns;
 }
 
 /*
@@ -291,30 +373,24 @@ static const uint64_t *dest_ports(const struct bt_port_net *net, const struct de
  * of the bitmap on. A search that fails has seen them all, so that the next waits until the oldest
  * is old enough.
  */
-static uint16_t take_over(const struct bt_port_net *net, struct dest *d, const uint64_t *used,
+static uint16_t take_over(const struct bt_port_net *net, struct dest *d, struct view *v,
 			  struct tuple *t, uint64_t now_ns, uint32_t *taken)
 {
-	const struct bt_port_conf *conf = &net->hosts[t->host]->conf;
-	const struct space *sp = space_of(net, t->host, BT_TCP);
-	uint32_t start = btp_random(net, t->host, N_WORDS);
+	uint32_t start = draw(v, N_WORDS);
 	uint64_t oldest = UINT64_MAX;
 
-	if (d->n_time_wait == 0 || !reuse_allowed(conf, &t->laddr, &t->raddr) ||
-	    now_ns < d->oldest_ns || now_ns - d->oldest_ns < conf->tw_reuse_delay_ns)
-		return 0;
 	for (uint32_t i = 0; i < N_WORDS; i++) {
 		uint32_t w = (start + i) % N_WORDS;
 
-		for (uint64_t bits = used[w]; bits != 0; bits &= bits - 1) {
+		for (uint64_t bits = v->c[w]; bits != 0; bits &= bits - 1) {
 			t->lport = (uint16_t)(w * 64 + (uint32_t)__builtin_ctzll(bits));
 			*taken = btp_find_tuple(net, t);
 			if (sock_at(net, *taken)->state != BT_TIME_WAIT)
 				continue;
 			if (entered_ns(net, *taken) < oldest)
 				oldest = entered_ns(net, *taken);
-			if (t->lport >= conf->range_lo && t->lport <= conf->range_hi &&
-			    !bit_test(sp->held, t->lport) && !bit_test(conf->reserved, t->lport) &&
-			    btp_may_take_over(net, *taken, now_ns))
+			if (t->lport >= v->lo && t->lport <= v->hi && !bit_test(v->a, t->lport) &&
+			    !bit_test(v->b, t->lport) && btp_may_take_over(net, *taken, now_ns))
 				return t->lport;
 		}
 	}
@@ -323,39 +399,52 @@ static uint16_t take_over(const struct bt_port_net *net, struct dest *d, const u
 	return 0;
 }
 
+/* The destination's ports have a bitmap, or are set in scratch, in v->c. */
+static uint16_t connect_scan(const struct bt_port_net *net, struct dest *d, struct view *v,
+			     struct tuple *t, uint64_t now_ns, uint32_t *taken)
+{
+	uint16_t port = pick_clear(v);
+
+	if (port != 0 || !some_may_be_taken(&net->hosts[t->host]->conf, d, now_ns))
+		return port;
+	return take_over(net, d, v, t, now_ns, taken);
+}
+
 /*
  * A connection on a port that is not held has a port that connect chose, so that it is one of the
  * destination's: a port neither held nor there is free.
  */
-uint16_t btp_connect_port(const struct bt_port_net *net, struct tuple *t, uint64_t now_ns,
+uint16_t btp_connect_port(struct bt_port_net *net, struct tuple *t, uint32_t i, uint64_t now_ns,
 			  uint32_t *taken)
 {
 	const struct bt_port_conf *conf = &net->hosts[t->host]->conf;
-	const struct space *sp = space_of(net, t->host, BT_TCP);
-	uint32_t i = btp_find_dest(net, t->host, &t->laddr, &t->raddr, t->rport);
 	struct dest *d = i == BT_NO_SLOT ? NULL : dest_at(net, i);
-	uint64_t blocked[N_WORDS], buf[N_WORDS];
-	const uint64_t *used;
+	bool take = some_may_be_taken(conf, d, now_ns);
+	uint32_t probes = RANDOM_PROBES, n;
+	struct view v;
 	uint16_t port;
 
 	*taken = BT_NO_SLOT;
-	if (conf->range_lo > conf->range_hi)
+	if (!view_init(&v, net, t->host, space_of(net, t->host, BT_TCP)->held, conf->reserved,
+		       d != NULL && d->room == N_PORTS ? d->bits : net->scratch))
 		return 0;
-	for (int probe = 0; probe < RANDOM_PROBES; probe++) {
-		*taken = BT_NO_SLOT;
-		t->lport = random_port(net, t->host);
-		if (t->lport == 0 || bit_test(sp->held, t->lport) ||
-		    bit_test(conf->reserved, t->lport))
+	n = v.hi - v.lo + 1;
+	if (d != NULL && d->count >= n - n / 32)
+		probes = take ? TAKE_PROBES : 0; /* nearly full: a scan is faster */
+	for (uint32_t k = 0; k < probes; k++) {
+		t->lport = (uint16_t)(v.lo + draw(&v, n));
+		if (bit_test(v.a, t->lport) || bit_test(v.b, t->lport))
 			continue;
-		if (d == NULL || (d->bits != NULL && !bit_test(d->bits, t->lport)) ||
-		    tuple_free(net, t, now_ns, taken))
+		if (d == NULL || !btp_dest_has(d, t->lport) ||
+		    (take && k < TAKE_PROBES && tuple_free(net, t, now_ns, taken)))
 			return t->lport;
 	}
-	*taken = BT_NO_SLOT;
-	used = dest_ports(net, d, buf);
-	block_all(blocked);
-	for (uint32_t w = conf->range_lo / 64u; w <= conf->range_hi / 64u; w++)
-		blocked[w] = sp->held[w] | conf->reserved[w] | used[w];
-	port = pick_clear(net, t->host, blocked);
-	return port != 0 || d == NULL ? port : take_over(net, d, used, t, now_ns, taken);
+	if (d == NULL || d->room == N_PORTS)
+		return connect_scan(net, d, &v, t, now_ns, taken);
+	for (uint32_t k = 0; k < d->count; k++)
+		bit_set(net->scratch, short_list(d)[k]);
+	port = connect_scan(net, d, &v, t, now_ns, taken);
+	for (uint32_t k = 0; k < d->count; k++)
+		bit_clear(net->scratch, short_list(d)[k]);
+	return port;
 }

@@ -31,7 +31,11 @@ static int connect_tcp(struct bt_port_net *net, uint32_t slot, struct tuple *t, 
 					  btp_expires(net, other));
 		*taken = other;
 	} else {
-		t->lport = btp_connect_port(net, t, now_ns, taken);
+		uint32_t i = btp_find_dest(net, t->host, &t->laddr, &t->raddr, t->rport);
+
+		if (!btp_reserve_dest(net, i))
+			return btp_refuse(reason, -ENOMEM, BT_WHY_NO_MEMORY, BT_NO_SLOT, 0);
+		t->lport = btp_connect_port(net, t, i, now_ns, taken);
 		if (t->lport == 0)
 			return btp_refuse(reason, -EADDRNOTAVAIL, BT_WHY_NO_FREE_PORT, BT_NO_SLOT,
 					  0);
@@ -56,7 +60,8 @@ int bt_port_connect(struct bt_port_net *net, uint32_t slot, const struct bt_addr
 	s = sock_at(net, slot);
 	if (s->proto == BT_TCP && s->state != BT_CLOSE)
 		return btp_refuse(reason, -EISCONN, BT_WHY_BAD_STATE, slot, 0);
-	if (s->flags & SF_ADDR_LOCK && !bt_addr_eq(&s->laddr, src))
+	/* After bind to an address and bind to the wildcard, connect's address is kept (Linux). */
+	if (s->flags & SF_ADDR_LOCK && !bt_addr_is_any(&s->laddr) && !bt_addr_eq(&s->laddr, src))
 		return btp_refuse(reason, -EINVAL, BT_WHY_BAD_STATE, slot, 0);
 	if (s->proto == BT_UDP) {
 		r = bt_port_autobind(net, slot, now_ns, reason);
@@ -133,14 +138,15 @@ int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_a
 		bt_port_free(net, other);
 	*taken = other;
 	s->opts = l->opts;
-	s->flags |= SF_HELD | SF_PORT_LOCK | (l->flags & (SF_ADDR_LOCK | SF_V6_ADDR));
+	/* Disconnecting or a reset releases the port (sk_clone_lock). */
+	s->flags |= SF_HELD | (l->flags & (SF_ADDR_LOCK | SF_V6_ADDR));
 	join(net, *child, &t, BT_SYN_RECV);
 	return 0;
 }
 
 /*
- * Whether bind or connect gave the port is not in info. One outside the ephemeral range came from
- * bind; one in it is taken for connect's, so that other destinations may still have it.
+ * Whether bind or connect gave the port is not in info. One outside the ephemeral range is taken
+ * for a listener's; one in it for connect's, so that other destinations may still have it.
  */
 int bt_port_restore_child(struct bt_port_net *net, uint32_t slot, const struct bt_port_info *info)
 {
@@ -148,6 +154,7 @@ int bt_port_restore_child(struct bt_port_net *net, uint32_t slot, const struct b
 	enum bt_state state = (enum bt_state)info->state;
 	const struct bt_port_conf *conf = bt_port_host_conf(net, info->host);
 	struct psock *s;
+	uint32_t dest;
 	int r;
 
 	if (conf == NULL)
@@ -161,13 +168,14 @@ int bt_port_restore_child(struct bt_port_net *net, uint32_t slot, const struct b
 	if (r < 0)
 		return r;
 	s = sock_at(net, slot);
-	if (!btp_reserve(net, s)) {
+	dest = btp_find_dest(net, info->host, &info->laddr, &info->raddr, info->rport);
+	if (!btp_reserve(net, s) || !btp_reserve_dest(net, dest)) {
 		bt_port_free(net, slot);
 		return -ENOMEM;
 	}
 	s->opts = info->opts;
 	if (info->lport < conf->range_lo || info->lport > conf->range_hi)
-		s->flags |= SF_HELD | SF_PORT_LOCK;
+		s->flags |= SF_HELD;
 	/* Until the caller says when it began: bt_port_time_wait. */
 	join(net, slot, &t, state == BT_TIME_WAIT ? BT_CLOSING : state);
 	return 0;

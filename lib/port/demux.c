@@ -44,12 +44,11 @@ uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t)
 bool btp_table_grow(struct table *table)
 {
 	uint32_t size = table->size == 0 ? 1024 : table->size * 2;
-	uint32_t *heads = malloc(size * sizeof(heads[0]));
+	uint32_t *heads = realloc(table->heads, size * sizeof(heads[0]));
 
 	if (heads == NULL)
 		return false;
-	free(table->heads);
-	memset(heads, 0xff, size * sizeof(heads[0]));
+	memset(heads + table->size, 0xff, (size - table->size) * sizeof(heads[0]));
 	table->heads = heads;
 	table->size = size;
 	return true;
@@ -65,25 +64,22 @@ static void tuple_insert(struct bt_port_net *net, uint32_t slot)
 	*head = slot;
 }
 
-/* All chains in one list, a larger table, and everything in again. Without memory: longer chains.
- */
+/* Without memory: longer chains. */
 static void tuples_grow(struct bt_port_net *net)
 {
-	uint32_t all = BT_NO_SLOT;
-	struct table old = net->tuples, *table = &net->tuples;
+	struct table *table = &net->tuples;
+	uint32_t old_size = table->size;
 
-	table->heads = NULL;
-	if (!btp_table_grow(table)) {
-		*table = old;
+	if (!btp_table_grow(table))
 		return;
-	}
-	for (uint32_t i = 0; i < old.size; i++) {
-		for (uint32_t slot = old.heads[i]; slot != BT_NO_SLOT; slot = all) {
-			all = sock_at(net, slot)->hash_next;
+	for (uint32_t i = 0; i < old_size; i++) {
+		uint32_t slot = table->heads[i], next;
+
+		for (table->heads[i] = BT_NO_SLOT; slot != BT_NO_SLOT; slot = next) {
+			next = sock_at(net, slot)->hash_next;
 			tuple_insert(net, slot);
 		}
 	}
-	free(old.heads);
 }
 
 void btp_enter_tuple(struct bt_port_net *net, uint32_t slot)
@@ -157,6 +153,51 @@ static void dest_time_wait(struct bt_port_net *net, const struct psock *s, bool 
 	d->n_time_wait += enters ? 1 : UINT32_MAX;
 }
 
+static bool heap_reserve(struct bt_port_net *net)
+{
+	uint32_t cap = net->heap_cap == 0 ? 64 : net->heap_cap + net->heap_cap / 2;
+	struct time_wait *heap;
+
+	if (net->n_heap < net->heap_cap)
+		return true;
+	heap = realloc(net->heap, cap * sizeof(heap[0]));
+	if (heap == NULL)
+		return false;
+	net->heap = heap;
+	net->heap_cap = cap;
+	return true;
+}
+
+/* Out of memory: it gives everything up now, as in Linux when there are too many. */
+static void skip_time_wait(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = sock_at(net, slot);
+
+	btp_leave_tuple(net, slot);
+	btp_leave_bucket(net, slot);
+	s->lport = 0;
+	s->flags &= (uint8_t) ~(SF_PORT_LOCK | SF_HELD);
+	s->state = BT_TIME_WAIT;
+	s->class_prev = BT_NO_SLOT;
+	s->class_next = net->skipped;
+	if (net->skipped != BT_NO_SLOT)
+		sock_at(net, net->skipped)->class_prev = slot;
+	net->skipped = slot;
+}
+
+static void leave_skipped(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = sock_at(net, slot);
+
+	if (s->class_prev == BT_NO_SLOT)
+		net->skipped = s->class_next;
+	else
+		sock_at(net, s->class_prev)->class_next = s->class_next;
+	if (s->class_next != BT_NO_SLOT)
+		sock_at(net, s->class_next)->class_prev = s->class_prev;
+	s->class_next = s->class_prev = BT_NO_SLOT;
+}
+
 void bt_port_time_wait(struct bt_port_net *net, uint32_t slot, uint64_t now_ns)
 {
 	struct psock *s;
@@ -172,23 +213,28 @@ void bt_port_time_wait(struct bt_port_net *net, uint32_t slot, uint64_t now_ns)
 	tw.expires = now_ns + wait < now_ns ? UINT64_MAX : now_ns + wait;
 	tw.slot = slot;
 	tw.wait_us = wait / 1000 > UINT32_MAX ? UINT32_MAX : (uint32_t)(wait / 1000);
-	if (btp_reserve(net, s)) { /* otherwise it stays in the old class */
-		btp_leave_bucket(net, slot);
-		s->state = BT_TIME_WAIT;
-		btp_enter_bucket(net, slot);
+	if (!heap_reserve(net) || !btp_reserve(net, s)) {
+		skip_time_wait(net, slot);
+		return;
 	}
+	btp_leave_bucket(net, slot);
 	s->state = BT_TIME_WAIT;
+	btp_enter_bucket(net, slot);
 	dest_time_wait(net, s, true, now_ns);
 	heap_settle(net, net->n_heap++, tw);
 }
 
 uint32_t bt_port_expired(struct bt_port_net *net, uint64_t now_ns)
 {
+	if (net->skipped != BT_NO_SLOT)
+		return net->skipped;
 	return net->n_heap > 0 && net->heap[0].expires <= now_ns ? net->heap[0].slot : BT_NO_SLOT;
 }
 
 uint64_t bt_port_deadline(const struct bt_port_net *net)
 {
+	if (net->skipped != BT_NO_SLOT)
+		return 0;
 	return net->n_heap > 0 ? net->heap[0].expires : UINT64_MAX;
 }
 
@@ -198,8 +244,11 @@ void btp_leave_tuple(struct bt_port_net *net, uint32_t slot)
 	struct tuple t = btp_tuple(s);
 	uint32_t *link;
 
-	if (!(s->flags & SF_TUPLE))
+	if (!(s->flags & SF_TUPLE)) {
+		if (s->state == BT_TIME_WAIT)
+			leave_skipped(net, slot);
 		return;
+	}
 	if (s->state == BT_TIME_WAIT) {
 		dest_time_wait(net, s, false, 0);
 		heap_remove(net, s->aux);
@@ -233,16 +282,16 @@ static int score(const struct class *c, const struct bt_addr *laddr, bool v4)
 }
 
 /* One of the members of the classes that are as good as the best, by hash. */
-static uint32_t spread(const struct bt_port_net *net, uint32_t first, const struct class *best,
-		       int high, enum class_kind kind, const struct tuple *t)
+static uint32_t spread(const struct bt_port_net *net, const struct class *first,
+		       const struct class *best, int high, enum class_kind kind,
+		       const struct tuple *t)
 {
 	bool v4 = bt_addr_is_v4(&t->laddr);
 	uint32_t total = 0;
 	uint64_t k = 0;
 
 	for (int pass = 0; pass < 2; pass++) {
-		for (uint32_t i = first; i != 0; i = class_at(net, i)->next) {
-			const struct class *c = class_at(net, i);
+		for (const struct class *c = first; c != NULL; c = next_class(net, c)) {
 			uint32_t slot = c->head;
 
 			if (c->key.kind != kind || !(c->key.opts & BT_REUSEPORT) ||
@@ -270,13 +319,14 @@ static uint32_t find_unconnected(const struct bt_port_net *net, const struct tup
 	const struct host *h = btp_host(net, t->host);
 	const struct space *sp = h == NULL ? NULL : h->space[t->proto == BT_UDP];
 	bool v4 = bt_addr_is_v4(&t->laddr);
-	const struct class *best = NULL;
+	const struct class *first, *best = NULL;
+	struct class sole;
 	int high = -1;
 
 	if (sp == NULL)
 		return BT_NO_SLOT;
-	for (uint32_t i = sp->first[t->lport]; i != 0; i = class_at(net, i)->next) {
-		const struct class *c = class_at(net, i);
+	first = btp_first_class(net, sp, t->lport, &sole);
+	for (const struct class *c = first; c != NULL; c = next_class(net, c)) {
 		int n = c->key.kind == kind ? score(c, &t->laddr, v4) : -1;
 
 		if (n < 0 || n < high)
@@ -287,8 +337,7 @@ static uint32_t find_unconnected(const struct bt_port_net *net, const struct tup
 	}
 	if (best == NULL)
 		return BT_NO_SLOT;
-	return best->key.opts & BT_REUSEPORT ? spread(net, sp->first[t->lport], best, high, kind, t)
-					     : best->head;
+	return best->key.opts & BT_REUSEPORT ? spread(net, first, best, high, kind, t) : best->head;
 }
 
 uint32_t bt_port_lookup(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,

@@ -14,8 +14,14 @@
 #define REST_SLOTS    1024u
 #define N_PORTS	      65536u
 #define N_WORDS	      (N_PORTS / 64u)
-#define RANDOM_PROBES 8
-#define DEST_LIST_MAX 64 /* a destination with more connections has a bitmap */
+#define RANDOM_PROBES 64
+#define DEST_FEW      8u  /* local ports in struct dest itself */
+#define DEST_LIST     64u /* in a list; more are in a bitmap */
+#define PAGE_PORTS    1024u
+
+/* In struct space's first: the bucket's only socket, which then has no class. Slots and classes are
+ * below. */
+#define SOLE 0x80000000u
 
 enum sock_flag {
 	SF_USED = 1 << 0,
@@ -28,20 +34,19 @@ enum sock_flag {
 
 struct psock {
 	struct bt_addr laddr, raddr;
-	uint16_t lport, rport;
+	uint16_t lport, rport; /* lport 0: in no bucket */
 	uint8_t proto, family, state, opts;
 	uint32_t uid;
 	uint16_t host;
 	uint8_t flags; /* enum sock_flag */
 	uint8_t unused;
-	uint32_t cls; /* 0: in no bucket */
-	uint32_t class_next,
-		class_prev; /* members of the class; in a free slot: the list of free slots */
+	uint32_t class_next, class_prev; /* members of the class; in a slot that is free, or that
+					    skips TIME_WAIT: the list of those */
 	uint32_t hash_next;
-	uint32_t dest_next; /* while the destination has no bitmap */
 	uint32_t aux; /* TIME_WAIT: place in the heap; a listener or UDP: place in Linux's list,
 			 high is first */
 };
+_Static_assert(sizeof(struct psock) == 64, "a socket fills a cache line");
 
 /* The state of a class. */
 enum class_kind {
@@ -75,8 +80,12 @@ struct dest {
 	uint16_t host, rport;
 	struct bt_addr laddr, raddr;
 	uint64_t oldest_ns; /* no TIME_WAIT here began earlier */
-	uint32_t head;	    /* members, while bits is NULL */
-	uint64_t *bits;	    /* their local ports */
+	uint32_t room;	    /* DEST_FEW, DEST_LIST or N_PORTS: which of the following it has */
+	union {		    /* the local ports */
+		uint16_t few[DEST_FEW];
+		uint16_t *list;
+		uint64_t *bits;
+	};
 };
 
 /* A growing array with a list of free items; item 0 is not used. An item begins with its uint32_t
@@ -84,13 +93,15 @@ struct dest {
 struct pool {
 	char *items;
 	size_t item_size;
-	uint32_t cap, used, free;
+	uint32_t cap, used; /* items from `used` on were never used */
+	uint32_t free, n_free;
 };
 
 struct space {			 /* one protocol of one host */
-	uint32_t first[N_PORTS]; /* the bucket of each port: its first class */
+	uint32_t first[N_PORTS]; /* the bucket of each port: its first class, or SOLE and a slot */
 	uint64_t any[N_WORDS];	 /* ports with a bucket */
-	uint64_t held[N_WORDS];	 /* ports with a class that is held */
+	uint64_t held[N_WORDS];	 /* ports with a socket that is held */
+	uint64_t pages;		 /* bit i: first[i * PAGE_PORTS] and following were written */
 };
 
 struct host {
@@ -121,10 +132,12 @@ struct bt_port_net {
 	uint32_t n_hosts; /* length of hosts */
 	struct pool classes, dests;
 	struct table tuples, by_dest;
-	struct time_wait *heap; /* binary heap; room for every slot there is memory for */
-	uint32_t n_heap;
+	struct time_wait *heap; /* binary heap */
+	uint32_t n_heap, heap_cap;
+	uint32_t skipped; /* list of slots that skip TIME_WAIT */
 	uint32_t serial;
-	uint32_t n_bitmaps;
+	size_t dest_bytes;	   /* lists and bitmaps */
+	uint64_t scratch[N_WORDS]; /* zero between calls */
 };
 
 /* What identifies a packet's place: the local end first. */
@@ -142,6 +155,11 @@ static inline struct psock *sock_at(const struct bt_port_net *net, uint32_t slot
 static inline struct class *class_at(const struct bt_port_net *net, uint32_t i)
 {
 	return (struct class *)(void *)(net->classes.items + i * sizeof(struct class));
+}
+
+static inline const struct class *next_class(const struct bt_port_net *net, const struct class *c)
+{
+	return c->next == 0 ? NULL : class_at(net, c->next);
 }
 
 static inline struct dest *dest_at(const struct bt_port_net *net, uint32_t i)
@@ -177,12 +195,13 @@ static inline struct bt_addr any_of(uint8_t family)
 /* pool.c */
 bool btp_slot_used(const struct bt_port_net *net, uint32_t slot);
 struct host *btp_host(const struct bt_port_net *net, uint16_t host); /* NULL: none */
-uint32_t btp_random(const struct bt_port_net *net, uint16_t host, uint32_t below);
-bool btp_pool_reserve(struct pool *pool);
+/* A keyed number that no other call gives. */
+uint64_t btp_random(const struct bt_port_net *net, uint16_t host);
+bool btp_pool_reserve(struct pool *pool, uint32_t n);
 uint32_t btp_pool_take(struct pool *pool); /* after btp_pool_reserve */
 void btp_pool_give(struct pool *pool, uint32_t i);
-/* Memory for one more bucket, class and destination. False: out of memory, and nothing is changed.
- */
+/* Memory for one more bucket and destination, and for the classes of a bucket that gets one more
+ * socket. False: out of memory, and nothing is changed. */
 bool btp_reserve(struct bt_port_net *net, const struct psock *s);
 int btp_refuse(struct bt_reason *reason, int err, enum bt_why why, uint32_t slot,
 	       uint64_t frees_ns);
@@ -191,6 +210,9 @@ int btp_refuse(struct bt_reason *reason, int err, enum bt_why why, uint32_t slot
 struct class_key btp_class_key(const struct psock *s);
 void btp_enter_bucket(struct bt_port_net *net, uint32_t slot); /* after btp_reserve */
 void btp_leave_bucket(struct bt_port_net *net, uint32_t slot);
+/* The first class of a bucket, or NULL. `sole` is the place for that of a bucket's only socket. */
+const struct class *btp_first_class(const struct bt_port_net *net, const struct space *sp,
+				    uint16_t port, struct class *sole);
 /* True if the socket cannot have the port; chosen: the caller is looking for one, and Linux is
  * stricter. */
 bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool chosen,
@@ -198,24 +220,29 @@ bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, b
 
 /* choose.c */
 /* A port for bind to 0 and for autobind; 0: none. */
-uint16_t btp_free_port(const struct bt_port_net *net, uint32_t slot);
-/* A port for connect to t's remote end; 0: none. *taken: the TIME_WAIT socket that must give way.
- */
-uint16_t btp_connect_port(const struct bt_port_net *net, struct tuple *t, uint64_t now_ns,
+uint16_t btp_free_port(struct bt_port_net *net, uint32_t slot);
+/* A port for connect to t's remote end, the destination i (BT_NO_SLOT: it has no connection); 0:
+ * none. *taken: the TIME_WAIT socket that must give way. */
+uint16_t btp_connect_port(struct bt_port_net *net, struct tuple *t, uint32_t i, uint64_t now_ns,
 			  uint32_t *taken);
 /* True if the TIME_WAIT socket may be taken over by connect. */
 bool btp_may_take_over(const struct bt_port_net *net, uint32_t slot, uint64_t now_ns);
 uint32_t btp_find_dest(const struct bt_port_net *net, uint16_t host, const struct bt_addr *laddr,
 		       const struct bt_addr *raddr, uint16_t rport);
-void btp_enter_dest(struct bt_port_net *net, uint32_t slot);
+/* Memory for one more connection of the destination (BT_NO_SLOT: a new one has it). */
+bool btp_reserve_dest(struct bt_port_net *net, uint32_t i);
+bool btp_dest_has(const struct dest *d, uint16_t port);
+size_t btp_ports_bytes(uint32_t room);
+void btp_free_ports(struct bt_port_net *net, struct dest *d);
+void btp_enter_dest(struct bt_port_net *net, uint32_t slot); /* after btp_reserve_dest */
 void btp_leave_dest(struct bt_port_net *net, uint32_t slot);
 
 /* demux.c */
 struct tuple btp_tuple(const struct psock *s);
 uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t);
 void btp_enter_tuple(struct bt_port_net *net, uint32_t slot);
-void btp_leave_tuple(struct bt_port_net *net, uint32_t slot); /* TIME_WAIT ends, too */
-/* Doubles the table when it is full; false: it needs the caller to enter everything again. */
+void btp_leave_tuple(struct bt_port_net *net, uint32_t slot); /* TIME_WAIT ends, skipped or not */
+/* Doubles the table. A chain i of the lower half then has what belongs in chains i and i + half. */
 bool btp_table_grow(struct table *table);
 uint64_t btp_expires(const struct bt_port_net *net, uint32_t slot);
 

@@ -29,13 +29,13 @@ struct bt_port_net *bt_port_net_new(const uint8_t key[16], uint32_t max_slots)
 
 	if (net == NULL)
 		return NULL;
-	if (max_slots == BT_NO_SLOT)
-		max_slots--;
+	if (max_slots >= SOLE)
+		max_slots = SOLE - 1;
 	memcpy(net->key, key, sizeof(net->key));
 	net->max_slots = max_slots;
 	net->n_chunks = max_slots / CHUNK_SLOTS + 1;
 	net->chunks = calloc(net->n_chunks, sizeof(net->chunks[0]));
-	net->free_first = net->free_last = BT_NO_SLOT;
+	net->free_first = net->free_last = net->skipped = BT_NO_SLOT;
 	net->classes.item_size = sizeof(struct class);
 	net->dests.item_size = sizeof(struct dest);
 	if (net->chunks == NULL || !btp_table_grow(&net->tuples) ||
@@ -44,6 +44,29 @@ struct bt_port_net *bt_port_net_new(const uint8_t key[16], uint32_t max_slots)
 		return NULL;
 	}
 	return net;
+}
+
+/* Chunks begin at a cache line; what malloc gave stands before it. */
+static struct psock *new_chunk(void)
+{
+	char *raw = malloc((CHUNK_SLOTS + 1) * sizeof(struct psock));
+	size_t skip =
+		raw == NULL ? 0 : sizeof(struct psock) - (uintptr_t)raw % sizeof(struct psock);
+
+	if (raw == NULL)
+		return NULL;
+	memcpy(raw + skip - sizeof(raw), &raw, sizeof(raw));
+	return (struct psock *)(void *)(raw + skip);
+}
+
+static void free_chunk(struct psock *chunk)
+{
+	char *raw;
+
+	if (chunk == NULL)
+		return;
+	memcpy(&raw, (char *)chunk - sizeof(raw), sizeof(raw));
+	free(raw);
 }
 
 static void free_host(struct host *h)
@@ -62,9 +85,9 @@ void bt_port_net_free(struct bt_port_net *net)
 	for (uint32_t i = 0; i < net->n_hosts; i++)
 		free_host(net->hosts[i]);
 	for (uint32_t i = 0; net->chunks != NULL && i < net->n_chunks; i++)
-		free(net->chunks[i]);
+		free_chunk(net->chunks[i]);
 	for (uint32_t i = 1; i < net->dests.used; i++)
-		free(dest_at(net, i)->bits);
+		btp_free_ports(net, dest_at(net, i));
 	free(net->hosts);
 	free(net->chunks);
 	free(net->classes.items);
@@ -125,23 +148,21 @@ struct bt_port_conf *bt_port_host_conf(struct bt_port_net *net, uint16_t host)
 	return h == NULL ? NULL : &h->conf;
 }
 
-/* A number from 0 to below - 1. */
-uint32_t btp_random(const struct bt_port_net *net, uint16_t host, uint32_t below)
+uint64_t btp_random(const struct bt_port_net *net, uint16_t host)
 {
 	uint64_t in[2] = {net->hosts[host]->n_random++, host};
-	uint64_t r = bt_siphash(net->key, in, sizeof(in)) >> 32;
 
-	return (uint32_t)(r * below >> 32);
+	return bt_siphash(net->key, in, sizeof(in));
 }
 
 /* ---- growing arrays ---- */
 
-bool btp_pool_reserve(struct pool *pool)
+bool btp_pool_reserve(struct pool *pool, uint32_t n)
 {
-	uint32_t cap = pool->cap == 0 ? 64 : pool->cap * 2;
+	uint32_t cap = pool->cap == 0 ? 64 : pool->cap + pool->cap / 2;
 	char *items;
 
-	if (pool->free != 0 || (pool->used != 0 && pool->used < pool->cap))
+	if (pool->n_free + (pool->cap - pool->used) >= n)
 		return true;
 	items = realloc(pool->items, cap * pool->item_size);
 	if (items == NULL)
@@ -161,8 +182,10 @@ uint32_t btp_pool_take(struct pool *pool)
 	if (i == 0)
 		i = pool->used++;
 	item = pool->items + i * pool->item_size;
-	if (pool->free != 0)
+	if (pool->free != 0) {
 		memcpy(&pool->free, item, sizeof(pool->free));
+		pool->n_free--;
+	}
 	memset(item, 0, pool->item_size);
 	return i;
 }
@@ -174,6 +197,7 @@ void btp_pool_give(struct pool *pool, uint32_t i)
 	memset(item, 0, pool->item_size);
 	memcpy(item, &pool->free, sizeof(pool->free));
 	pool->free = i;
+	pool->n_free++;
 }
 
 bool btp_reserve(struct bt_port_net *net, const struct psock *s)
@@ -182,7 +206,8 @@ bool btp_reserve(struct bt_port_net *net, const struct psock *s)
 
 	if (*space == NULL)
 		*space = calloc(1, sizeof(**space));
-	return *space != NULL && btp_pool_reserve(&net->classes) && btp_pool_reserve(&net->dests);
+	return *space != NULL && btp_pool_reserve(&net->classes, 2) &&
+	       btp_pool_reserve(&net->dests, 1);
 }
 
 /* ---- slots ---- */
@@ -221,22 +246,16 @@ static void free_remove(struct bt_port_net *net, uint32_t slot)
 	net->n_free--;
 }
 
-/* Makes memory for the next never-used slot, and room for it in the heap of TIME_WAITs. */
+/* Makes memory for the next never-used slot. */
 static bool fresh_slot(struct bt_port_net *net)
 {
 	uint32_t chunk = net->n_fresh / CHUNK_SLOTS;
 
-	if (net->chunks[chunk] == NULL) {
-		size_t room = (size_t)(chunk + 1) * CHUNK_SLOTS * sizeof(net->heap[0]);
-		struct time_wait *heap = realloc(net->heap, room);
-
-		if (heap == NULL)
-			return false;
-		net->heap = heap;
-		net->chunks[chunk] = calloc(CHUNK_SLOTS, sizeof(struct psock));
-		if (net->chunks[chunk] == NULL)
-			return false;
-	}
+	if (net->chunks[chunk] == NULL)
+		net->chunks[chunk] = new_chunk();
+	if (net->chunks[chunk] == NULL)
+		return false;
+	sock_at(net, net->n_fresh)->flags = 0;
 	net->n_fresh++;
 	return true;
 }
@@ -258,7 +277,6 @@ static void init_slot(struct bt_port_net *net, uint32_t slot, uint16_t host, enu
 		.class_next = BT_NO_SLOT,
 		.class_prev = BT_NO_SLOT,
 		.hash_next = BT_NO_SLOT,
-		.dest_next = BT_NO_SLOT,
 	};
 	net->hosts[host]->n_socks++;
 	net->n_used++;
@@ -346,22 +364,25 @@ uint32_t bt_port_count(const struct bt_port_net *net)
 
 size_t bt_port_bytes(const struct bt_port_net *net)
 {
-	size_t chunk = CHUNK_SLOTS * (sizeof(struct psock) + sizeof(struct time_wait));
-	size_t sum =
-		sizeof(*net) + net->n_chunks * sizeof(net->chunks[0]) +
-		net->n_hosts * sizeof(net->hosts[0]) + net->n_bitmaps * N_WORDS * sizeof(uint64_t) +
-		net->classes.cap * sizeof(struct class) + net->dests.cap * sizeof(struct dest) +
-		((size_t)net->tuples.size + net->by_dest.size) * sizeof(uint32_t);
+	size_t sum = sizeof(*net) + net->n_chunks * sizeof(net->chunks[0]) +
+		     net->n_hosts * sizeof(net->hosts[0]) + net->dest_bytes +
+		     net->n_fresh * sizeof(struct psock) + net->classes.cap * sizeof(struct class) +
+		     net->dests.cap * sizeof(struct dest) + net->heap_cap * sizeof(net->heap[0]) +
+		     ((size_t)net->tuples.size + net->by_dest.size) * sizeof(uint32_t);
 
-	for (uint32_t i = 0; i < net->n_chunks && net->chunks[i] != NULL; i++)
-		sum += chunk;
 	for (uint32_t i = 0; i < net->n_hosts; i++) {
 		const struct host *h = net->hosts[i];
 
-		if (h != NULL)
-			sum += sizeof(*h) +
-			       ((h->space[0] != NULL) + (size_t)(h->space[1] != NULL)) *
-				       sizeof(struct space);
+		sum += h == NULL ? 0 : sizeof(*h);
+		for (int k = 0; k < 2 && h != NULL; k++) {
+			const struct space *sp = h->space[k];
+
+			if (sp == NULL)
+				continue;
+			sum += sizeof(*sp) - sizeof(sp->first);
+			sum += (size_t)__builtin_popcountll(sp->pages) * PAGE_PORTS *
+			       sizeof(sp->first[0]);
+		}
 	}
 	return sum;
 }

@@ -12,12 +12,17 @@
  * Bind buckets. For each host, protocol and port in use there is a bucket, and in it the sockets are kept
  * in classes of equal (local address, family, options, uid, state class, device), each with a count and a
  * list of members. A bind conflict is decided between classes, so 20,000 accepted connections on port 80
- * cost no more than one. Classes, not sockets, are what bind(2) compares.
+ * cost no more than one. Classes, not sockets, are what bind(2) compares. A bucket with one socket, as
+ * most have whose port connect chose, refers to it and has no class.
  *
  * Ephemeral ports. bind to 0 and connect pick uniformly at random among the ports that are free for that
- * purpose (RFC 6056 section 3.3, keyed per host), in a bounded number of steps at any fill: first a few
- * random probes, then a scan of bitmaps (1,024 words at most). For connect, free means: no socket is
- * bound to the port by bind(2), and the 4-tuple is not in use; one local port serves many destinations.
+ * purpose (RFC 6056 section 3.3, keyed per host), in a bounded number of steps at any fill: random
+ * probes, then (or at once, when the destination's ports are nearly used up) a scan of bitmaps, 1,024
+ * words at most. For connect, free means: no socket is bound to the port by bind(2), and the 4-tuple is
+ * not in use; one local port serves many destinations.
+ *
+ * Memory. A socket takes 64 bytes and its place in the demultiplexer 4 to 8; with the tables of ports,
+ * 10,000 connections to one listener take about 153 bytes each, both ends together.
  */
 #ifndef BERTH_LIB_PORT_PORT_H
 #define BERTH_LIB_PORT_PORT_H
@@ -83,7 +88,7 @@ struct bt_port_net;
 struct bt_port_conf {
 	uint16_t range_lo, range_hi;  /* ip_local_port_range: 32768, 60999, both inclusive */
 	uint16_t unprivileged_start;  /* ip_unprivileged_port_start: 1024 */
-	uint8_t tw_reuse;	      /* tcp_tw_reuse: 2 (0 no, 1 always, 2 for loopback only) */
+	uint8_t tw_reuse;	      /* tcp_tw_reuse: 2 (0 no, 1 always, 2 if an end is loopback) */
 	uint64_t time_wait_ns;	      /* 60 s */
 	uint64_t tw_reuse_delay_ns;   /* 1 s: a younger TIME_WAIT is never taken over by connect */
 	uint64_t reserved[1024];      /* ip_local_reserved_ports as a bitmap: port p is bit p%64 of word p/64 */
@@ -101,7 +106,7 @@ struct bt_port_info {
 	uint16_t lport, rport; /* 0: none */
 };
 
-/* Makes a network for at most max_slots sockets. key: 16 secret random bytes (or a seed, in tests).
+/* Makes a network for at most max_slots (and 2^31 - 1) sockets. key: 16 secret random bytes (or a seed, in tests).
  * NULL: out of memory. Memory grows in chunks as slots are used; nothing is reserved for unused ones. */
 struct bt_port_net *bt_port_net_new(const uint8_t key[16], uint32_t max_slots);
 void bt_port_net_free(struct bt_port_net *net); /* NULL is allowed */
@@ -130,8 +135,10 @@ bool bt_port_get(const struct bt_port_net *net, uint32_t slot, struct bt_port_in
 void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts);
 
 /* bind(2). addr is wildcard or an address that the caller has found to be the host's; port 0 picks one
- * (or, with BT_BIND_NO_PORT, leaves the choice to connect). root: the caller is the host's root.
- * -EINVAL already bound; -EACCES privileged; -EADDRINUSE. The port taken is in bt_port_get's lport. */
+ * (or, with BT_BIND_NO_PORT, leaves the choice to connect; then bind may be called again). root: the
+ * caller is the host's root. -EINVAL: it has a port, or an IPv6-only socket is given an IPv4 address;
+ * -EACCES privileged; -EADDRINUSE. The port taken is in bt_port_get's lport. On failure to take one the
+ * socket has no address any more, not even that of an earlier bind (Linux). */
 int bt_port_bind(struct bt_port_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port, bool root,
 		 uint64_t now_ns, struct bt_reason *reason);
 
@@ -144,7 +151,7 @@ int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns, stru
  * equal to it) and the remote end to raddr:rport, picks an ephemeral port if there is none yet, and enters
  * the demultiplexer. TCP: state becomes BT_SYN_SENT. UDP: BT_ESTABLISHED, and connecting again is allowed.
  * -EADDRNOTAVAIL: no free port for this destination, or the 4-tuple is in use; UDP without a free port:
- * -EAGAIN (as Linux). -EISCONN: TCP in a state other than BT_CLOSE. A TIME_WAIT socket with the same
+ * -EAGAIN (as Linux). -EISCONN: TCP in a state other than BT_CLOSE. -ENOMEM. A TIME_WAIT socket with the same
  * 4-tuple is taken over (freed; its slot goes to *taken, else BT_NO_SLOT) where tw_reuse allows it.
  */
 int bt_port_connect(struct bt_port_net *net, uint32_t slot, const struct bt_addr *src, const struct bt_addr *raddr,
@@ -152,7 +159,9 @@ int bt_port_connect(struct bt_port_net *net, uint32_t slot, const struct bt_addr
 
 /* connect(2) with AF_UNSPEC, or a TCP connection attempt that failed: forgets the remote end. A port or
  * address that bind(2) gave is kept; one that connect gave is released (Linux: SOCK_BINDPORT_LOCK,
- * SOCK_BINDADDR_LOCK; a UDP socket that was autobound by sendto keeps nothing that bind did not give). */
+ * SOCK_BINDADDR_LOCK; a UDP socket that was autobound by sendto keeps nothing that bind did not give). A
+ * child releases its listener's port, and keeps its address if bind gave that to the listener. Linux's
+ * getsockname goes on to show the released port, although the socket no longer has it. */
 void bt_port_disconnect(struct bt_port_net *net, uint32_t slot);
 
 /* UDP sendto on an unbound socket: wildcard address of the family and an ephemeral port. -EAGAIN: none free.
@@ -172,11 +181,12 @@ int bt_port_restore_child(struct bt_port_net *net, uint32_t slot, const struct b
 void bt_port_set_state(struct bt_port_net *net, uint32_t slot, enum bt_state state);
 
 /* Enters TIME_WAIT until now_ns plus the host's time_wait_ns. The slot remains, in the bucket and in the
- * demultiplexer, until bt_port_expire names it. */
+ * demultiplexer, until bt_port_expired names it. Out of memory it skips TIME_WAIT: bt_port_get shows the
+ * state, but port and 4-tuple are free at once, and bt_port_expired names it next. */
 void bt_port_time_wait(struct bt_port_net *net, uint32_t slot, uint64_t now_ns);
 /* The next slot whose TIME_WAIT has ended by now_ns, or BT_NO_SLOT; the caller frees it. */
 uint32_t bt_port_expired(struct bt_port_net *net, uint64_t now_ns);
-/* When the next TIME_WAIT ends, or UINT64_MAX. */
+/* When the next TIME_WAIT ends (0: a socket skips it), or UINT64_MAX. */
 uint64_t bt_port_deadline(const struct bt_port_net *net);
 
 /*
@@ -192,7 +202,10 @@ uint32_t bt_port_lookup(const struct bt_port_net *net, uint16_t host, enum bt_pr
 uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host, const struct bt_addr *laddr,
 				 uint16_t lport, const struct bt_addr *raddr, uint16_t rport);
 
-/* Number of slots in use; number of bytes held. */
+/* Number of slots in use. Number of bytes of memory that were written to since the network was made: of
+ * growing arrays the whole capacity, of the slots those ever used, of a host's tables of ports the pages
+ * of 4 KB. What is only reserved (the rest of 256 KB for each host and protocol, and of the last 256 KB of
+ * slots) does not count, nor does what malloc itself needs. */
 uint32_t bt_port_count(const struct bt_port_net *net);
 size_t bt_port_bytes(const struct bt_port_net *net);
 /* Checks every invariant (lists, counts, bitmaps, hash); aborts on a violation. For tests. */

@@ -34,7 +34,11 @@ struct bt_net {
 	struct sock **chunks;
 	uint32_t n_chunks;
 	uint32_t changed_first, changed_last;
+	uint32_t n_time_wait;
 };
+
+/* tcp_max_tw_buckets of a machine with some memory: beyond it a connection ends without TIME_WAIT. */
+#define MAX_TIME_WAIT 262144u
 
 struct bt_net *bt_net_new(const uint8_t key[16], uint32_t max_slots)
 {
@@ -391,6 +395,7 @@ static void taken_over(struct bt_net *net, uint32_t taken)
 		return;
 	/* The port space has let go of it already; only the slot's life ends here. */
 	struct sock *s = find(net, taken);
+	net->n_time_wait--;
 	if (s->peer != BT_NO_SLOT)
 		find(net, s->peer)->peer = BT_NO_SLOT;
 	s->peer = BT_NO_SLOT;
@@ -502,11 +507,22 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 
 /* ---- the end of connections ---- */
 
+void bt_net_time_wait(struct bt_net *net, uint32_t slot, uint64_t now_ns)
+{
+	net->n_time_wait++;
+	bt_port_time_wait(net->ports, slot, now_ns);
+	mark(net, slot);
+}
+
 /* Both ends have sent their FIN: the first to do so waits, the other is done. */
 static void both_shut(struct bt_net *net, uint32_t first, uint32_t last, uint64_t now_ns)
 {
-	bt_port_time_wait(net->ports, first, now_ns);
-	mark(net, first);
+	if (net->n_time_wait < MAX_TIME_WAIT) {
+		bt_net_time_wait(net, first, now_ns);
+	} else {
+		bt_port_disconnect(net->ports, first);
+		set_state(net, first, BT_CLOSE);
+	}
 	set_state(net, last, BT_CLOSE);
 }
 
@@ -579,6 +595,7 @@ void bt_net_advance(struct bt_net *net, uint64_t now_ns)
 	uint32_t slot;
 	while ((slot = bt_port_expired(net->ports, now_ns)) != BT_NO_SLOT) {
 		uint32_t peer = bt_net_peer(net, slot);
+		net->n_time_wait--;
 		bt_port_disconnect(net->ports, slot);
 		set_state(net, slot, BT_CLOSE);
 		/* Where a program still holds the descriptor, the socket is closed but the slot not free. */

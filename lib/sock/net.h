@@ -97,6 +97,8 @@ void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns);
 void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns);
 /* The connection ends by reset from this end (SO_LINGER 0): no TIME_WAIT; the peer's flag tells. */
 void bt_net_reset(struct bt_net *net, uint32_t slot);
+/* Enters TIME_WAIT (rebuilding; otherwise it comes of shut and closed). */
+void bt_net_time_wait(struct bt_net *net, uint32_t slot, uint64_t now_ns);
 /* Ends what is due by now: sockets leave TIME_WAIT. */
 void bt_net_advance(struct bt_net *net, uint64_t now_ns);
 uint64_t bt_net_deadline(const struct bt_net *net);

@@ -158,7 +158,7 @@ static bool may_take(uint32_t slot)
 {
 	const struct model *s = &m[slot];
 	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
-	bool loop = bt_addr_is_loopback(&s->i.laddr) && bt_addr_is_loopback(&s->i.raddr);
+	bool loop = bt_addr_is_loopback(&s->i.laddr) || bt_addr_is_loopback(&s->i.raddr);
 
 	return s->i.state == BT_TIME_WAIT && (c->tw_reuse == 1 || (c->tw_reuse == 2 && loop)) &&
 	       now - s->since >= c->tw_reuse_delay_ns;
@@ -317,8 +317,7 @@ static void do_bind(uint32_t slot)
 		MUST(r == -EACCES && why.why == BT_WHY_PRIVILEGED);
 		return;
 	}
-	if (s->i.lport != 0 || s->addr_lock || s->port_lock || s->i.state != BT_CLOSE ||
-	    (s->i.family == BT_V6 && s->i.opts & BT_V6ONLY && bt_addr_is_v4(&a))) {
+	if (s->i.lport != 0 || s->i.state != BT_CLOSE || (v6only(s) && bt_addr_is_v4(&a))) {
 		MUST(r == -EINVAL);
 		return;
 	}
@@ -329,9 +328,10 @@ static void do_bind(uint32_t slot)
 	else if (!port_given(s, port, &got, r)) {
 		MUST(r == -EADDRINUSE);
 		*s = was;
+		s->i.laddr = any_addr(s->i.family);
 		return;
 	}
-	s->addr_lock = !bt_addr_is_any(&a);
+	s->addr_lock |= !bt_addr_is_any(&a);
 	s->port_lock = port != 0;
 }
 
@@ -365,7 +365,8 @@ static void do_listen(uint32_t slot)
 static void do_connect(uint32_t slot)
 {
 	struct model *s = &m[slot];
-	struct bt_addr src = s->addr_lock ? s->i.laddr : some_addr(false), dst = some_addr(false);
+	bool fixed = s->addr_lock && !bt_addr_is_any(&s->i.laddr);
+	struct bt_addr src = fixed ? s->i.laddr : some_addr(false), dst = some_addr(false);
 	uint16_t rport = (uint16_t)(80 + rnd(2));
 	bool was_bound = s->i.lport != 0;
 	struct bt_port_info got;
@@ -464,7 +465,8 @@ static void do_accept(uint32_t slot)
 	m[child].i.raddr = raddr;
 	m[child].i.rport = rport;
 	m[child].i.state = BT_SYN_RECV;
-	m[child].port_lock = m[child].tuple = true;
+	m[child].port_lock = false;
+	m[child].tuple = true;
 }
 
 static void do_time_wait(uint32_t slot)

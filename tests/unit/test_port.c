@@ -10,6 +10,15 @@
 #include "../../lib/port/port.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
 
 #define SEC 1000000000ull
 
@@ -55,6 +64,7 @@ static struct bt_addr address(const char *name)
 		{"10.0.0.1", {{[10] = 0xff, [11] = 0xff, 10, 0, 0, 1}}},
 		{"10.0.0.2", {{[10] = 0xff, [11] = 0xff, 10, 0, 0, 2}}},
 		{"127.0.0.1", {{[10] = 0xff, [11] = 0xff, 127, 0, 0, 1}}},
+		{"127.5.5.5", {{[10] = 0xff, [11] = 0xff, 127, 5, 5, 5}}},
 		{"::", {{0}}},
 		{"::1", {{[15] = 1}}},
 		{"fd00::1", {{[0] = 0xfd, [15] = 1}}},
@@ -200,6 +210,84 @@ static void bind_refusals(void **state)
 	assert_int_equal(bind_to(net, c, "10.0.0.1", 0, &why), 0);
 	assert_int_equal(port_of(net, c), 0);
 	end(net);
+}
+
+/* bind(2) as long as there is no port. Checked on Linux 6.18. */
+static void bind_again(void **state)
+{
+	struct bt_port_net *net = make(10);
+	struct bt_addr one = address("10.0.0.1"), two = address("10.0.0.2");
+	struct bt_port_info i;
+	struct bt_reason why;
+	uint32_t a = sock(net, BT_TCP, BT_V4, BT_BIND_NO_PORT, 1), b, taken;
+
+	(void)state;
+	assert_int_equal(bind_to(net, a, "10.0.0.1", 0, &why), 0);
+	assert_int_equal(bind_to(net, a, "10.0.0.2", 0, &why), 0);
+	bt_port_get(net, a, &i);
+	assert_true(bt_addr_eq(&i.laddr, &two) && i.lport == 0);
+	assert_int_equal(bind_to(net, a, "10.0.0.1", 8100, &why), 0);
+	assert_int_equal(bind_to(net, a, "10.0.0.1", 8100, &why), -EINVAL);
+	assert_int_equal(why.why, BT_WHY_ALREADY_BOUND);
+
+	/* one that fails leaves no address, but connect's is then kept as bind's would be */
+	b = sock(net, BT_TCP, BT_V4, BT_BIND_NO_PORT, 1);
+	assert_int_equal(bind_to(net, b, "10.0.0.2", 0, &why), 0);
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 8100, &why), -EADDRINUSE);
+	bt_port_get(net, b, &i);
+	assert_true(bt_addr_is_any(&i.laddr) && i.lport == 0);
+	assert_int_equal(connect_to(net, b, "10.0.0.1", "10.0.0.2", 80, 0, &taken, &why), 0);
+	bt_port_disconnect(net, b);
+	bt_port_get(net, b, &i);
+	assert_true(bt_addr_eq(&i.laddr, &one) && i.lport == 0);
+	assert_int_equal(bind_to(net, b, "10.0.0.2", 0, &why), 0);
+
+	/* an IPv6 address sets IPV6_V6ONLY, for good */
+	b = sock(net, BT_TCP, BT_V6, BT_BIND_NO_PORT, 1);
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 0, &why), 0);
+	assert_int_equal(bind_to(net, b, "::1", 0, &why), 0);
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 0, &why), -EINVAL);
+	assert_int_equal(bind_to(net, b, "::", 0, &why), 0);
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 0, &why), -EINVAL);
+	end(net);
+}
+
+/* A child that disconnects or is reset has no port: another may bind it, and it may bind another.
+ * The listener's address stays. Checked on Linux 6.18. */
+static void child_releases_its_port(void **state)
+{
+	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+	struct bt_port_info i;
+	struct bt_reason why;
+
+	(void)state;
+	for (int specific = 0; specific < 2; specific++) {
+		for (int reset = 0; reset < 2; reset++) {
+			struct bt_port_net *net = make(10);
+			uint32_t a = sock(net, BT_TCP, BT_V4, 0, 1), b, child, taken;
+
+			assert_int_equal(
+				bind_to(net, a, specific ? "10.0.0.1" : "0.0.0.0", 80, &why), 0);
+			assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+			assert_int_equal(bt_port_accept(net, a, &l, &r, 9, &child, &taken, &why),
+					 0);
+			bt_port_set_state(net, child, BT_ESTABLISHED);
+			bt_port_free(net, a);
+			b = sock(net, BT_TCP, BT_V4, 0, 1);
+			assert_int_equal(bind_to(net, b, "0.0.0.0", 80, &why), -EADDRINUSE);
+			assert_int_equal(why.slot, child);
+			if (reset)
+				bt_port_set_state(net, child, BT_CLOSE);
+			else
+				bt_port_disconnect(net, child);
+			bt_port_get(net, child, &i);
+			assert_int_equal(i.lport, 0);
+			assert_int_equal(bt_addr_eq(&i.laddr, &l), specific);
+			assert_int_equal(bind_to(net, b, "0.0.0.0", 80, &why), 0);
+			assert_int_equal(bind_to(net, child, "10.0.0.1", 81, &why), 0);
+			end(net);
+		}
+	}
 }
 
 static void slots_rest(void **state)
@@ -374,6 +462,43 @@ static void choice_is_uniform(void **state)
 	end(net);
 }
 
+/* The same in the default range with 28 free ports, which a scan finds: 27 degrees of freedom. */
+static void choice_is_uniform_when_nearly_full(void **state)
+{
+	struct bt_port_net *net = make(40000);
+	unsigned hits[28] = {0};
+	struct bt_reason why;
+	uint32_t taken, slot, n = 60999 - 32768 + 1, holes[28];
+	double chi = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < n; i++) {
+		slot = sock(net, BT_TCP, BT_V4, 0, 1);
+		assert_int_equal(connect_to(net, slot, "10.0.0.1", "10.0.0.2", 80, 0, &taken, &why),
+				 0);
+	}
+	for (uint32_t i = 0; i < 28; i++) {
+		holes[i] = port_of(net, i * 1000);
+		bt_port_disconnect(net, i * 1000);
+	}
+	slot = sock(net, BT_TCP, BT_V4, 0, 1);
+	for (int k = 0; k < 28000; k++) {
+		uint32_t i = 0;
+
+		assert_int_equal(connect_to(net, slot, "10.0.0.1", "10.0.0.2", 80, 0, &taken, &why),
+				 0);
+		while (i < 28 && holes[i] != port_of(net, slot))
+			i++;
+		assert_true(i < 28);
+		hits[i]++;
+		bt_port_disconnect(net, slot);
+	}
+	for (int i = 0; i < 28; i++)
+		chi += (hits[i] - 1000.0) * (hits[i] - 1000.0) / 1000.0;
+	assert_true(chi < 55.5); /* p = 0.001 */
+	end(net);
+}
+
 static void time_wait_ends(void **state)
 {
 	struct bt_port_net *net = make(100);
@@ -396,7 +521,7 @@ static void time_wait_ends(void **state)
 	bt_port_free(net, a);
 	assert_int_equal(bind_to(net, b, "127.0.0.1", 5000, &why), 0);
 
-	/* taken over by connect: only on loopback, only after a second */
+	/* taken over by connect: only after a second */
 	conf->range_lo = conf->range_hi = 6000;
 	a = sock(net, BT_TCP, BT_V4, 0, 1);
 	assert_int_equal(connect_to(net, a, "127.0.0.1", "127.0.0.1", 80, 0, &taken, &why), 0);
@@ -410,6 +535,25 @@ static void time_wait_ends(void **state)
 	conf->tw_reuse = 2;
 	assert_int_equal(connect_to(net, b, "127.0.0.1", "127.0.0.1", 80, SEC, &taken, &why), 0);
 	assert_int_equal(taken, a);
+
+	/* one end on loopback is enough (tcp_twsk_unique) */
+	static const char *const ends[][2] = {
+		{"127.0.0.1", "10.0.0.1"}, {"10.0.0.1", "127.5.5.5"}, {"::1", "fd00::1"},
+		{"fd00::1", "::1"},	   {"10.0.0.1", "10.0.0.2"},  {"fd00::1", "fd00::1"},
+	};
+
+	for (uint32_t i = 0; i < 6; i++) {
+		enum bt_family family = strchr(ends[i][0], ':') != NULL ? BT_V6 : BT_V4;
+
+		a = sock(net, BT_TCP, family, 0, 1);
+		b = sock(net, BT_TCP, family, 0, 1);
+		assert_int_equal(connect_to(net, a, ends[i][0], ends[i][1], 80, 0, &taken, &why),
+				 0);
+		bt_port_time_wait(net, a, 0);
+		assert_int_equal(connect_to(net, b, ends[i][0], ends[i][1], 80, SEC, &taken, &why),
+				 i < 4 ? 0 : -EADDRNOTAVAIL);
+		assert_int_equal(taken, i < 4 ? a : BT_NO_SLOT);
+	}
 
 	/* SO_REUSEPORT of another user conflicts with the connection, not with its TIME_WAIT */
 	a = sock(net, BT_TCP, BT_V4, RP, 1);
@@ -583,17 +727,189 @@ static void restoring(void **state)
 	end(net);
 }
 
+/* n connections from host 0 to a listener of host 1; false: out of memory. */
+static bool connections(struct bt_port_net *net, uint32_t listener, uint32_t n)
+{
+	struct bt_addr src = address("10.0.0.1"), dst = address("10.0.0.2");
+	uint32_t slot, child, taken;
+	struct bt_reason why;
+	struct bt_port_info i;
+	bool all = true;
+	int r;
+
+	while (n-- > 0) {
+		r = bt_port_new(net, 0, BT_TCP, BT_V4, 1, &slot);
+		if (r == 0)
+			r = bt_port_connect(net, slot, &src, &dst, 80, 0, &taken, &why);
+		if (r == 0 && bt_port_get(net, slot, &i))
+			r = bt_port_accept(net, listener, &dst, &src, i.lport, &child, &taken,
+					   &why);
+		assert_true(r == 0 || r == -ENOMEM);
+		all &= r == 0;
+	}
+	return all;
+}
+
+/* Both ends of a connection take at most 165 bytes of memory that is written to. */
+static void bytes_per_connection(void **state)
+{
+	static const uint32_t counts[] = {8200, 10000, 20000};
+
+	(void)state;
+	for (int k = 0; k < 3; k++) {
+		struct bt_port_net *net = make(100000);
+		struct bt_reason why;
+		uint32_t listener;
+		size_t before;
+
+		assert_int_equal(bt_port_host_add(net, 1), 0);
+		assert_int_equal(bt_port_new(net, 1, BT_TCP, BT_V4, 1, &listener), 0);
+		assert_int_equal(bind_to(net, listener, "0.0.0.0", 80, &why), 0);
+		assert_int_equal(bt_port_listen(net, listener, 0, &why), 0);
+		before = bt_port_bytes(net);
+		assert_true(connections(net, listener, counts[k]));
+		assert_in_range(bt_port_bytes(net) - before, 128 * counts[k], 165 * counts[k]);
+		end(net);
+	}
+}
+
+#if defined(__GLIBC__) && !defined(SANITIZED)
+
+/* The library's allocator: fails from the fail_at-th call on, for fail_for calls. */
+static uint32_t n_calls, fail_at = UINT32_MAX, fail_for;
+static int n_blocks;
+
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+void __libc_free(void *p);
+
+static void *count(void *fresh)
+{
+	n_blocks += fresh != NULL;
+	return fresh;
+}
+
+static bool fails(void)
+{
+	n_calls++;
+	return n_calls > fail_at && n_calls - fail_at <= fail_for;
+}
+
+void *malloc(size_t n)
+{
+	return fails() ? NULL : count(__libc_malloc(n));
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : count(__libc_calloc(n, size));
+}
+
+void *realloc(void *p, size_t n)
+{
+	if (fails())
+		return NULL;
+	return p == NULL ? count(__libc_malloc(n)) : __libc_realloc(p, n);
+}
+
+void free(void *p)
+{
+	n_blocks -= p != NULL;
+	__libc_free(p);
+}
+
+/* All that allocates. */
+static void exhausting(struct bt_port_net *net)
+{
+	struct bt_reason why;
+	uint32_t listener, slot, n;
+
+	if (bt_port_host_add(net, 0) < 0 || bt_port_host_add(net, 1) < 0 ||
+	    bt_port_new(net, 1, BT_TCP, BT_V4, 1, &listener) < 0 ||
+	    bind_to(net, listener, "0.0.0.0", 80, &why) < 0 ||
+	    bt_port_listen(net, listener, 0, &why) < 0)
+		return;
+	for (n = 0; n < 100; n++) { /* classes */
+		if (bt_port_new(net, 0, BT_UDP, BT_V4, n, &slot) < 0)
+			continue;
+		bt_port_set_opts(net, slot, RA);
+		if (bind_to(net, slot, "0.0.0.0", 53, &why) < 0)
+			assert_int_equal(why.why, BT_WHY_NO_MEMORY);
+	}
+	connections(net, listener, 2200);	     /* slots, tuples, a destination */
+	for (uint16_t port = 1; port < 1200; port++) /* destinations */
+		if (bt_port_new(net, 0, BT_TCP, BT_V4, 1, &slot) == 0)
+			connect_to(net, slot, "10.0.0.1", "10.0.0.2", port, 0, &n, &why);
+	for (slot = 200; slot < 500; slot++) /* TIME_WAITs */
+		bt_port_time_wait(net, slot, 5);
+	bt_port_free(net, 300);
+	for (n = 0; (slot = bt_port_expired(net, 5)) != BT_NO_SLOT; n++) {
+		struct bt_port_info i;
+
+		assert_true(bt_port_deadline(net) == 0 && bt_port_get(net, slot, &i));
+		assert_true(i.state == BT_TIME_WAIT && i.lport == 0);
+		if (n == 0)
+			bt_port_check(net);
+		if (n % 2)
+			bt_port_free(net, slot);
+		else
+			bt_port_disconnect(net, slot);
+	}
+	assert_true(bt_port_deadline(net) > 5);
+}
+
+/* Whichever allocation fails, alone or with all that follow. */
+static void out_of_memory(void **state)
+{
+	int before = n_blocks;
+	bool done = false;
+
+	(void)state;
+	for (uint32_t at = 0; !done; at++) {
+		for (int k = 0; k < 2; k++) {
+			struct bt_port_net *net;
+
+			n_calls = 0;
+			fail_for = k == 0 ? 1 : UINT32_MAX / 2;
+			fail_at = at;
+			net = bt_port_net_new(key, 10000);
+			if (net != NULL) {
+				exhausting(net);
+				bt_port_check(net);
+			}
+			done = n_calls <= at;
+			fail_at = UINT32_MAX;
+			bt_port_net_free(net);
+			assert_int_equal(n_blocks, before);
+		}
+	}
+}
+
+#else
+
+static void out_of_memory(void **state)
+{
+	(void)state;
+	skip();
+}
+
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(siphash_vectors),
 		cmocka_unit_test(bind_pairs),
 		cmocka_unit_test(bind_refusals),
+		cmocka_unit_test(bind_again),
+		cmocka_unit_test(child_releases_its_port),
 		cmocka_unit_test(slots_rest),
 		cmocka_unit_test(range_is_used_up),
 		cmocka_unit_test(many_to_one),
 		cmocka_unit_test(small_range),
 		cmocka_unit_test(choice_is_uniform),
+		cmocka_unit_test(choice_is_uniform_when_nearly_full),
 		cmocka_unit_test(time_wait_ends),
 		cmocka_unit_test(udp_reuseport_order),
 		cmocka_unit_test(reuseport_spreads),
@@ -601,6 +917,8 @@ int main(void)
 		cmocka_unit_test(equal_scores),
 		cmocka_unit_test(disconnect_keeps_what_bind_gave),
 		cmocka_unit_test(restoring),
+		cmocka_unit_test(bytes_per_connection),
+		cmocka_unit_test(out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
