@@ -135,20 +135,36 @@ static int call_ident(struct call *k)
 	return finish(k, take(k));
 }
 
+/* The conflict is with a socket that the kernel does not know any more: its program died just now. */
+static bool conflict_is_dead(struct call *k, int r)
+{
+	if (r != -EADDRINUSE || k->why.slot == BT_NO_SLOT || k->why.why == BT_WHY_IN_USE_TIME_WAIT)
+		return false;
+	uint32_t slot = k->why.slot;
+	k->why.slot = BT_NO_SLOT;
+	return d_dead(k->d, slot);
+}
+
 static int call_bind(struct call *k)
 {
 	int r = take(k);
-	if (r == 0)
-		r = bt_net_bind(k->d->net, k->slot, &k->addr, k->req->port,
-				k->req->flags & BT_REQF_ROOT, d_now(), &k->why);
+	if (r == 0) {
+		do
+			r = bt_net_bind(k->d->net, k->slot, &k->addr, k->req->port,
+					k->req->flags & BT_REQF_ROOT, d_now(), &k->why);
+		while (conflict_is_dead(k, r));
+	}
 	return finish(k, r);
 }
 
 static int call_listen(struct call *k)
 {
 	int r = take(k);
-	if (r == 0)
-		r = bt_net_listen(k->d->net, k->slot, d_now(), &k->why);
+	if (r == 0) {
+		do
+			r = bt_net_listen(k->d->net, k->slot, d_now(), &k->why);
+		while (conflict_is_dead(k, r));
+	}
 	if (r == 0) {
 		uint32_t n = k->req->value;
 		d_row(k->d, k->slot)->backlog = (uint16_t)(n > UINT16_MAX ? UINT16_MAX : n);
@@ -294,7 +310,11 @@ static int call_getval(struct call *k)
 {
 	if (!known(k))
 		return -ESTALE;
-	return d_vals_get(k->slot, k->req->id.gen, k->req->flags, k->req->port, &k->rep.value);
+	int r = d_vals_get(k->slot, k->req->id.gen, k->req->flags, k->req->port, &k->rep.value);
+	uint32_t link = bt_net_link(k->d->net, k->slot);
+	if (r == -ENOENT && link != BT_NO_SLOT) /* an accepted end has what its listener had */
+		r = d_vals_get(link, d_row(k->d, link)->gen, k->req->flags, k->req->port, &k->rep.value);
+	return r;
 }
 
 static int call_shut(struct call *k)

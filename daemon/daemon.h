@@ -110,6 +110,8 @@ int d_sweep(struct daemon *d);
 void d_sweep_soon(struct daemon *d);
 /* A descriptor of this socket was closed, perhaps not the last: looks if the kernel still has the name. */
 void d_verify(struct daemon *d, uint32_t slot);
+/* True: the kernel does not know this socket any more, and it is closed now. */
+bool d_dead(struct daemon *d, uint32_t slot);
 /* The connection ended: looks at what it owned. */
 void d_gone(struct daemon *d, struct conn *c);
 

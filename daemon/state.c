@@ -238,10 +238,13 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		r->peer = r->link = BT_SLOT_NONE;
 		*d_owner(d, slot) = 0;
 	} else if (bt_port_get(bt_net_ports(d->net), slot, &i)) {
-		memcpy(r->laddr, i.laddr.b, 16);
-		memcpy(r->raddr, i.raddr.b, 16);
-		r->lport = i.lport;
-		r->rport = i.rport;
+		/* After a reset the port is free, but the program may still ask what its address was. */
+		if (!(flags & BT_NETF_RESET)) {
+			memcpy(r->laddr, i.laddr.b, 16);
+			memcpy(r->raddr, i.raddr.b, 16);
+			r->lport = i.lport;
+			r->rport = i.rport;
+		}
 		r->proto = i.proto;
 		r->family = i.family;
 		r->opts = i.opts;

@@ -133,6 +133,23 @@ static bool name_free(struct daemon *d, uint32_t slot, int type)
 	return free;
 }
 
+bool d_dead(struct daemon *d, uint32_t slot)
+{
+	struct bt_port_info i;
+	if (!in_use(d, slot, &i))
+		return false;
+	if (bt_net_flags(d->net, slot) & BT_NETF_CHILD) {
+		if (d_sweep(d) < 0)
+			return false;
+		return !in_use(d, slot, &i);
+	}
+	if (young(d, slot) || !name_free(d, slot, i.proto == BT_TCP ? SOCK_STREAM : SOCK_DGRAM))
+		return false;
+	bt_net_closed(d->net, slot, d_now());
+	d_publish(d);
+	return true;
+}
+
 void d_verify(struct daemon *d, uint32_t slot)
 {
 	struct bt_port_info i;

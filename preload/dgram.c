@@ -16,6 +16,7 @@
  */
 #include "preload.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@ struct way {
 	uint8_t addr[16];
 	uint16_t port;
 	bool used, relay;
+	uint32_t changes; /* bt_udp_changes when it was asked */
 	uint32_t epoch;
 	uint32_t target; /* slot; BT_SLOT_NONE: nobody has the port */
 	socklen_t len;
@@ -35,6 +37,8 @@ struct way {
 
 static __thread struct way ways[WAYS] __attribute__((tls_model("initial-exec")));
 
+_Atomic uint32_t bt_udp_changes;
+
 static struct way *way_to(const struct note *n, const uint8_t addr[16], uint16_t port)
 {
 	return &ways[(port ^ addr[15] ^ addr[14] ^ n->id.slot) % WAYS];
@@ -42,7 +46,7 @@ static struct way *way_to(const struct note *n, const uint8_t addr[16], uint16_t
 
 static bool fresh(const struct way *w, const struct note *n, const uint8_t addr[16], uint16_t port)
 {
-	return w->used && w->port == port && w->sender.slot == n->id.slot && w->sender.gen == n->id.gen &&
+	return w->used && w->port == port && w->changes == bt_udp_changes && w->sender.slot == n->id.slot && w->sender.gen == n->id.gen &&
 	       memcmp(w->addr, addr, 16) == 0 &&
 	       w->epoch == atomic_load_explicit(&bt_table()->udp_epoch[bt_epoch_bucket(port)],
 						memory_order_acquire);
@@ -57,6 +61,7 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 	memcpy(q.addr, addr, 16);
 	q.port = port;
 	w->used = false;
+	w->changes = bt_udp_changes;
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, n, &rep);
@@ -96,12 +101,32 @@ static int destination(const struct note *n, const struct msghdr *m, uint8_t add
 	return 0;
 }
 
-static size_t total(const struct msghdr *m)
+/* 0 or errno. */
+static int total(const struct msghdr *m, size_t *size)
 {
-	size_t n = 0;
+	*size = 0;
+	if (m->msg_iovlen > IOV_MAX)
+		return EMSGSIZE;
+	if (m->msg_iovlen > 0 && bt_bad_pointer(m->msg_iov))
+		return EFAULT;
+	for (size_t i = 0; i < m->msg_iovlen; i++) {
+		const struct iovec *v = &m->msg_iov[i];
+		if (v->iov_len > SSIZE_MAX)
+			return EINVAL;
+		*size += v->iov_len;
+	}
+	return 0;
+}
+
+/* What Linux looks at when the destination is known. */
+static int contents(const struct msghdr *m, size_t size)
+{
+	if (size > 65507)
+		return EMSGSIZE;
 	for (size_t i = 0; i < m->msg_iovlen; i++)
-		n += m->msg_iov[i].iov_len;
-	return n;
+		if (m->msg_iov[i].iov_len > 0 && bt_bad_pointer(m->msg_iov[i].iov_base))
+			return EFAULT;
+	return 0;
 }
 
 static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16_t port, const struct msghdr *m,
@@ -151,18 +176,25 @@ static void refuse(int fd, const struct note *n)
 	bt_sys(SYS_close, h, 0, 0, 0, 0, 0);
 }
 
-/* Nobody has the port: the datagram is gone. A connected sender will be told. */
-static ssize_t nobody(int fd, const struct note *n, size_t size)
-{
-	if (n->flags & NOTE_CONNECTED || n->cookie & COOKIE_BIT(CB_RECVERR))
-		refuse(fd, n);
-	return (ssize_t)size;
-}
-
 static ssize_t fail(int e)
 {
 	errno = e;
 	return -1;
+}
+
+/* Nobody has the port: the datagram is gone. A connected sender will be told. */
+static ssize_t nobody(int fd, const struct note *n, size_t size)
+{
+	int pending = 0;
+	socklen_t len = sizeof(pending);
+	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&pending, (long)&len, 0);
+	if (pending != 0) { /* told by this call, and this datagram is not sent */
+		errno = ECONNREFUSED;
+		return -1;
+	}
+	if (n->flags & NOTE_CONNECTED || n->cookie & COOKIE_BIT(CB_RECVERR))
+		refuse(fd, n);
+	return (ssize_t)size;
 }
 
 ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int flags)
@@ -172,10 +204,12 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	uint16_t port;
 	if (flags & MSG_OOB)
 		return fail(EOPNOTSUPP);
-	size_t size = total(m);
-	if (size > 65507)
-		return fail(EMSGSIZE);
-	int e = destination(&n, m, addr, &port);
+	size_t size;
+	int e = total(m, &size);
+	if (e == 0)
+		e = destination(&n, m, addr, &port);
+	if (e == 0)
+		e = contents(m, size);
 	if (e != 0)
 		return fail(e);
 	struct way *w = way_to(&n, addr, port);

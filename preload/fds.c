@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -198,7 +199,10 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
+	struct note n;
 	int r = bt_real()->ioctl(fd, request, arg);
+	if (r < 0 && request == SIOCATMARK && bt_ident(fd, &n))
+		errno = n.flags & NOTE_UDP ? ENOTTY : errno;
 	if (r >= 0 && request == FIONBIO && bt_in_host())
 		set_nonblock(fd, *(int *)arg != 0);
 	return r;

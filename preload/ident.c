@@ -52,6 +52,11 @@ bool bt_note_row(const struct note *n, struct bt_row *row)
 
 int bt_cookie_get(int fd, uint64_t *cookie)
 {
+	const struct note *own = bt_note(fd);
+	if (own != NULL && UNLIKELY(own->flags & NOTE_LAZY)) {
+		*cookie = own->cookie;
+		return 0;
+	}
 	socklen_t len = sizeof(*cookie);
 	long r = bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_MAX_PACING_RATE, (long)cookie, (long)&len, 0);
 	if (r < 0)
@@ -67,11 +72,11 @@ int bt_cookie_set(int fd, struct note *n, uint64_t cookie)
 	if (r < 0)
 		return (int)-r;
 	n->cookie = cookie;
-	n->flags |= NOTE_COOKIE;
+	n->flags = (n->flags | NOTE_COOKIE) & ~(uint32_t)NOTE_LAZY;
 	struct note *own = bt_note(fd);
 	if (own != NULL && own->flags & NOTE_OURS) {
 		own->cookie = cookie;
-		own->flags |= NOTE_COOKIE;
+		own->flags = (own->flags | NOTE_COOKIE) & ~(uint32_t)NOTE_LAZY;
 	}
 	return 0;
 }
@@ -155,15 +160,35 @@ static bool ask_kernel(int fd, struct note *n, bool inet)
 	return true;
 }
 
+/* Another holder may have bound, connected or made a listener of it since the note was made. */
+static void catch_up(int fd, struct note *own)
+{
+	struct note now;
+	struct bt_row row;
+	if (bt_silenced())
+		return;
+	if (!(own->flags & NOTE_NAMED)) {
+		if (ask_kernel(fd, &now, true) && now.flags & NOTE_NAMED) {
+			now.flags |= own->flags;
+			*own = now;
+		}
+	} else if (bt_note_row(own, &row)) {
+		own->flags &= ~(uint32_t)NOTE_LISTENS;
+		from_row(own, &row);
+	}
+}
+
 static bool ident(int fd, struct note *n, bool inet)
 {
 	struct note *own = bt_note(fd);
 	if (!bt_in_host() || own == NULL)
 		return false;
 	if (LIKELY(own->flags & NOTE_OURS)) {
+		if (own->forks != bt_forks)
+			own->flags |= NOTE_SHARED;
+		if (UNLIKELY(own->flags & NOTE_SHARED))
+			catch_up(fd, own);
 		*n = *own;
-		if (n->forks != bt_forks)
-			n->flags |= NOTE_SHARED;
 		return true;
 	}
 	if (bt_silenced() || !ask_kernel(fd, n, inet))
@@ -198,6 +223,17 @@ void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
 	q->proto = n->flags & NOTE_UDP ? 17 : 6;
 	q->family = n->flags & NOTE_V6 ? 6 : 4;
 	q->opts = (uint16_t)(n->cookie & COOKIE_OPTS);
+}
+
+int bt_pending(int fd, struct note *n)
+{
+	uint64_t c = 0;
+	if (!(n->flags & NOTE_COOKIE) || bt_cookie_get(fd, &c) != 0)
+		return 0;
+	int e = (int)(c >> CB_ERROR & 0xff);
+	if (e != 0)
+		bt_cookie_set(fd, n, c & ~(0xffull << CB_ERROR));
+	return e;
 }
 
 int bt_take_name(int fd, struct note *n, const struct bt_rep *rep)
@@ -277,8 +313,12 @@ void bt_addr_out(const uint8_t addr[16], uint16_t port, bool v6, struct sockaddr
 		struct sockaddr_in6 in6;
 	} u = {0};
 	socklen_t size = v6 ? sizeof(u.in6) : sizeof(u.in);
-	if (sa == NULL || len == NULL)
+	if (len == NULL)
 		return;
+	if (sa == NULL) {
+		*len = size;
+		return;
+	}
 	if (v6) {
 		u.in6.sin6_family = AF_INET6;
 		u.in6.sin6_port = htons(port);

@@ -53,8 +53,8 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_TTL, 0, BYTE, 0, 1, 255, 64},
 	{IPPROTO_IP, IP_MTU_DISCOVER, 0, BYTE, 0, 0, 5, 1},
 	{IPPROTO_IP, IP_MINTTL, 0, BYTE, 0, 0, 255, 0},
-	{IPPROTO_IP, IP_MULTICAST_TTL, 17, BYTE, 0, -1, 255, 1},
-	{IPPROTO_IP, IP_MULTICAST_LOOP, 0, BYTE, 0, ANY, 1},
+	{IPPROTO_IP, IP_MULTICAST_TTL, 0, BYTE, 0, -1, 255, 1},
+	{IPPROTO_IP, IP_MULTICAST_LOOP, 0, BIT, CB_NOMCLOOP, ANY, 1},
 	{IPPROTO_IP, IP_RECVERR, 0, BIT, CB_RECVERR, ANY, 0},
 	{IPPROTO_IP, IP_PKTINFO, 0, BIT, CB_PKTINFO, ANY, 0},
 	{IPPROTO_IP, IP_RECVTTL, 0, BIT, CB_RECVTTL, ANY, 0},
@@ -85,8 +85,8 @@ static int number(const struct option *o, const void *value, socklen_t len, int 
 		return EFAULT;
 	if (len >= sizeof(int)) {
 		memcpy(out, value, sizeof(int));
-	} else if (o->level == IPPROTO_IP && len >= 1) {
-		*out = *(const uint8_t *)value;
+	} else if (o->level == IPPROTO_IP) {
+		*out = len >= 1 ? *(const uint8_t *)value : 0;
 	} else {
 		return EINVAL;
 	}
@@ -111,17 +111,45 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	return e;
 }
 
+/* What Linux makes of a value before it keeps it; INT32_MIN: EINVAL. */
+static int ip_value(const struct note *n, const struct option *o, int v)
+{
+	if (o->name == IP_TOS)
+		return v & (n->flags & NOTE_UDP ? 0xff : 0xfc); /* TCP: the ECN bits are the stack's */
+	if (o->name == IP_MULTICAST_TTL)
+		return n->flags & NOTE_UDP ? (v == -1 ? 1 : v) : INT32_MIN;
+	return v;
+}
+
+static int tcp_value(const struct option *o, int v)
+{
+	if (o->name == TCP_LINGER2)
+		return v < 0 ? -1 : v == 0 ? o->initial : v > 120 ? 120 : v;
+	if (o->name == TCP_DEFER_ACCEPT) { /* rounded up to a number of retransmissions: 1, 3, 7, ... s */
+		int s = 0;
+		while (s < v && s < 127)
+			s = s * 2 + 1;
+		return s;
+	}
+	return v;
+}
+
 static int set_number(int fd, struct note *n, const struct option *o, int v)
 {
 	struct bt_req q;
-	if (o->name == IP_TTL && o->level == IPPROTO_IP && v == -1)
+	if (v < o->min || v > o->max) {
+		bool standard = (o->level == IPPROTO_IP && o->name == IP_TTL && v == -1) ||
+				(o->level == IPPROTO_TCP && o->name == TCP_MAXSEG && v == 0);
+		if (!standard)
+			return EINVAL;
 		v = o->initial;
-	if (o->name == TCP_MAXSEG && o->level == IPPROTO_TCP && v == 0)
-		v = o->initial;
-	if (v < o->min || v > o->max)
+	}
+	if (o->level == IPPROTO_IP)
+		v = ip_value(n, o, v);
+	else if (o->level == IPPROTO_TCP)
+		v = tcp_value(o, v);
+	if (v == INT32_MIN)
 		return EINVAL;
-	if (o->name == IP_TOS && o->level == IPPROTO_IP)
-		v &= n->flags & NOTE_UDP ? 0xff : 0xfc; /* TCP: the ECN bits are the stack's */
 	int e = bt_name_it(fd, n);
 	if (e == 0 && !(n->cookie & COOKIE_BIT(CB_STORED)))
 		e = bt_cookie_set(fd, n, n->cookie | COOKIE_BIT(CB_STORED));
@@ -140,14 +168,22 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 	struct bt_req q;
 	if (name == SO_MAX_PACING_RATE)
 		return len < 4 ? fail(EINVAL) : 0; /* nothing is paced; the kernel's field is our cookie's */
-	if (name == SO_BINDTODEVICE)
-		return fail(EPERM);
+	if (name == SO_BINDTODEVICE) {
+		bool ours = len >= 2 && !bt_bad_pointer(value) &&
+			    (memcmp(value, "lo", 2) == 0 || (len >= 3 && memcmp(value, "eth", 3) == 0));
+		return fail(ours ? EPERM : ENODEV);
+	}
+	if (name == SO_PASSCRED || name == SO_PASSSEC)
+		return fail(EOPNOTSUPP);
 	int r = bt_real()->setsockopt(fd, SOL_SOCKET, name, value, len);
 	if (r != 0)
 		return r;
 	struct note *own = bt_note(fd);
 	if ((name == SO_SNDBUF || name == SO_SNDBUFFORCE) && own != NULL)
 		own->flags |= NOTE_SNDBUF;
+	if (name == SO_KEEPALIVE && own != NULL)
+		own->flags = *(const int *)value ? own->flags | NOTE_KEEPALIVE
+						 : own->flags & ~(uint32_t)NOTE_KEEPALIVE;
 	if (name == SO_LINGER && own != NULL) {
 		struct linger l;
 		memcpy(&l, value, sizeof(l));
@@ -170,7 +206,7 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 }
 
 /* There is no congestion between two programs on one machine; the names that Linux has built in are taken. */
-static int set_congestion(const void *value, socklen_t len)
+static int set_congestion(int fd, struct note *n, const void *value, socklen_t len)
 {
 	char name[16] = {0};
 	if (len < 1)
@@ -178,7 +214,13 @@ static int set_congestion(const void *value, socklen_t len)
 	if (bt_bad_pointer(value))
 		return fail(EFAULT);
 	memcpy(name, value, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
-	return strcmp(name, "cubic") == 0 || strcmp(name, "reno") == 0 ? 0 : fail(ENOENT);
+	bool reno = strcmp(name, "reno") == 0;
+	if (!reno && strcmp(name, "cubic") != 0)
+		return fail(ENOENT);
+	uint64_t c = 0;
+	bt_cookie_get(fd, &c);
+	int e = bt_cookie_set(fd, n, reno ? c | COOKIE_BIT(CB_RENO) : c & ~COOKIE_BIT(CB_RENO));
+	return e == 0 ? 0 : fail(e);
 }
 
 PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
@@ -199,7 +241,7 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	if (level == SOL_SOCKET)
 		return set_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && !(n.flags & NOTE_UDP))
-		return set_congestion(value, len);
+		return set_congestion(fd, &n, value, len);
 	if (level == IPPROTO_IP && name == IP_TRANSPARENT)
 		return fail(EPERM);
 	return fail(ENOPROTOOPT);
@@ -240,14 +282,12 @@ static int get_number(int fd, const struct note *n, const struct option *o)
 
 static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 {
-	uint64_t c = 0;
-	int e = 0;
+	int e;
 	socklen_t size = sizeof(e);
-	bt_cookie_get(fd, &c);
-	e = (int)(c >> CB_ERROR & 0xff);
-	if (e != 0)
-		bt_cookie_set(fd, n, c & ~(0xffull << CB_ERROR));
-	else if (bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
+	e = bt_pending(fd, n);
+	if (e == 0 && !(n->flags & NOTE_UDP) && bt_reset_untold(fd, n))
+		e = ECONNRESET;
+	if (e == 0 && bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
 		return -1;
 	if (e == ECONNRESET && n->flags & NOTE_UDP)
 		e = ECONNREFUSED; /* see dgram.c */
@@ -273,6 +313,11 @@ static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *
 	case SO_BINDTODEVICE:
 		*len = 0;
 		return 0;
+	case SO_PASSCRED:
+	case SO_PASSSEC:
+		return fail(EOPNOTSUPP);
+	case SO_ACCEPTCONN:
+		return give_int(NULL, (n->flags & NOTE_LISTENS) != 0, value, len);
 	default:
 		return bt_real()->getsockopt(fd, SOL_SOCKET, name, value, len);
 	}
@@ -289,6 +334,16 @@ static int get_info(const struct note *n, void *value, socklen_t *len)
 	info.tcpi_rtt = 10;
 	info.tcpi_snd_cwnd = 10;
 	return give(&info, sizeof(info), value, len);
+}
+
+static int get_congestion(int fd, void *value, socklen_t *len)
+{
+	char name[16] = "cubic";
+	uint64_t c = 0;
+	bt_cookie_get(fd, &c);
+	if (c & COOKIE_BIT(CB_RENO))
+		memcpy(name, "reno", sizeof("reno"));
+	return give(name, sizeof(name), value, len);
 }
 
 PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
@@ -317,10 +372,11 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 		if (name == TCP_INFO)
 			return get_info(&n, value, len);
 		if (name == TCP_CONGESTION)
-			return give("cubic\0\0\0\0\0\0\0\0\0\0", 16, value, len);
+			return get_congestion(fd, value, len);
 	}
 	if (level == IPPROTO_IP && name == IP_MTU)
 		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65535, value, len)
 							       : fail(ENOTCONN);
-	return fail(ENOPROTOOPT);
+	bool own_level = level == IPPROTO_IP || level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
+	return fail(own_level ? ENOPROTOOPT : EOPNOTSUPP);
 }

@@ -123,6 +123,9 @@ enum note_flag {
 	NOTE_V6 = 1 << 11,
 	NOTE_ACCEPTS = 1 << 12, /* berthd knows that the process of `link` accepts on it */
 	NOTE_RESET_SAID = 1 << 13,
+	NOTE_LAZY = 1 << 16,	/* the cookie is a listener's, inherited, and not in the kernel yet */
+	NOTE_KEEPALIVE = 1 << 17, /* a listener's; AF_UNIX does not pass it on */
+	NOTE_FAILED = 1 << 18, /* a non-blocking connect failed */
 	NOTE_SNDBUF = 1 << 15, /* the send buffer has its size: ours for bulk, or the program's */
 	NOTE_NONBLOCK = 1 << 14, /* O_NONBLOCK is set; holds while the socket is not SHARED */
 };
@@ -156,7 +159,8 @@ enum cookie_bit {
 	CB_STORED,	/* berthd keeps values for it (BT_GETVAL) */
 	CB_NOQUICKACK,
 	CB_PACING,	/* the program set SO_MAX_PACING_RATE itself */
-	CB_LINGER0,
+	CB_RENO,
+	CB_NOMCLOOP,
 	CB_ERROR = 40, /* 8 bits: pending SO_ERROR */
 };
 
@@ -190,10 +194,16 @@ bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], u
 
 /* ---- others ---- */
 
+/* How often a UDP socket of this process was connected or disconnected: what is remembered of ways is then old. */
+extern _Atomic uint32_t bt_udp_changes;
+/* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */
+int bt_pending(int fd, struct note *n);
 bool bt_silenced(void);		 /* fds.c: a seccomp filter is on; calls beyond the program's own may kill it */
 void bt_closing(int fd, struct note *n, bool *tell);	/* fds.c: before and after a native close */
 void bt_closed(const struct note *n, bool tell);
 ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m, int flags); /* dgram.c: -1 and errno */
+/* The peer's reset that this descriptor has not told yet; then it has. */
+bool bt_reset_untold(int fd, const struct note *n);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
 
 #endif

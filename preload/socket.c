@@ -24,6 +24,8 @@ static int inet_type(int type, int protocol)
 	if (protocol < 0 || protocol > IPPROTO_MPTCP)
 		return EINVAL;
 	switch (type) {
+	case 0:
+		return ESOCKTNOSUPPORT;
 	case SOCK_STREAM:
 		return protocol == 0 || protocol == IPPROTO_TCP ? 0 : EPROTONOSUPPORT;
 	case SOCK_DGRAM:
@@ -74,6 +76,14 @@ PUBLIC int socket(int domain, int type, int protocol)
 
 /* ---- bind, listen ---- */
 
+/* An address of the program's own AF_UNIX sockets proves nothing about a nameless descriptor; any other does. */
+static bool for_us(int fd, const struct sockaddr *sa, socklen_t len, struct note *n)
+{
+	if (len >= sizeof(sa_family_t) && !bt_bad_pointer(sa) && sa->sa_family == AF_UNIX)
+		return bt_ident(fd, n);
+	return bt_ident_inet(fd, n);
+}
+
 static void put_addr(struct bt_req *q, const uint8_t addr[16], uint16_t port)
 {
 	memcpy(q->addr, addr, 16);
@@ -87,9 +97,7 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	struct bt_rep rep;
 	uint8_t addr[16];
 	uint16_t port = 0;
-	if (!bt_in_host() ||
-	    (len >= sizeof(sa_family_t) && !bt_bad_pointer(sa) && sa->sa_family == AF_UNIX) ||
-	    !bt_ident_inet(fd, &n))
+	if (!bt_in_host() || !for_us(fd, sa, len, &n))
 		return bt_real()->bind(fd, sa, len);
 	int e = bt_addr_in(sa, len, n.flags & NOTE_V6, addr, &port);
 	/* Linux takes AF_UNSPEC with the wildcard address for AF_INET (inet_bind). */
@@ -148,7 +156,10 @@ static bool nonblocking(int fd, const struct note *n)
 static int pending_error(int fd, struct note *n, int e)
 {
 	uint64_t c = n->cookie & ~(0xffull << CB_ERROR);
+	struct note *own = bt_note(fd);
 	bt_cookie_set(fd, n, c | (uint64_t)(unsigned)e << CB_ERROR);
+	if (own != NULL)
+		own->flags |= NOTE_FAILED;
 	return EINPROGRESS;
 }
 
@@ -188,6 +199,9 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		}
 		return EISCONN;
 	}
+	int pending = bt_pending(fd, n);
+	if (pending != 0) /* of an earlier attempt: said by this call, the next one tries again */
+		return pending;
 	bool async = nonblocking(fd, n);
 	bt_req_init(&q, BT_CONNECT, n);
 	put_addr(&q, addr, port);
@@ -203,6 +217,37 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	return async ? EINPROGRESS : 0;
 }
 
+/*
+ * connect with AF_UNSPEC ends the connection with a reset, and the socket may be used anew (tcp_disconnect).
+ * An AF_UNIX stream cannot be joined twice: a new descriptor takes the number. Where others hold the old
+ * one, it would not be the same socket any more.
+ */
+static int tcp_disconnect(int fd, struct note *n)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	if (!(n->flags & NOTE_CONNECTED))
+		return 0;
+	if (n->flags & NOTE_SHARED)
+		return EOPNOTSUPP;
+	long status = bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+	long cloexec = bt_sys(SYS_fcntl, fd, F_GETFD, 0, 0, 0, 0);
+	long fresh = bt_sys(SYS_socket, AF_UNIX,
+			    SOCK_STREAM | SOCK_CLOEXEC | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0, 0, 0, 0);
+	if (fresh < 0)
+		return (int)-fresh;
+	bt_req_init(&q, BT_RESET, n);
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	bt_sys(SYS_dup3, fresh, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
+	bt_sys(SYS_close, fresh, 0, 0, 0, 0, 0);
+	bt_req_init(&q, BT_CLOSED, n);
+	q.flags = BT_REQF_SOLE;
+	bt_notice(-1, &q);
+	struct note clean = {.flags = NOTE_OURS | (n->flags & (NOTE_V6 | NOTE_NONBLOCK)), .forks = bt_forks};
+	bt_note_set(fd, &clean);
+	return n->cookie != 0 ? bt_cookie_set(fd, &clean, n->cookie) : 0;
+}
+
 static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, bool unspec)
 {
 	struct bt_req q;
@@ -210,6 +255,7 @@ static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	bt_req_init(&q, BT_UDP_CONNECT, n);
 	put_addr(&q, addr, port);
 	q.flags = unspec ? BT_REQF_UNSPEC : 0;
+	bt_udp_changes++;
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, n, &rep);
@@ -225,9 +271,7 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	struct note n;
 	uint8_t addr[16] = {0};
 	uint16_t port = 0;
-	if (!bt_in_host() ||
-	    (len >= sizeof(sa_family_t) && !bt_bad_pointer(sa) && sa->sa_family == AF_UNIX) ||
-	    !bt_ident_inet(fd, &n))
+	if (!bt_in_host() || !for_us(fd, sa, len, &n))
 		return bt_real()->connect(fd, sa, len);
 	if (len > sizeof(struct sockaddr_storage))
 		return fail(EINVAL);
@@ -242,8 +286,7 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	if (n.flags & NOTE_UDP) {
 		e = udp_connect(fd, &n, addr, port, unspec);
 	} else if (unspec) {
-		/* TCP: ends the connection (inet_stream_connect). The descriptor cannot be joined anew. */
-		e = n.flags & NOTE_CONNECTED ? EOPNOTSUPP : 0;
+		e = tcp_disconnect(fd, &n);
 	} else {
 		e = tcp_connect(fd, &n, addr, port);
 	}
@@ -300,7 +343,13 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 						      (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 					     .forks = bt_forks,
 					     .id = {slot, row.gen, row.nonce},
+					     .cookie = l->cookie,
 					     .link = l->link};
+			const int on = 1;
+			if (l->cookie != 0)
+				child.flags |= NOTE_COOKIE | NOTE_LAZY;
+			if (UNLIKELY(l->flags & NOTE_KEEPALIVE))
+				bt_real()->setsockopt(c, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 			bt_new_fd(c);
 			bt_note_set(c, &child);
 			/* Linux finds a bad address when the connection is off the queue, and drops it. */
@@ -309,7 +358,8 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 				close(c);
 				return fail(e);
 			}
-			bt_addr_out(row.raddr, row.rport, l->flags & NOTE_V6, sa, len);
+			if (sa != NULL)
+				bt_addr_out(row.raddr, row.rport, l->flags & NOTE_V6, sa, len);
 			return c;
 		}
 		bt_sys(SYS_close, c, 0, 0, 0, 0, 0);
@@ -412,6 +462,25 @@ PUBLIC int __getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 
 /* ---- shutdown ---- */
 
+/* Ends the listening and wakes who waits in accept (inet_shutdown); the sending direction means nothing. */
+static int shut_listener(int fd, const struct note *n, int how)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	struct note *own = bt_note(fd);
+	if (how == SHUT_WR)
+		return 0;
+	bt_req_init(&q, BT_SHUT, n);
+	q.value = (uint32_t)how;
+	bt_notice(bt_proof(fd, n), &q);
+	/* An answer to anything says that berthd has read the notice too. */
+	bt_req_init(&q, BT_IDENT, n);
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	if (own != NULL)
+		own->flags &= ~(uint32_t)NOTE_LISTENS;
+	return bt_real()->shutdown(fd, how);
+}
+
 PUBLIC int shutdown(int fd, int how)
 {
 	struct note n;
@@ -420,6 +489,8 @@ PUBLIC int shutdown(int fd, int how)
 		return bt_real()->shutdown(fd, how);
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
 		return fail(EINVAL);
+	if (n.flags & NOTE_LISTENS)
+		return shut_listener(fd, &n, how);
 	if (!(n.flags & NOTE_CONNECTED))
 		return fail(ENOTCONN);
 	if (n.flags & NOTE_UDP)

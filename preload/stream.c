@@ -9,19 +9,24 @@
 #include <signal.h>
 #include <stddef.h>
 
+bool bt_reset_untold(int fd, const struct note *n)
+{
+	struct bt_row row;
+	struct note *own = bt_note(fd);
+	if (own == NULL || own->flags & NOTE_RESET_SAID || !bt_note_row(n, &row) ||
+	    !(row.flags & BT_ROWF_RESET))
+		return false;
+	own->flags |= NOTE_RESET_SAID; /* said once; then it is an end of file, as in Linux */
+	return true;
+}
+
 /* read returned 0: the end, or a reset by SO_LINGER 0 at the peer? */
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 {
 	struct note note;
-	struct bt_row row;
-	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) || note.flags & NOTE_UDP)
+	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) || note.flags & NOTE_UDP ||
+	    !bt_reset_untold(fd, &note))
 		return n;
-	if (!bt_note_row(&note, &row) || !(row.flags & BT_ROWF_RESET))
-		return n;
-	struct note *own = bt_note(fd);
-	if (own == NULL || own->flags & (uint32_t)NOTE_RESET_SAID)
-		return n;
-	own->flags |= (uint32_t)NOTE_RESET_SAID; /* said once; then it is an end of file, as in Linux */
 	errno = ECONNRESET;
 	return -1;
 }
@@ -36,8 +41,14 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 		return flags & MSG_ERRQUEUE ? n : bt_stream_end(fd, n, wanted);
 	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note) && note.flags & NOTE_UDP)
 		saved = ECONNREFUSED; /* see dgram.c */
-	else if (saved == EINVAL && !bt_silenced() && bt_ident(fd, &note) && !(note.flags & NOTE_UDP))
-		saved = ENOTCONN;
+	else if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
+		 !(note.flags & NOTE_UDP)) {
+		saved = bt_pending(fd, &note);
+		if (saved == 0 && note.flags & NOTE_FAILED)
+			return 0;
+		if (saved == 0)
+			saved = ENOTCONN;
+	}
 	errno = saved;
 	return n;
 }
@@ -49,8 +60,50 @@ static bool shut_rd(int fd)
 	return n != NULL && UNLIKELY(n->flags & NOTE_SHUT_RD) && n->flags & NOTE_OURS;
 }
 
+/*
+ * Flags that AF_UNIX takes differently: there is no error queue; UDP has no urgent data; MSG_TRUNC on a
+ * stream throws away (tcp(7)). True: *n and errno are the result.
+ */
+static bool odd_flags(int fd, size_t len, int *flags, ssize_t *n)
+{
+	struct note note;
+	char scrap[4096];
+	if (!bt_in_host() || !bt_ident(fd, &note))
+		return false;
+	if (*flags & MSG_ERRQUEUE) {
+		errno = EAGAIN;
+		*n = -1;
+		return true;
+	}
+	if (note.flags & NOTE_UDP) {
+		*flags &= ~MSG_OOB;
+		return false;
+	}
+	if (!(*flags & MSG_TRUNC))
+		return false;
+	for (*n = 0; len > 0;) {
+		ssize_t got = bt_real()->recv(fd, scrap, len < sizeof(scrap) ? len : sizeof(scrap),
+					      (*flags & ~MSG_TRUNC) | (*n > 0 ? MSG_DONTWAIT : 0));
+		if (got <= 0) {
+			if (*n == 0)
+				*n = got;
+			break;
+		}
+		*n += got;
+		len -= (size_t)got;
+		if (*flags & MSG_PEEK)
+			break;
+	}
+	return true;
+}
+
+#define ODD_FLAGS (MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC)
+
 PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
+	ssize_t odd;
+	if (UNLIKELY(flags & ODD_FLAGS) && odd_flags(fd, len, &flags, &odd))
+		return odd;
 	if (shut_rd(fd)) {
 		ssize_t n = bt_real()->recv(fd, buf, len, flags | MSG_DONTWAIT);
 		return n < 0 && errno == EAGAIN ? 0 : n;
@@ -77,7 +130,7 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 {
 	struct note n;
 	int e = errno;
-	if ((e != ENOTCONN && e != EINVAL && e != EOPNOTSUPP && e != ECONNRESET && e != EDESTADDRREQ) ||
+	if ((e != ENOTCONN && e != EINVAL && e != EPIPE && e != EOPNOTSUPP && e != ECONNRESET && e != EDESTADDRREQ) ||
 	    !bt_in_host() || bt_silenced() || !bt_ident(fd, &n)) {
 		errno = e;
 		return -1;
@@ -90,10 +143,15 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 		}
 		return bt_udp_send(fd, &n, &m, flags);
 	}
-	if (e == ENOTCONN || e == EINVAL) {
-		if (!(flags & MSG_NOSIGNAL))
+	if (e == EPIPE) {
+		if (bt_reset_untold(fd, &n))
+			e = ECONNRESET;
+	} else if (e == ENOTCONN) {
+		e = bt_pending(fd, &n);
+		if (e == 0 && !(flags & MSG_NOSIGNAL))
 			raise(SIGPIPE);
-		e = EPIPE;
+		if (e == 0)
+			e = EPIPE;
 	}
 	errno = e;
 	return -1;
@@ -144,6 +202,11 @@ PUBLIC ssize_t send(int fd, const void *buf, size_t len, int flags)
 PUBLIC ssize_t write(int fd, const void *buf, size_t len)
 {
 	struct iovec iov = {(void *)(uintptr_t)buf, len};
+	struct note n;
+	if (UNLIKELY(known_udp(fd, &n))) {
+		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+		return bt_udp_send(fd, &n, &m, 0);
+	}
 	bulk(fd, len);
 	ssize_t r = bt_real()->write(fd, buf, len);
 	return LIKELY(r >= 0) ? r : send_failed(fd, &iov, 1, 0);
@@ -164,6 +227,10 @@ PUBLIC ssize_t sendto(int fd, const void *buf, size_t len, int flags, const stru
 			   .msg_iovlen = 1,
 			   .msg_name = (void *)(uintptr_t)to,
 			   .msg_namelen = to_len};
+	if (to != NULL && to_len > sizeof(struct sockaddr_storage)) {
+		errno = EINVAL;
+		return -1;
+	}
 	return to == NULL ? send(fd, buf, len, flags) : sendmsg(fd, &m, flags);
 }
 
@@ -199,7 +266,11 @@ PUBLIC ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 	if (known_udp(fd, &n) || (inet && bt_ident_inet(fd, &n) && n.flags & NOTE_UDP))
 		return bt_udp_send(fd, &n, m, flags);
 	if (m->msg_name != NULL && bt_ident(fd, &n)) {
-		/* TCP takes no notice of an address. */
+		/* TCP takes no notice of an address, once the kernel has copied it. */
+		if ((int)m->msg_namelen < 0 || (m->msg_namelen > 0 && bt_bad_pointer(m->msg_name))) {
+			errno = (int)m->msg_namelen < 0 ? EINVAL : EFAULT;
+			return -1;
+		}
 		struct msghdr plain = *m;
 		plain.msg_name = NULL;
 		plain.msg_namelen = 0;
@@ -263,6 +334,9 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	if (!bt_in_host() || bt_bad_pointer(m))
 		return bt_real()->recvmsg(fd, m, flags);
 	bool named = m->msg_name != NULL;
+	ssize_t odd;
+	if (UNLIKELY(flags & (MSG_ERRQUEUE | MSG_OOB)) && !(flags & MSG_TRUNC) && odd_flags(fd, 0, &flags, &odd))
+		return odd;
 	if (shut_rd(fd))
 		flags |= MSG_DONTWAIT;
 	if (!named || !bt_ident(fd, &n)) {
@@ -305,7 +379,9 @@ PUBLIC ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockadd
 	if (!bt_ident(fd, &n))
 		return bt_real()->recvfrom(fd, buf, len, flags, from, from_len);
 	if (bt_bad_pointer(from_len) || bt_bad_pointer(from)) {
-		errno = EFAULT;
+		/* Linux finds out when the datagram is off the queue. */
+		ssize_t lost = recv(fd, buf, len, flags);
+		errno = lost < 0 ? errno : EFAULT;
 		return -1;
 	}
 	struct iovec iov = {buf, len};

@@ -466,11 +466,6 @@ int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, ui
 	uint32_t taken = BT_NO_SLOT;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
-	/* A socket that an earlier connect gave its address to may get another one now. */
-	if (i.state == BT_ESTABLISHED) {
-		bt_port_disconnect(net->ports, slot);
-		bt_port_get(net->ports, slot, &i);
-	}
 	mark(net, slot);
 	int r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
 	if (r < 0)
@@ -529,9 +524,13 @@ static void both_shut(struct bt_net *net, uint32_t first, uint32_t last, uint64_
 void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 {
 	uint32_t peer = bt_net_peer(net, slot);
+	uint8_t state = state_of(net, slot);
+	if (state == BT_LISTEN) { /* it keeps its port and may listen again */
+		bt_port_disconnect(net->ports, slot);
+		mark(net, slot);
+	}
 	if (peer == BT_NO_SLOT)
 		return;
-	uint8_t state = state_of(net, slot);
 	if (state == BT_ESTABLISHED) {
 		/* The peer's stack acknowledges a FIN at once: FIN_WAIT1 is over before anyone looks. */
 		set_state(net, slot, BT_FIN_WAIT2);
