@@ -106,7 +106,7 @@ def test_nonblocking_accept(net):
 
 def raw_connect(netid):
     """A program of the network joins its own, truly named socket to a listener that berthd never gave it."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL('libc.so.6', use_errno=True)  # libc's own syscall(2), not berth's
     s = socket.socket()
     s.bind((PC, 5555))
     for name, _, listens, kind in control.unix_names(netid):
