@@ -130,7 +130,7 @@ static const char *base_name(const char *path)
 }
 
 /* The dynamic loader that phdrs in image name; NULL: none there. */
-static const char *interpreter(const unsigned char *image, size_t n, const ElfW(Ehdr) *eh)
+static const char *interpreter(const unsigned char *image, size_t n, const ElfW(Ehdr) * eh)
 {
 	for (unsigned i = 0; i < eh->e_phnum; i++) {
 		ElfW(Phdr) ph;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each message does. Every field that came from outside is checked here or in lib/, and an error
- * changes nothing but a counter. */
+/* What each message does. Every field that came from outside is checked here or in lib/, and an
+ * error changes nothing but a counter. */
 #include "daemon.h"
 
 #include "vals.h"
@@ -56,7 +56,8 @@ static bool same(const struct bt_ident *a, const struct bt_ident *b)
 	return a->slot == b->slot && a->gen == b->gen && a->nonce == b->nonce;
 }
 
-/* The descriptor that came along is the socket's: by its own name, or for an accepted end by its peer's. */
+/* The descriptor that came along is the socket's: by its own name, or for an accepted end by its
+ * peer's. */
 static bool proved(const struct call *k)
 {
 	struct sockaddr_un sun;
@@ -77,7 +78,8 @@ static bool proved(const struct call *k)
 
 static bool accepts_on(const struct conn *c, uint32_t listener)
 {
-	for (uint32_t i = 0; i < c->n_accepts && i < sizeof(c->accepts) / sizeof(c->accepts[0]); i++)
+	for (uint32_t i = 0; i < c->n_accepts && i < sizeof(c->accepts) / sizeof(c->accepts[0]);
+	     i++)
 		if (c->accepts[i].slot == listener)
 			return true;
 	return false;
@@ -100,7 +102,8 @@ static int take(struct call *k)
 	const struct bt_req *q = k->req;
 	if (q->id.slot != BT_SLOT_NONE)
 		return held(k) ? 0 : -ESTALE;
-	if ((q->proto != BT_TCP && q->proto != BT_UDP) || (q->family != BT_V4 && q->family != BT_V6))
+	if ((q->proto != BT_TCP && q->proto != BT_UDP) ||
+	    (q->family != BT_V4 && q->family != BT_V6))
 		return -EPROTO;
 	int r = bt_net_sock(k->d->net, k->c->host, q->proto, q->family, k->c->uid, &k->slot);
 	if (r < 0)
@@ -113,7 +116,8 @@ static int take(struct call *k)
 	return 0;
 }
 
-/* A fresh socket whose request failed never was: the program's descriptor is still without a name. */
+/* A fresh socket whose request failed never was: the program's descriptor is still without a name.
+ */
 static int finish(struct call *k, int r)
 {
 	struct bt_port_info i;
@@ -135,7 +139,8 @@ static int call_ident(struct call *k)
 	return finish(k, take(k));
 }
 
-/* The conflict is with a socket that the kernel does not know any more: its program died just now. */
+/* The conflict is with a socket that the kernel does not know any more: its program died just now.
+ */
 static bool conflict_is_dead(struct call *k, int r)
 {
 	if (r != -EADDRINUSE || k->why.slot == BT_NO_SLOT || k->why.why == BT_WHY_IN_USE_TIME_WAIT)
@@ -177,8 +182,8 @@ static int call_connect(struct call *k)
 	uint32_t child, listener;
 	int r = take(k);
 	if (r == 0)
-		r = bt_net_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &child, &listener,
-				   &k->why);
+		r = bt_net_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &child,
+				   &listener, &k->why);
 	if (r == 0) {
 		const struct bt_row *l = d_row(k->d, listener);
 		d_identify(k->d, child, l->pid, 0);
@@ -210,8 +215,8 @@ static int call_udp_connect(struct call *k)
 	return finish(k, r);
 }
 
-/* A socket bound to the wildcard sends straight from its own name only while its source address is the
- * one that its row tells; the first destination settles which. */
+/* A socket bound to the wildcard sends straight from its own name only while its source address is
+ * the one that its row tells; the first destination settles which. */
 static bool other_source(struct daemon *d, uint32_t slot, const struct bt_addr *src)
 {
 	struct bt_port_info i;
@@ -235,8 +240,8 @@ static int udp_route(struct call *k, uint32_t *target, struct bt_addr *src)
 {
 	int r = take(k);
 	if (r == 0)
-		r = bt_net_udp_route(k->d->net, k->slot, k->addr, k->req->port, d_now(), target, src,
-				     &k->why);
+		r = bt_net_udp_route(k->d->net, k->slot, k->addr, k->req->port, d_now(), target,
+				     src, &k->why);
 	return finish(k, r);
 }
 
@@ -313,7 +318,8 @@ static int call_getval(struct call *k)
 	int r = d_vals_get(k->slot, k->req->id.gen, k->req->flags, k->req->port, &k->rep.value);
 	uint32_t link = bt_net_link(k->d->net, k->slot);
 	if (r == -ENOENT && link != BT_NO_SLOT) /* an accepted end has what its listener had */
-		r = d_vals_get(link, d_row(k->d, link)->gen, k->req->flags, k->req->port, &k->rep.value);
+		r = d_vals_get(link, d_row(k->d, link)->gen, k->req->flags, k->req->port,
+			       &k->rep.value);
 	return r;
 }
 
@@ -394,7 +400,8 @@ static int call_resolve(struct call *k)
 
 static int call_reverse(struct call *k)
 {
-	uint16_t host = bt_addr_is_loopback(&k->addr) ? k->c->host : bt_net_host_by_addr(k->d->net, &k->addr);
+	uint16_t host = bt_addr_is_loopback(&k->addr) ? k->c->host
+						      : bt_net_host_by_addr(k->d->net, &k->addr);
 	const struct bt_net_host *h = bt_net_host(k->d->net, host);
 	if (h == NULL)
 		return -ENOENT;
@@ -565,7 +572,8 @@ static bool allowed(const struct call *k)
 	return calls[k->req->type].who == EITHER || admin(k);
 }
 
-void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra, int proof)
+void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra,
+	    int proof)
 {
 	struct call k = {.d = d, .c = c, .req = req, .extra = extra, .proof = proof, .fd = -1};
 	k.rep.version = BT_MSG_VERSION;

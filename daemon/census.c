@@ -35,7 +35,8 @@ static int fact(const struct nlattr *attr, void *arg)
 		if (len > sizeof(sun.sun_path))
 			return MNL_CB_OK;
 		memcpy(sun.sun_path, mnl_attr_get_payload(attr), len);
-		f->named = bt_name_parse(&sun, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len),
+		f->named = bt_name_parse(&sun,
+					 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len),
 					 f->netid, &f->id);
 		break;
 	}
@@ -61,8 +62,8 @@ static int one(const struct nlmsghdr *nlh, void *arg)
 	if (!f.named || f.id.slot >= w->c->slots)
 		return MNL_CB_OK;
 	const struct bt_row *r = bt_table_row(w->table, f.id.slot);
-	/* Accepted ends carry their listener's name; so they are told apart by their state, and counted
-	 * only where their client is gone: the others are known through it. */
+	/* Accepted ends carry their listener's name; so they are told apart by their state, and
+	 * counted only where their client is gone: the others are known through it. */
 	bool accepted = f.has_peer && (r->state == BT_ROW_LISTEN || r->gen != f.id.gen);
 	if (accepted) {
 		if (f.peer_ino == 0 && r->gen == f.id.gen)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernel says about who is alive: one NETLINK_SOCK_DIAG dump of the AF_UNIX sockets (unix_diag),
- * joined with the names of this network. The kernel's name table is the truth (a name that is there belongs to a live
- * socket); the accepted end of a connection has no name of its own and is judged by its client's peer.
+ * What the kernel says about who is alive: one NETLINK_SOCK_DIAG dump of the AF_UNIX sockets
+ * (unix_diag), joined with the names of this network. The kernel's name table is the truth (a name
+ * that is there belongs to a live socket); the accepted end of a connection has no name of its own
+ * and is judged by its client's peer.
  */
 #ifndef BERTH_DAEMON_CENSUS_H
 #define BERTH_DAEMON_CENSUS_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * berthd, one per network. Single-threaded on a libuv loop. It owns the socket table and the port spaces, and answers
- * programs' messages; bytes between two programs never pass through it, except datagrams for a receiver whose
- * queue is full.
+ * berthd, one per network. Single-threaded on a libuv loop. It owns the socket table and the port
+ *spaces, and answers programs' messages; bytes between two programs never pass through it, except
+ *datagrams for a receiver whose queue is full.
  *
  *	main.c		start, lock, idle exit
  *	state.c		the network's files: id, key, table; publishing sockets as rows
@@ -27,14 +27,14 @@ struct conn {
 	uv_poll_t poll;
 	struct conn *next, *prev;
 	int fd;
-	uint32_t id;	/* owner number; never 0 */
+	uint32_t id; /* owner number; never 0 */
 	pid_t pid;
 	uid_t uid;
-	uint16_t host;	/* programs; BT_NET_NO_HOST before BT_HELLO and for the command line */
+	uint16_t host; /* programs; BT_NET_NO_HOST before BT_HELLO and for the command line */
 	bool hello, admin;
 	struct bt_ident accepts[8]; /* listeners that it has shown to hold; the last ones */
 	uint32_t n_accepts;
-	uint32_t owned; /* sockets made over this connection, about */
+	uint32_t owned;		      /* sockets made over this connection, about */
 	const struct bt_inbox *inbox; /* NULL: none */
 	uint32_t inbox_at;
 	bool inbox_used; /* since the last look at the clock */
@@ -101,14 +101,17 @@ void d_reply(struct conn *c, struct bt_rep *rep, const void *extra, int fd);
 
 /* calls.c */
 /* proof: a descriptor that came along, or -1; the caller closes it. */
-void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra, int proof);
+void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra,
+	    int proof);
 
 /* sweep.c */
 /* Compares the table with the kernel now. 0 or -errno. */
 int d_sweep(struct daemon *d);
-/* Soon; the delay doubles from 20 ms to 4 s while there are suspects, and starts anew with each call. */
+/* Soon; the delay doubles from 20 ms to 4 s while there are suspects, and starts anew with each
+ * call. */
 void d_sweep_soon(struct daemon *d);
-/* A descriptor of this socket was closed, perhaps not the last: looks if the kernel still has the name. */
+/* A descriptor of this socket was closed, perhaps not the last: looks if the kernel still has the
+ * name. */
 void d_verify(struct daemon *d, uint32_t slot);
 /* True: the kernel does not know this socket any more, and it is closed now. */
 bool d_dead(struct daemon *d, uint32_t slot);
@@ -123,10 +126,10 @@ void d_inbox_look(struct daemon *d);
 void d_inbox_close(struct daemon *d, struct conn *c);
 
 /* relay.c */
-/* Takes a datagram for `target` from src:port. Bounded by the receiver's rcvbuf; beyond that it is dropped
- * and counted. */
-void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_addr *src, uint16_t port, const uint8_t *data,
-	     size_t len);
+/* Takes a datagram for `target` from src:port. Bounded by the receiver's rcvbuf; beyond that it is
+ * dropped and counted. */
+void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_addr *src,
+	     uint16_t port, const uint8_t *data, size_t len);
 void d_relay_forget(struct daemon *d, uint32_t target);
 
 /* recover.c */

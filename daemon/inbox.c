@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd's side of the inboxes; proto/inbox.h has the idea. What a ring holds is from outside: each entry is
- * copied once and then treated as a message. */
+/* berthd's side of the inboxes; proto/inbox.h has the idea. What a ring holds is from outside: each
+ * entry is copied once and then treated as a message. */
 #include "daemon.h"
 
 #include <errno.h>
@@ -23,7 +23,8 @@ static bool next_entry(struct daemon *d, struct conn *c, struct bt_inbox_entry *
 	uint32_t n = pending(d, c), taken = d->table->inboxes[c->inbox_at].taken;
 	if (n == 0)
 		return false;
-	if (n > BT_INBOX_ENTRIES) { /* not a ring any more: a program that does this loses its notices */
+	if (n > BT_INBOX_ENTRIES) { /* not a ring any more: a program that does this loses its
+				       notices */
 		d_count(d, BT_CNT_MALFORMED);
 		atomic_store(&d->table->inboxes[c->inbox_at].taken, taken + n);
 		return false;
@@ -46,7 +47,8 @@ static void carry_out(struct daemon *d, struct conn *c, const struct bt_inbox_en
 		d_count(d, BT_CNT_MALFORMED);
 }
 
-/* In the order of their times. The rings are few (those in heavy use), so the earliest is found by looking. */
+/* In the order of their times. The rings are few (those in heavy use), so the earliest is found by
+ * looking. */
 void d_inbox_look(struct daemon *d)
 {
 	/* Bounded: a program that keeps writing must not keep us here. */

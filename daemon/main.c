@@ -17,7 +17,8 @@
 static void usage(FILE *f)
 {
 	fputs("usage: berthd [--network NAME] [--ready-fd N]\n"
-	      "The daemon of one berth network. berth run starts it by itself; see berthd(8).\n", f);
+	      "The daemon of one berth network. berth run starts it by itself; see berthd(8).\n",
+	      f);
 }
 
 static void ready(int fd)
@@ -25,12 +26,13 @@ static void ready(int fd)
 	if (fd < 0)
 		return;
 	if (write(fd, "r", 1) != 1)
-		fprintf(stderr, "berthd: cannot write to the ready descriptor: %s\n", strerror(errno));
+		fprintf(stderr, "berthd: cannot write to the ready descriptor: %s\n",
+			strerror(errno));
 	close(fd);
 }
 
-/* 1: ours; 0: another berthd has it; -errno. The file may be removed by a berthd that is leaving just when
- * we lock it; then the lock is on a file without a name, and we try again. */
+/* 1: ours; 0: another berthd has it; -errno. The file may be removed by a berthd that is leaving
+ * just when we lock it; then the lock is on a file without a name, and we try again. */
 static int take_lock(struct daemon *d)
 {
 	char path[512];
@@ -74,7 +76,8 @@ static void on_signal(uv_signal_t *s, int signum)
 	d_serve_close(s->loop->data);
 }
 
-/* What it must not do any more once it serves: gain rights, dump the key in a core, be traced for it. */
+/* What it must not do any more once it serves: gain rights, dump the key in a core, be traced for
+ * it. */
 static void drop(void)
 {
 	struct rlimit files;
@@ -115,7 +118,8 @@ static int run(struct daemon *d, int ready_fd)
 	d_sweep_soon(d);
 	while (!d->leaving)
 		uv_run(&d->loop, UV_RUN_DEFAULT);
-	/* Names go first, so that the next berthd can bind them; then the files; the lock with the process. */
+	/* Names go first, so that the next berthd can bind them; then the files; the lock with the
+	 * process. */
 	close(d->listen_fd);
 	d_state_remove(d);
 	return 0;
@@ -148,8 +152,8 @@ int main(int argc, char **argv)
 	drop();
 	int r = take_lock(d);
 	if (r < 0) {
-		fprintf(stderr, "berthd: cannot use the network directory of '%s': %s\n", d->network,
-			strerror(-r));
+		fprintf(stderr, "berthd: cannot use the network directory of '%s': %s\n",
+			d->network, strerror(-r));
 		return 1;
 	}
 	if (r == 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rebuilding after a berthd that was killed. Its table is still there; which of its sockets live, the
- * kernel says. The table was written by a berthd of the same user, but may have been cut in the middle of a
- * change, so every field is checked as if it came from outside.
+ * Rebuilding after a berthd that was killed. Its table is still there; which of its sockets live,
+ * the kernel says. The table was written by a berthd of the same user, but may have been cut in the
+ * middle of a change, so every field is checked as if it came from outside.
  */
 #include "daemon.h"
 
@@ -19,15 +19,16 @@ static void hosts(struct daemon *d)
 		struct bt_host_row *h = &d->table->hosts[i];
 		uint16_t host, owner;
 		h->name[sizeof(h->name) - 1] = '\0';
-		/* Tokens carry the host's number, so a number must not move: a bad entry becomes a host
-		 * that nobody can name by chance. */
+		/* Tokens carry the host's number, so a number must not move: a bad entry becomes a
+		 * host that nobody can name by chance. */
 		if (bt_net_host_add(d->net, h->name, &host) != 0) {
 			snprintf(h->name, sizeof(h->name), "lost-%u", i);
 			if (bt_net_host_add(d->net, h->name, &host) != 0)
 				return;
 		}
 		for (uint16_t a = 1; a < h->n_addrs && a < BT_HOST_ADDRS; a++) {
-			struct bt_net_addr addr = {.bits = h->addrs[a].bits, .family = h->addrs[a].family};
+			struct bt_net_addr addr = {.bits = h->addrs[a].bits,
+						   .family = h->addrs[a].family};
 			memcpy(addr.addr.b, h->addrs[a].addr, 16);
 			bt_net_addr_add(d->net, host, &addr, &owner);
 		}
@@ -37,9 +38,9 @@ static void hosts(struct daemon *d)
 
 static bool legal(const struct bt_row *r, uint32_t hosts)
 {
-	return (r->proto == BT_TCP || r->proto == BT_UDP) && (r->family == BT_V4 || r->family == BT_V6) &&
-	       r->state >= BT_ROW_ESTABLISHED && r->state <= BT_ROW_CLOSING && r->host < hosts &&
-	       !(r->flags & BT_ROWF_ALIAS);
+	return (r->proto == BT_TCP || r->proto == BT_UDP) &&
+	       (r->family == BT_V4 || r->family == BT_V6) && r->state >= BT_ROW_ESTABLISHED &&
+	       r->state <= BT_ROW_CLOSING && r->host < hosts && !(r->flags & BT_ROWF_ALIAS);
 }
 
 static bool restore(struct daemon *d, uint32_t slot, const struct bt_row *r)
@@ -74,7 +75,8 @@ static bool restore(struct daemon *d, uint32_t slot, const struct bt_row *r)
 }
 
 /* In pairs: a child is alive through its client, and both must agree that they belong together. */
-static bool lives(const struct daemon *d, const struct census *c, uint32_t slot, const struct bt_row *r)
+static bool lives(const struct daemon *d, const struct census *c, uint32_t slot,
+		  const struct bt_row *r)
 {
 	uint64_t now_s = d_now() / 1000000000u;
 	if (r->state == BT_ROW_TIME_WAIT)
@@ -91,7 +93,8 @@ void d_recover(struct daemon *d)
 	hosts(d);
 	int r = d_census(d->table, d->netid, &c);
 	if (r < 0) {
-		fprintf(stderr, "berthd: cannot ask the kernel which sockets live (%s); starting empty\n",
+		fprintf(stderr,
+			"berthd: cannot ask the kernel which sockets live (%s); starting empty\n",
 			strerror(-r));
 		c = (struct census){0};
 	}
@@ -105,7 +108,8 @@ void d_recover(struct daemon *d)
 		d_row_begin(row);
 		if (!keep)
 			row->state = BT_ROW_FREE;
-		else /* whoever holds it has no connection to us, so only the kernel can tell its end */
+		else /* whoever holds it has no connection to us, so only the kernel can tell its
+			end */
 			*d_owner(d, slot) = SUSPECT_BIT;
 		d_row_end(row);
 	}

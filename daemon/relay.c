@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Datagrams in waiting. The kernel queues net.unix.max_dgram_qlen datagrams (10 by default) for an AF_UNIX
- * receiver; a UDP socket takes SO_RCVBUF bytes. What the kernel's queue has no room for, a sender hands to
- * berthd, which keeps it here in order and passes it on as the receiver makes room. While anything waits,
- * the receiver's row says so (BT_ROWF_RELAY) and all its senders come this way: nothing is overtaken.
+ * Datagrams in waiting. The kernel queues net.unix.max_dgram_qlen datagrams (10 by default) for an
+ * AF_UNIX receiver; a UDP socket takes SO_RCVBUF bytes. What the kernel's queue has no room for, a
+ * sender hands to berthd, which keeps it here in order and passes it on as the receiver makes room.
+ * While anything waits, the receiver's row says so (BT_ROWF_RELAY) and all its senders come this
+ * way: nothing is overtaken.
  *
- * The receiver learns the source from the sending descriptor's name, so each source needs a descriptor of
- * berthd's own, bound to the name of an alias row that carries the source's address and port. The one last
- * used is kept with the queue; two senders that alternate cost a descriptor each time.
+ * The receiver learns the source from the sending descriptor's name, so each source needs a
+ * descriptor of berthd's own, bound to the name of an alias row that carries the source's address
+ * and port. The one last used is kept with the queue; two senders that alternate cost a descriptor
+ * each time.
  */
 #include "daemon.h"
 
@@ -17,8 +19,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_QUEUES 1024u /* receivers that may wait at the same time; beyond that, datagrams are dropped */
-#define OVERHEAD   256u	 /* what a datagram counts beside its bytes, as in the kernel */
+#define MAX_QUEUES                                                                                 \
+	1024u /* receivers that may wait at the same time; beyond that, datagrams are dropped */
+#define OVERHEAD 256u /* what a datagram counts beside its bytes, as in the kernel */
 
 struct gram {
 	struct gram *next;
@@ -28,8 +31,8 @@ struct gram {
 	uint8_t data[];
 };
 
-/* Waits for room on an alias. libuv lets go of a handle later than we of the queue, so it lives by itself
- * and takes the descriptor along. */
+/* Waits for room on an alias. libuv lets go of a handle later than we of the queue, so it lives by
+ * itself and takes the descriptor along. */
 struct waiter {
 	uv_poll_t poll;
 	struct queue *q;
@@ -95,7 +98,8 @@ static int alias_make(struct queue *q, const struct gram *g)
 	if (q->fd >= 0 && q->port == g->port && q->host == g->host && bt_addr_eq(&q->src, &g->src))
 		return 0;
 	alias_drop(q);
-	int r = bt_port_new(bt_net_ports(d->net), g->host, BT_UDP, BT_V4, d->table->owner_uid, &q->alias);
+	int r = bt_port_new(bt_net_ports(d->net), g->host, BT_UDP, BT_V4, d->table->owner_uid,
+			    &q->alias);
 	if (r < 0)
 		return r;
 	d_identify(d, q->alias, getpid(), 0);
@@ -219,8 +223,8 @@ static void drain(struct queue *q)
 	queue_end(q);
 }
 
-void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_addr *src, uint16_t port,
-	     const uint8_t *data, size_t len)
+void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_addr *src,
+	     uint16_t port, const uint8_t *data, size_t len)
 {
 	struct queue *q = find(target);
 	size_t limit = (size_t)d_row(d, target)->rcvbuf_kib * 1024;

@@ -52,9 +52,12 @@ void d_reply(struct conn *c, struct bt_rep *rep, const void *extra, int fd)
 		memcpy(CMSG_DATA(&u.h), &fd, sizeof(fd));
 		rep->flags |= BT_REPF_FD;
 	}
-	/* A client has one request out at a time, so its queue has room; one that does not read loses its
-	 * connection when its next request comes, not our time. */
-	if (sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	ssize_t n = fd < 0 && rep->extra == 0
+			    ? send(c->fd, rep, sizeof(*rep), MSG_DONTWAIT | MSG_NOSIGNAL)
+			    : sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* A client has one request out at a time, so its queue has room; one that does not read
+	 * loses its connection when its next request comes, not our time. */
+	if (n < 0)
 		shutdown(c->fd, SHUT_RDWR);
 }
 
@@ -83,8 +86,8 @@ static void packet(struct daemon *d, struct conn *c, const uint8_t *data, size_t
 	d_reply(c, &rep, NULL, -1);
 }
 
-/* The descriptor that came with a packet, or -1. There is room for one; what else was sent the kernel has
- * closed. */
+/* The descriptor that came with a packet, or -1. There is room for one; what else was sent the
+ * kernel has closed. */
 static int passed(struct msghdr *m)
 {
 	int fd = -1;
@@ -228,13 +231,14 @@ void d_launch(struct daemon *d, pid_t pid)
 
 /* ---- time ---- */
 
-/* Programs that an earlier berthd served have no connection to this one before their next call, so their
- * sockets count as users too. */
+/* Programs that an earlier berthd served have no connection to this one before their next call, so
+ * their sockets count as users too. */
 static bool sockets_live(struct daemon *d)
 {
 	struct bt_port_info i;
 	for (uint32_t slot = 0; slot < d->table->high_water; slot++)
-		if (d_row(d, slot)->state != BT_ROW_FREE && !(d_row(d, slot)->flags & BT_ROWF_ORPHAN) &&
+		if (d_row(d, slot)->state != BT_ROW_FREE &&
+		    !(d_row(d, slot)->flags & BT_ROWF_ORPHAN) &&
 		    bt_port_get(bt_net_ports(d->net), slot, &i) && i.state != BT_TIME_WAIT)
 			return true;
 	return false;
@@ -265,8 +269,8 @@ void d_settle(struct daemon *d)
 	} else if (uv_is_active((uv_handle_t *)&d->idle)) {
 		uv_timer_stop(&d->idle);
 	}
-	/* The clock is only ever set when it is not running: an earlier end than the one it waits for cannot
-	 * come up, since all of a host's TIME_WAITs last equally long. */
+	/* The clock is only ever set when it is not running: an earlier end than the one it waits
+	 * for cannot come up, since all of a host's TIME_WAITs last equally long. */
 	uint64_t at = bt_net_deadline(d->net);
 	if (at != UINT64_MAX && !uv_is_active((uv_handle_t *)&d->clock)) {
 		uint64_t now = d_now();

@@ -42,8 +42,8 @@ void d_count(struct daemon *d, enum bt_counter c)
 	atomic_fetch_add_explicit(&d->table->counters[c], 1, memory_order_relaxed);
 }
 
-/* Reads a small file of the network's directory; where it is not there or cut short, writes what `bytes`
- * holds. */
+/* Reads a small file of the network's directory; where it is not there or cut short, writes what
+ * `bytes` holds. */
 static int keep(struct daemon *d, const char *name, void *bytes, size_t len)
 {
 	uint8_t found[64];
@@ -99,7 +99,8 @@ int d_state_open(struct daemon *d)
 	uint8_t netkey[16];
 	char hex[17], *end;
 	int r = 0;
-	if (getrandom(d->key, sizeof(d->key), 0) < 0 || getrandom(&d->netid, sizeof(d->netid), 0) < 0)
+	if (getrandom(d->key, sizeof(d->key), 0) < 0 ||
+	    getrandom(&d->netid, sizeof(d->netid), 0) < 0)
 		r = -EIO;
 	snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)d->netid);
 	if (r == 0)
@@ -238,7 +239,8 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		r->peer = r->link = BT_SLOT_NONE;
 		*d_owner(d, slot) = 0;
 	} else if (bt_port_get(bt_net_ports(d->net), slot, &i)) {
-		/* After a reset the port is free, but the program may still ask what its address was. */
+		/* After a reset the port is free, but the program may still ask what its address
+		 * was. */
 		if (!(flags & BT_NETF_RESET)) {
 			memcpy(r->laddr, i.laddr.b, 16);
 			memcpy(r->raddr, i.raddr.b, 16);
@@ -253,8 +255,10 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		r->peer = bt_net_peer(d->net, slot);
 		r->link = bt_net_link(d->net, slot);
 		if (i.state == BT_TIME_WAIT && r->state != BT_ROW_TIME_WAIT)
-			r->timer_s = (uint32_t)((d_now() + bt_port_host_conf(bt_net_ports(d->net), i.host)
-						->time_wait_ns) / 1000000000u);
+			r->timer_s = (uint32_t)((d_now() +
+						 bt_port_host_conf(bt_net_ports(d->net), i.host)
+							 ->time_wait_ns) /
+						1000000000u);
 		r->state = i.state;
 		r->flags = flags & (BT_ROWF_CHILD | BT_ROWF_RESET | BT_ROWF_RELAY | BT_ROWF_ORPHAN);
 	}

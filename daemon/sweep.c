@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is still alive. Programs say when they close (BT_CLOSED), but what they say is a hint: a descriptor
- * may have another holder, and a killed program says nothing. Where a notice leaves doubt, the socket is a
- * suspect, and as long as there are suspects the table is compared with the kernel, at growing intervals.
+ * Who is still alive. Programs say when they close (BT_CLOSED), but what they say is a hint: a
+ * descriptor may have another holder, and a killed program says nothing. Where a notice leaves
+ * doubt, the socket is a suspect, and as long as there are suspects the table is compared with the
+ * kernel, at growing intervals.
  */
 #include "daemon.h"
 
@@ -41,8 +42,8 @@ static bool is_alive(struct daemon *d, const struct census *c, uint32_t slot)
 		return c->alive[peer] & (BT_ALIVE_PEER | BT_NEVER_JOINED);
 	if (!(bt_net_flags(d->net, peer) & BT_NETF_ORPHAN) && young(d, peer))
 		return true;
-	/* Its client is gone. Which of the listener's accepted ends it is, nobody can tell from outside; it
-	 * is certainly dead when there is none left. */
+	/* Its client is gone. Which of the listener's accepted ends it is, nobody can tell from
+	 * outside; it is certainly dead when there is none left. */
 	return link < c->slots && c->orphans[link] > 0;
 }
 

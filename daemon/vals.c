@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define BUCKETS 4096u
+#define BUCKETS	 4096u
 #define PER_SLOT 64u
 
 struct val {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Option values that no descriptor can hold (TCP_KEEPIDLE, IP_TTL, ...), kept for getsockopt. At most 64 a
- * socket; the oldest life of a slot loses to the newest. */
+/* Option values that no descriptor can hold (TCP_KEEPIDLE, IP_TTL, ...), kept for getsockopt. At
+ * most 64 a socket; the oldest life of a slot loses to the newest. */
 #ifndef BERTH_DAEMON_VALS_H
 #define BERTH_DAEMON_VALS_H
 

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UDP. A datagram goes straight to the receiver's kernel name. Which name a destination leads to is berthd's
- * knowledge; a thread remembers the last few answers, each with the epoch of its port's bucket in the shared
- * table, and asks again only when that epoch has moved. So the common send costs one system call.
+ * UDP. A datagram goes straight to the receiver's kernel name. Which name a destination leads to is
+ * berthd's knowledge; a thread remembers the last few answers, each with the epoch of its port's
+ * bucket in the shared table, and asks again only when that epoch has moved. So the common send
+ * costs one system call.
  *
- * The sender never waits: where the receiver's kernel queue is full (EAGAIN), or berthd holds datagrams for
- * it already (BT_ROWF_RELAY), the datagram is handed to berthd (see daemon/relay.c).
+ * The sender never waits: where the receiver's kernel queue is full (EAGAIN), or berthd holds
+ * datagrams for it already (BT_ROWF_RELAY), the datagram is handed to berthd (see daemon/relay.c).
  *
- * A descriptor is never connected in the kernel: it would then take datagrams from that peer only, and none
- * that berthd passes on. Who may send to a connected socket is settled where the destination is looked up.
+ * A descriptor is never connected in the kernel: it would then take datagrams from that peer only,
+ * and none that berthd passes on. Who may send to a connected socket is settled where the
+ * destination is looked up.
  *
- * ECONNREFUSED on a connected socket is told asynchronously, as ICMP does it: the descriptor is given a real
- * pending error. AF_UNIX raises one (ECONNRESET, renamed in stream.c) in a socket whose peer turns away
- * from it with unread data; so a helper is connected to and fro, and turned away.
+ * ECONNREFUSED on a connected socket is told asynchronously, as ICMP does it: the descriptor is
+ * given a real pending error. AF_UNIX raises one (ECONNRESET, renamed in stream.c) in a socket
+ * whose peer turns away from it with unread data; so a helper is connected to and fro, and turned
+ * away.
  */
 #include "preload.h"
 
@@ -46,7 +49,8 @@ static struct way *way_to(const struct note *n, const uint8_t addr[16], uint16_t
 
 static bool fresh(const struct way *w, const struct note *n, const uint8_t addr[16], uint16_t port)
 {
-	return w->used && w->port == port && w->changes == bt_udp_changes && w->sender.slot == n->id.slot && w->sender.gen == n->id.gen &&
+	return w->used && w->port == port && w->changes == bt_udp_changes &&
+	       w->sender.slot == n->id.slot && w->sender.gen == n->id.gen &&
 	       memcmp(w->addr, addr, 16) == 0 &&
 	       w->epoch == atomic_load_explicit(&bt_table()->udp_epoch[bt_epoch_bucket(port)],
 						memory_order_acquire);
@@ -80,13 +84,16 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 }
 
 /* Where the datagram goes: the message's address, or the socket's peer. 0 or errno. */
-static int destination(const struct note *n, const struct msghdr *m, uint8_t addr[16], uint16_t *port)
+static int destination(const struct note *n, const struct msghdr *m, uint8_t addr[16],
+		       uint16_t *port)
 {
 	struct bt_row row;
 	if (m->msg_name != NULL) {
 		if (m->msg_namelen >= sizeof(struct sockaddr_in) && !bt_bad_pointer(m->msg_name) &&
-		    ((struct sockaddr *)m->msg_name)->sa_family == AF_UNSPEC && !(n->flags & NOTE_V6)) {
-			struct sockaddr_in in; /* Linux takes AF_UNSPEC for AF_INET here (udp_sendmsg) */
+		    ((struct sockaddr *)m->msg_name)->sa_family == AF_UNSPEC &&
+		    !(n->flags & NOTE_V6)) {
+			struct sockaddr_in
+				in; /* Linux takes AF_UNSPEC for AF_INET here (udp_sendmsg) */
 			memcpy(&in, m->msg_name, sizeof(in));
 			in.sin_family = AF_INET;
 			return bt_addr_in((struct sockaddr *)&in, sizeof(in), false, addr, port);
@@ -129,8 +136,8 @@ static int contents(const struct msghdr *m, size_t size)
 	return 0;
 }
 
-static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16_t port, const struct msghdr *m,
-		    size_t size)
+static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16_t port,
+		    const struct msghdr *m, size_t size)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -146,8 +153,8 @@ static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16
 	memcpy(q.addr, addr, 16);
 	q.port = port;
 	q.extra = (uint32_t)size;
-	/* With an answer: when it is here, the row says that all must come this way, so the next datagram
-	 * cannot overtake this one. */
+	/* With an answer: when it is here, the row says that all must come this way, so the next
+	 * datagram cannot overtake this one. */
 	q.flags = BT_REQF_SYNC;
 	int e = bt_call(bt_proof(fd, n), &q, buf, &rep, NULL, NULL);
 	if (buf != small)
@@ -227,8 +234,8 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 				     .msg_namelen = w->len,
 				     .msg_iov = m->msg_iov,
 				     .msg_iovlen = m->msg_iovlen};
-		ssize_t r = bt_real()->sendmsg(fd, &out,
-					       (flags & ~MSG_MORE & ~MSG_CONFIRM) | MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t r = bt_real()->sendmsg(
+			fd, &out, (flags & ~MSG_MORE & ~MSG_CONFIRM) | MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (LIKELY(r >= 0))
 			return r;
 		if (errno == ECONNRESET) /* the pending error of an earlier datagram */

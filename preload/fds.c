@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Descriptors' lives: close, dup and kin, fork. A close is told to berthd after the fact (BT_CLOSED), with
- * the word whether this was surely the last holder: a descriptor that was never duplicated, passed or
- * inherited. Where it is not sure, berthd asks the kernel.
+ * Descriptors' lives: close, dup and kin, fork. A close is told to berthd after the fact
+ * (BT_CLOSED), with the word whether this was surely the last holder: a descriptor that was never
+ * duplicated, passed or inherited. Where it is not sure, berthd asks the kernel.
  *
- * The control connection's descriptor is kept out of the program's way: closing it is a no-op that says
- * EBADF, as for any number that the program never opened; dup2 onto it moves it first.
+ * The control connection's descriptor is kept out of the program's way: closing it is a no-op that
+ * says EBADF, as for any number that the program never opened; dup2 onto it moves it first.
  */
 #include "preload.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <stdlib.h>
-#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -36,8 +36,10 @@ void bt_closing(int fd, struct note *n, bool *tell)
 	struct bt_req q;
 	struct bt_rep rep;
 	*tell = !silenced && bt_ident(fd, n) && n->flags & NOTE_NAMED;
-	if (*tell && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_SHARED) && !(n->flags & NOTE_UDP)) {
-		/* Before the descriptor goes: the peer must find the word "reset" when it finds the end. */
+	if (*tell && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_SHARED) &&
+	    !(n->flags & NOTE_UDP)) {
+		/* Before the descriptor goes: the peer must find the word "reset" when it finds the
+		 * end. */
 		bt_req_init(&q, BT_RESET, n);
 		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	}
@@ -260,7 +262,8 @@ __attribute__((constructor)) static void watch_forks(void)
 	pthread_atfork(NULL, forked, forked);
 }
 
-/* These children have descriptors of ours until they exec, and those without FD_CLOEXEC for good. */
+/* These children have descriptors of ours until they exec, and those without FD_CLOEXEC for good.
+ */
 PUBLIC int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa,
 		       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {

@@ -46,8 +46,9 @@ void bt_note_clear(int fd)
 
 bool bt_note_row(const struct note *n, struct bt_row *row)
 {
-	return n->flags & NOTE_NAMED && bt_table() != NULL && bt_row_read(bt_table(), n->id.slot, row) &&
-	       row->gen == n->id.gen && row->nonce == n->id.nonce;
+	return n->flags & NOTE_NAMED && bt_table() != NULL &&
+	       bt_row_read(bt_table(), n->id.slot, row) && row->gen == n->id.gen &&
+	       row->nonce == n->id.nonce;
 }
 
 int bt_cookie_get(int fd, uint64_t *cookie)
@@ -58,7 +59,8 @@ int bt_cookie_get(int fd, uint64_t *cookie)
 		return 0;
 	}
 	socklen_t len = sizeof(*cookie);
-	long r = bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_MAX_PACING_RATE, (long)cookie, (long)&len, 0);
+	long r = bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_MAX_PACING_RATE, (long)cookie,
+			(long)&len, 0);
 	if (r < 0)
 		return (int)-r;
 	*cookie = COOKIE_IS(*cookie) ? *cookie & ~(0xffffull << 48) : 0;
@@ -109,7 +111,8 @@ static void from_row(struct note *n, const struct bt_row *row)
 		n->flags |= NOTE_CONNECTED;
 }
 
-/* A nameless AF_UNIX socket: ours if it has a cookie; or, when the program gave it an AF_INET address. */
+/* A nameless AF_UNIX socket: ours if it has a cookie; or, when the program gave it an AF_INET
+ * address. */
 static bool nameless(int fd, struct note *n, bool inet)
 {
 	int type = 0;
@@ -143,12 +146,15 @@ static bool ask_kernel(int fd, struct note *n, bool inet)
 	if (bt_table() == NULL)
 		return false;
 	n->flags |= NOTE_OURS | NOTE_NAMED;
-	bool have = bt_row_read(bt_table(), own.slot, &row) && row.gen == own.gen && row.nonce == own.nonce;
+	bool have = bt_row_read(bt_table(), own.slot, &row) && row.gen == own.gen &&
+		    row.nonce == own.nonce;
 	n->id = own;
-	/* An accepted end has its listener's name; which connection it is, its peer's name tells. */
+	/* An accepted end has its listener's name; which connection it is, its peer's name tells.
+	 */
 	if ((!have || row.state == BT_ROW_LISTEN || row.state == BT_ROW_FREE) &&
 	    kernel_name(SYS_getpeername, fd, &peer, &ignored) &&
-	    bt_row_read(bt_table(), peer.slot, &row) && row.gen == peer.gen && row.nonce == peer.nonce) {
+	    bt_row_read(bt_table(), peer.slot, &row) && row.gen == peer.gen &&
+	    row.nonce == peer.nonce) {
 		n->id.slot = row.peer;
 		have = bt_row_read(bt_table(), n->id.slot, &row);
 		n->flags |= NOTE_CHILD | NOTE_CONNECTED;
@@ -271,8 +277,8 @@ int bt_name_it(int fd, struct note *n)
 
 /* ---- addresses ---- */
 
-/* The kernel says EFAULT where we would crash. The pages that no program has mapped by design are told
- * apart without a call; a dangling pointer crashes here as it does in any library. */
+/* The kernel says EFAULT where we would crash. The pages that no program has mapped by design are
+ * told apart without a call; a dangling pointer crashes here as it does in any library. */
 bool bt_bad_pointer(const void *p)
 {
 	return (uintptr_t)p < 4096 || (uintptr_t)p >> 47 != 0;
@@ -306,7 +312,8 @@ int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[1
 	return 0;
 }
 
-void bt_addr_out(const uint8_t addr[16], uint16_t port, bool v6, struct sockaddr *sa, socklen_t *len)
+void bt_addr_out(const uint8_t addr[16], uint16_t port, bool v6, struct sockaddr *sa,
+		 socklen_t *len)
 {
 	union {
 		struct sockaddr_in in;
@@ -338,15 +345,15 @@ bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], u
 	struct bt_ident id;
 	struct bt_row row;
 	const struct bt_table *t = bt_table();
-	if (t == NULL || !bt_name_parse(sun, len, bt_netid(), &id) || !bt_row_read(t, id.slot, &row) ||
-	    row.gen != id.gen || row.nonce != id.nonce)
+	if (t == NULL || !bt_name_parse(sun, len, bt_netid(), &id) ||
+	    !bt_row_read(t, id.slot, &row) || row.gen != id.gen || row.nonce != id.nonce)
 		return false;
 	memcpy(addr, row.laddr, 16);
 	*port = row.lport;
 	if (memcmp(addr, any4, 16) == 0 || memcmp(addr, any6, 16) == 0) {
 		struct bt_host_row host;
-		if (row.backlog == 0 || !bt_host_read(t, row.host, &host) || row.backlog > host.n_addrs ||
-		    row.backlog > BT_HOST_ADDRS)
+		if (row.backlog == 0 || !bt_host_read(t, row.host, &host) ||
+		    row.backlog > host.n_addrs || row.backlog > BT_HOST_ADDRS)
 			return false;
 		memcpy(addr, host.addrs[row.backlog - 1].addr, 16);
 	}

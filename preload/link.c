@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control connection. One a process, opened when the library is loaded and again whenever it is found
- * missing. Its state lies in a page that the kernel wipes in a child (MADV_WIPEONFORK): a child can never
- * speak on its parent's connection, however it was forked. The child keeps the inherited descriptor
- * unused: as long as it is open, berthd knows that somebody of this program is left.
+ * The control connection. One a process, opened when the library is loaded and again whenever it is
+ * found missing. Its state lies in a page that the kernel wipes in a child (MADV_WIPEONFORK): a
+ * child can never speak on its parent's connection, however it was forked. The child keeps the
+ * inherited descriptor unused: as long as it is open, berthd knows that somebody of this program is
+ * left.
  *
- * The descriptor is one that the program does not know, so it may be closed behind our back by ways that are
- * not intercepted, and its number given to something else. What is no socket says ENOTSOCK when we send;
- * every call that makes a socket descriptor is intercepted and compares the number (bt_new_fd). So no
- * check is needed before each use. Calls are made without libc (bt_sys): they are no cancellation points
- * and leave errno alone.
+ * The descriptor is one that the program does not know, so it may be closed behind our back by ways
+ * that are not intercepted, and its number given to something else. What is no socket says ENOTSOCK
+ * when we send; every call that makes a socket descriptor is intercepted and compares the number
+ * (bt_new_fd). So no check is needed before each use. Calls are made without libc (bt_sys): they
+ * are no cancellation points and leave errno alone.
  *
- * A signal handler may call us while its thread is in the middle of a request: then it gets a connection
- * for that one call.
+ * A signal handler may call us while its thread is in the middle of a request: then it gets a
+ * connection for that one call.
  */
 #include "preload.h"
 
@@ -29,8 +30,8 @@
 
 struct link {
 	pthread_mutex_t lock;
-	void *holder;	  /* address of the holding thread's errno */
-	int fd;		  /* valid if open */
+	void *holder; /* address of the holding thread's errno */
+	int fd;	      /* valid if open */
 	bool open;
 	uint64_t cookie;
 	uint32_t serial;
@@ -110,7 +111,8 @@ static int high_number(int fd)
 {
 	struct rlimit lim;
 	long low = 960;
-	if (bt_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim, 0, 0) == 0 && lim.rlim_cur < 1024)
+	if (bt_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim, 0, 0) == 0 &&
+	    lim.rlim_cur < 1024)
 		low = lim.rlim_cur > 16 ? (long)lim.rlim_cur - 12 : 3;
 	long up = bt_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, low, 0, 0, 0);
 	if (up < 0)
@@ -155,7 +157,9 @@ static int put(int fd, struct bt_req *req, const void *extra, int proof)
 		m.msg_controllen = sizeof(u.room);
 	}
 	do
-		n = bt_sys(SYS_sendmsg, fd, (long)&m, MSG_NOSIGNAL, 0, 0, 0);
+		n = LIKELY(proof < 0 && req->extra == 0)
+			    ? bt_sys(SYS_sendto, fd, (long)req, sizeof(*req), MSG_NOSIGNAL, 0, 0)
+			    : bt_sys(SYS_sendmsg, fd, (long)&m, MSG_NOSIGNAL, 0, 0, 0);
 	while (n == -EINTR);
 	return n < 0 ? (int)-n : 0;
 }
@@ -166,11 +170,19 @@ static int transact(int fd, struct bt_req *req, const void *extra, int proof, st
 	struct iovec in[2] = {{rep, sizeof(*rep)}, {rep_extra, cap}};
 	struct msghdr m;
 	union one_fd u;
-	long n;
+	long n = 0;
 	int e = put(fd, req, extra, proof);
 	if (e != 0)
 		return e;
 	do {
+		if (LIKELY(passed == NULL && cap == 0)) {
+			n = bt_sys(SYS_recvfrom, fd, (long)rep, sizeof(*rep), 0, 0, 0);
+			if (n == 0)
+				return ECONNRESET;
+			if (n < 0 && n != -EINTR)
+				return (int)-n;
+			continue;
+		}
 		m = (struct msghdr){.msg_iov = in, .msg_iovlen = cap ? 2 : 1};
 		if (passed != NULL) {
 			m.msg_control = &u;
@@ -273,8 +285,9 @@ static void shut_link(struct link *l)
 static void say_down(void)
 {
 	static _Atomic bool said;
-	static const char text[] = "berth: this network's berthd is gone, so the call fails with ENETDOWN; "
-				   "start it again with berth run\n";
+	static const char text[] =
+		"berth: this network's berthd is gone, so the call fails with ENETDOWN; "
+		"start it again with berth run\n";
 	if (!said) {
 		said = true;
 		bt_sys(SYS_write, 2, (long)text, sizeof(text) - 1, 0, 0, 0);
@@ -328,12 +341,14 @@ static void make_inbox(struct link *l)
 {
 	struct bt_req q = {.version = BT_MSG_VERSION, .type = BT_INBOX};
 	struct bt_rep rep;
-	long fd = bt_sys(SYS_memfd_create, (long)"berth-inbox", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0, 0);
+	long fd = bt_sys(SYS_memfd_create, (long)"berth-inbox", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0,
+			 0, 0, 0);
 	if (fd < 0)
 		return;
 	long p = -1;
 	if (bt_sys(SYS_ftruncate, fd, BT_INBOX_BYTES, 0, 0, 0, 0) == 0 &&
-	    bt_sys(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, 0, 0, 0) == 0)
+	    bt_sys(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, 0, 0,
+		   0) == 0)
 		p = bt_sys(SYS_mmap, 0, BT_INBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p > 0 || p < -4095) {
 		/* A child must not write into its parent's ring. */
@@ -356,7 +371,8 @@ static bool put_in_inbox(struct link *l, const struct bt_req *req, bool *knock)
 	struct timespec t;
 	if (l->inbox == NULL || (req->type != BT_CLOSED && req->type != BT_SHUT) ||
 	    l->inbox_head - atomic_load_explicit(&table->inboxes[l->inbox_at].taken,
-						 memory_order_acquire) >= BT_INBOX_ENTRIES)
+						 memory_order_acquire) >=
+		    BT_INBOX_ENTRIES)
 		return false;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	l->inbox->entries[l->inbox_head % BT_INBOX_ENTRIES] = (struct bt_inbox_entry){
@@ -376,7 +392,8 @@ static void send_notice(struct link *l, int proof, struct bt_req *req)
 {
 	for (int tries = 0; tries < 2 && ensure(l) == 0; tries++) {
 		long n = proof >= 0 ? -put(l->fd, req, NULL, proof)
-				    : bt_sys(SYS_sendto, l->fd, (long)req, sizeof(*req), MSG_NOSIGNAL, 0, 0);
+				    : bt_sys(SYS_sendto, l->fd, (long)req, sizeof(*req),
+					     MSG_NOSIGNAL, 0, 0);
 		if (n >= 0 || n == -EINTR)
 			break;
 		shut_link(l);

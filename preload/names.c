@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Host names. A program in a host knows the hosts of its network, itself and localhost; it never asks the
- * machine's resolver, which would go to the real network behind our back (glibc's own sockets do not pass
- * our wrappers). What libc can do without a look-up (numbers, services, AI_PASSIVE) is left to it.
+ * Host names. A program in a host knows the hosts of its network, itself and localhost; it never
+ * asks the machine's resolver, which would go to the real network behind our back (glibc's own
+ * sockets do not pass our wrappers). What libc can do without a look-up (numbers, services,
+ * AI_PASSIVE) is left to it.
  */
 #include "preload.h"
 
@@ -28,7 +29,8 @@ static const char *own_name(void)
 
 static bool is_localhost(const char *name)
 {
-	return strcasecmp(name, "localhost") == 0 || strcasecmp(name, "localhost.localdomain") == 0 ||
+	return strcasecmp(name, "localhost") == 0 ||
+	       strcasecmp(name, "localhost.localdomain") == 0 ||
 	       strcasecmp(name, "ip6-localhost") == 0;
 }
 
@@ -76,7 +78,8 @@ static bool look_back(const struct in_addr *a, char *name, size_t size)
 }
 
 typedef int getaddrinfo_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-typedef int getnameinfo_fn(const struct sockaddr *, socklen_t, char *, socklen_t, char *, socklen_t, int);
+typedef int getnameinfo_fn(const struct sockaddr *, socklen_t, char *, socklen_t, char *, socklen_t,
+			   int);
 
 static getaddrinfo_fn *real_getaddrinfo(void)
 {
@@ -88,7 +91,8 @@ static getaddrinfo_fn *real_getaddrinfo(void)
 	return f;
 }
 
-/* One list entry set for each address, by libc from the number, joined (freeaddrinfo frees any chain). */
+/* One list entry set for each address, by libc from the number, joined (freeaddrinfo frees any
+ * chain). */
 static int from_numbers(const char *node, const struct in_addr *a, int n, const char *service,
 			struct addrinfo hints, struct addrinfo **res)
 {
@@ -113,7 +117,8 @@ static int from_numbers(const char *node, const struct in_addr *a, int n, const 
 	return 0;
 }
 
-PUBLIC int getaddrinfo(const char *node, const char *service, const struct addrinfo *given, struct addrinfo **res)
+PUBLIC int getaddrinfo(const char *node, const char *service, const struct addrinfo *given,
+		       struct addrinfo **res)
 {
 	struct addrinfo hints = {0};
 	struct in_addr a[MAX_ADDRS];
@@ -124,10 +129,11 @@ PUBLIC int getaddrinfo(const char *node, const char *service, const struct addri
 		hints = *given;
 	/* Whether an address family is set up is asked of the machine, not of the host. */
 	hints.ai_flags &= ~(AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL);
-	if (hints.ai_family == AF_UNSPEC && (node == NULL || inet_pton(AF_INET6, node, number) != 1))
+	if (hints.ai_family == AF_UNSPEC &&
+	    (node == NULL || inet_pton(AF_INET6, node, number) != 1))
 		hints.ai_family = AF_INET;
-	if (node == NULL || hints.ai_flags & AI_NUMERICHOST || inet_aton(node, (void *)number) != 0 ||
-	    inet_pton(AF_INET6, node, number) == 1)
+	if (node == NULL || hints.ai_flags & AI_NUMERICHOST ||
+	    inet_aton(node, (void *)number) != 0 || inet_pton(AF_INET6, node, number) == 1)
 		return real_getaddrinfo()(node, service, &hints, res);
 	if (hints.ai_family != AF_INET)
 		return hints.ai_family == AF_INET6 ? EAI_ADDRFAMILY : EAI_FAMILY;
@@ -146,8 +152,8 @@ PUBLIC int getnameinfo(const struct sockaddr *sa, socklen_t len, char *host, soc
 		void *p = bt_next("getnameinfo");
 		memcpy(&real, &p, sizeof(p));
 	}
-	if (!bt_in_host() || host == NULL || host_len == 0 || flags & NI_NUMERICHOST || sa == NULL ||
-	    sa->sa_family != AF_INET || len < sizeof(struct sockaddr_in))
+	if (!bt_in_host() || host == NULL || host_len == 0 || flags & NI_NUMERICHOST ||
+	    sa == NULL || sa->sa_family != AF_INET || len < sizeof(struct sockaddr_in))
 		return real(sa, len, host, host_len, service, service_len, flags);
 	struct sockaddr_in in;
 	memcpy(&in, sa, sizeof(in));
@@ -167,7 +173,8 @@ PUBLIC int getnameinfo(const struct sockaddr *sa, socklen_t len, char *host, soc
 /* ---- the older calls ---- */
 
 /* Lays out a hostent in the caller's buffer: pointers, addresses, name. ERANGE: too small. */
-static int lay_out(const char *name, const struct in_addr *a, int n, struct hostent *h, char *buf, size_t size)
+static int lay_out(const char *name, const struct in_addr *a, int n, struct hostent *h, char *buf,
+		   size_t size)
 {
 	size_t align = (8 - (uintptr_t)buf % 8) % 8;
 	size_t need = align + (size_t)(n + 2) * sizeof(char *) + (size_t)n * 4 + strlen(name) + 1;
@@ -194,7 +201,8 @@ PUBLIC int gethostbyname2_r(const char *name, int family, struct hostent *h, cha
 	int n = 1;
 	*result = NULL;
 	if (!bt_in_host()) {
-		static int (*real)(const char *, int, struct hostent *, char *, size_t, struct hostent **, int *);
+		static int (*real)(const char *, int, struct hostent *, char *, size_t,
+				   struct hostent **, int *);
 		if (real == NULL) {
 			void *p = bt_next("gethostbyname2_r");
 			memcpy(&real, &p, sizeof(p));
@@ -213,8 +221,8 @@ PUBLIC int gethostbyname2_r(const char *name, int family, struct hostent *h, cha
 	return e;
 }
 
-PUBLIC int gethostbyname_r(const char *name, struct hostent *h, char *buf, size_t size, struct hostent **result,
-			   int *herr)
+PUBLIC int gethostbyname_r(const char *name, struct hostent *h, char *buf, size_t size,
+			   struct hostent **result, int *herr)
 {
 	return gethostbyname2_r(name, AF_INET, h, buf, size, result, herr);
 }
@@ -235,8 +243,8 @@ PUBLIC struct hostent *gethostbyname(const char *name)
 	return gethostbyname2(name, AF_INET);
 }
 
-PUBLIC int gethostbyaddr_r(const void *addr, socklen_t len, int family, struct hostent *h, char *buf, size_t size,
-			   struct hostent **result, int *herr)
+PUBLIC int gethostbyaddr_r(const void *addr, socklen_t len, int family, struct hostent *h,
+			   char *buf, size_t size, struct hostent **result, int *herr)
 {
 	char name[BT_HOST_NAME + 1];
 	struct in_addr a;
@@ -270,7 +278,8 @@ PUBLIC int gethostbyaddr_r(const void *addr, socklen_t len, int family, struct h
 PUBLIC struct hostent *gethostbyaddr(const void *addr, socklen_t len, int family)
 {
 	struct hostent *r;
-	gethostbyaddr_r(addr, len, family, &static_host, static_buf, sizeof(static_buf), &r, &h_errno);
+	gethostbyaddr_r(addr, len, family, &static_host, static_buf, sizeof(static_buf), &r,
+			&h_errno);
 	return r;
 }
 

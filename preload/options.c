@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options. The kernel keeps what AF_UNIX shares with AF_INET (SO_KEEPALIVE, buffers, timeouts, SO_LINGER).
- * Yes-or-no options of TCP, IP and the port space are bits of the cookie; numbers are berthd's to keep
- * (BT_SETVAL). Ranges and defaults are those of Linux 6 (tcp(7), ip(7), udp(7)). Most do not change
- * anything between two programs on this machine: there is no segment to delay, no route to mark.
+ * Options. The kernel keeps what AF_UNIX shares with AF_INET (SO_KEEPALIVE, buffers, timeouts,
+ * SO_LINGER). Yes-or-no options of TCP, IP and the port space are bits of the cookie; numbers are
+ * berthd's to keep (BT_SETVAL). Ranges and defaults are those of Linux 6 (tcp(7), ip(7), udp(7)).
+ * Most do not change anything between two programs on this machine: there is no segment to delay,
+ * no route to mark.
  */
 #include "preload.h"
 
@@ -115,7 +116,8 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 static int ip_value(const struct note *n, const struct option *o, int v)
 {
 	if (o->name == IP_TOS)
-		return v & (n->flags & NOTE_UDP ? 0xff : 0xfc); /* TCP: the ECN bits are the stack's */
+		return v &
+		       (n->flags & NOTE_UDP ? 0xff : 0xfc); /* TCP: the ECN bits are the stack's */
 	if (o->name == IP_MULTICAST_TTL)
 		return n->flags & NOTE_UDP ? (v == -1 ? 1 : v) : INT32_MIN;
 	return v;
@@ -125,7 +127,8 @@ static int tcp_value(const struct option *o, int v)
 {
 	if (o->name == TCP_LINGER2)
 		return v < 0 ? -1 : v == 0 ? o->initial : v > 120 ? 120 : v;
-	if (o->name == TCP_DEFER_ACCEPT) { /* rounded up to a number of retransmissions: 1, 3, 7, ... s */
+	if (o->name ==
+	    TCP_DEFER_ACCEPT) { /* rounded up to a number of retransmissions: 1, 3, 7, ... s */
 		int s = 0;
 		while (s < v && s < 127)
 			s = s * 2 + 1;
@@ -167,10 +170,12 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 {
 	struct bt_req q;
 	if (name == SO_MAX_PACING_RATE)
-		return len < 4 ? fail(EINVAL) : 0; /* nothing is paced; the kernel's field is our cookie's */
+		return len < 4 ? fail(EINVAL)
+			       : 0; /* nothing is paced; the kernel's field is our cookie's */
 	if (name == SO_BINDTODEVICE) {
-		bool ours = len >= 2 && !bt_bad_pointer(value) &&
-			    (memcmp(value, "lo", 2) == 0 || (len >= 3 && memcmp(value, "eth", 3) == 0));
+		bool ours =
+			len >= 2 && !bt_bad_pointer(value) &&
+			(memcmp(value, "lo", 2) == 0 || (len >= 3 && memcmp(value, "eth", 3) == 0));
 		return fail(ours ? EPERM : ENODEV);
 	}
 	if (name == SO_PASSCRED || name == SO_PASSSEC)
@@ -205,7 +210,8 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 	return 0;
 }
 
-/* There is no congestion between two programs on one machine; the names that Linux has built in are taken. */
+/* There is no congestion between two programs on one machine; the names that Linux has built in are
+ * taken. */
 static int set_congestion(int fd, struct note *n, const void *value, socklen_t len)
 {
 	char name[16] = {0};
@@ -277,7 +283,8 @@ static int get_number(int fd, const struct note *n, const struct option *o)
 	bt_req_init(&q, BT_GETVAL, n);
 	q.flags = o->level;
 	q.port = o->name;
-	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value : o->initial;
+	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value
+									 : o->initial;
 }
 
 static int get_error(int fd, struct note *n, void *value, socklen_t *len)
@@ -360,9 +367,11 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	const struct option *o = find(&n, level, name);
 	if (o != NULL && o->kind == BIT) {
 		bt_cookie_get(fd, &c);
-		return give_int(o, ((c & COOKIE_BIT(o->bit)) != 0) != (o->initial != 0), value, len);
+		return give_int(o, ((c & COOKIE_BIT(o->bit)) != 0) != (o->initial != 0), value,
+				len);
 	}
-	if (o != NULL && o->name == TCP_MAXSEG && o->level == IPPROTO_TCP && n.flags & NOTE_CONNECTED)
+	if (o != NULL && o->name == TCP_MAXSEG && o->level == IPPROTO_TCP &&
+	    n.flags & NOTE_CONNECTED)
 		return give_int(o, 65483, value, len);
 	if (o != NULL)
 		return give_int(o, get_number(fd, &n, o), value, len);
@@ -377,6 +386,7 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	if (level == IPPROTO_IP && name == IP_MTU)
 		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65535, value, len)
 							       : fail(ENOTCONN);
-	bool own_level = level == IPPROTO_IP || level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
+	bool own_level =
+		level == IPPROTO_IP || level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
 	return fail(own_level ? ENOPROTOOPT : EOPNOTSUPP);
 }

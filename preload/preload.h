@@ -2,9 +2,10 @@
 /*
  * libberth-preload.so: what an unmodified program's socket calls become.
  *
- * A socket of the program is an AF_UNIX descriptor (stream for TCP, datagram for UDP), so all data calls are
- * the kernel's own. What is intercepted: calls that carry an address or an option; and of the data calls,
- * only what is left when the kernel's call has failed or met the end (stream.c), and all of UDP's (dgram.c).
+ * A socket of the program is an AF_UNIX descriptor (stream for TCP, datagram for UDP), so all data
+ *calls are the kernel's own. What is intercepted: calls that carry an address or an option; and of
+ *the data calls, only what is left when the kernel's call has failed or met the end (stream.c), and
+ *all of UDP's (dgram.c).
  *
  *	real.c		the functions that ours stand before
  *	link.c		the control connection to berthd
@@ -34,7 +35,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#define PUBLIC __attribute__((visibility("default")))
+#define PUBLIC	    __attribute__((visibility("default")))
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
@@ -92,16 +93,19 @@ long bt_sys(long number, long a, long b, long c, long d, long e, long f);
 bool bt_in_host(void);
 uint64_t bt_netid(void);
 const struct bt_table *bt_table(void); /* NULL: never reached berthd */
-/* One request; fills serial. proof: a descriptor to send along, or -1 (bt_proof). 0, the errno of the answer, or
- * ENETDOWN when there is no berthd. */
-int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra, size_t *got);
+/* One request; fills serial. proof: a descriptor to send along, or -1 (bt_proof). 0, the errno of
+ * the answer, or ENETDOWN when there is no berthd. */
+int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra,
+	    size_t *got);
 /* A request without an answer; what cannot be sent is lost (berthd finds out by itself). */
 void bt_notice(int proof, struct bt_req *req);
 /* What tells this process's connection from all others ever; 0: none yet. */
 uint64_t bt_link_cookie(void);
-/* The descriptor of the control connection, or -1: wrappers keep programs from closing it by accident. */
+/* The descriptor of the control connection, or -1: wrappers keep programs from closing it by
+ * accident. */
 int bt_link_fd(void);
-/* A call has made descriptor fd: if that is the link's number, the link was closed behind our back. */
+/* A call has made descriptor fd: if that is the link's number, the link was closed behind our back.
+ */
 void bt_new_fd(int fd);
 /* Moves the control connection to another number. */
 void bt_link_move(void);
@@ -111,7 +115,7 @@ void bt_link_move(void);
 enum note_flag {
 	NOTE_OURS = 1 << 0,
 	NOTE_UDP = 1 << 1,
-	NOTE_NAMED = 1 << 2,	 /* slot, gen and nonce are set */
+	NOTE_NAMED = 1 << 2, /* slot, gen and nonce are set */
 	NOTE_LISTENS = 1 << 3,
 	NOTE_CHILD = 1 << 4,
 	NOTE_SHARED = 1 << 5,	 /* another descriptor or process may hold it too */
@@ -119,14 +123,14 @@ enum note_flag {
 	NOTE_STARTED = 1 << 7,	 /* a non-blocking connect has said EINPROGRESS */
 	NOTE_LINGER0 = 1 << 8,	 /* SO_LINGER with a time of 0 */
 	NOTE_SHUT_RD = 1 << 9,
-	NOTE_COOKIE = 1 << 10,	 /* the kernel holds a cookie for it */
+	NOTE_COOKIE = 1 << 10, /* the kernel holds a cookie for it */
 	NOTE_V6 = 1 << 11,
 	NOTE_ACCEPTS = 1 << 12, /* berthd knows that the process of `link` accepts on it */
 	NOTE_RESET_SAID = 1 << 13,
-	NOTE_LAZY = 1 << 16,	/* the cookie is a listener's, inherited, and not in the kernel yet */
+	NOTE_LAZY = 1 << 16, /* the cookie is a listener's, inherited, and not in the kernel yet */
 	NOTE_KEEPALIVE = 1 << 17, /* a listener's; AF_UNIX does not pass it on */
-	NOTE_FAILED = 1 << 18, /* a non-blocking connect failed */
-	NOTE_SNDBUF = 1 << 15, /* the send buffer has its size: ours for bulk, or the program's */
+	NOTE_FAILED = 1 << 18,	  /* a non-blocking connect failed */
+	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
 	NOTE_NONBLOCK = 1 << 14, /* O_NONBLOCK is set; holds while the socket is not SHARED */
 };
 
@@ -139,8 +143,9 @@ struct note {
 };
 
 /*
- * The cookie: option bits of a socket, kept by the kernel in the socket itself (SO_MAX_PACING_RATE, which
- * AF_UNIX does not use), so that they survive exec and descriptor passing. Magic in the upper 16 bits.
+ * The cookie: option bits of a socket, kept by the kernel in the socket itself (SO_MAX_PACING_RATE,
+ * which AF_UNIX does not use), so that they survive exec and descriptor passing. Magic in the upper
+ * 16 bits.
  */
 #define COOKIE_MAGIC  (0xbe57ull << 48)
 #define COOKIE_IS(c)  (((c) >> 48) == 0xbe57)
@@ -156,16 +161,16 @@ enum cookie_bit {
 	CB_HDRINCL,
 	CB_TRANSPARENT,
 	CB_V6,
-	CB_STORED,	/* berthd keeps values for it (BT_GETVAL) */
+	CB_STORED, /* berthd keeps values for it (BT_GETVAL) */
 	CB_NOQUICKACK,
-	CB_PACING,	/* the program set SO_MAX_PACING_RATE itself */
+	CB_PACING, /* the program set SO_MAX_PACING_RATE itself */
 	CB_RENO,
 	CB_NOMCLOOP,
 	CB_ERROR = 40, /* 8 bits: pending SO_ERROR */
 };
 
-extern uint32_t bt_forks; /* how often this process has forked; odd bits do not matter */
-struct note *bt_note(int fd);	   /* NULL: not a number for a descriptor, or out of memory */
+extern uint32_t bt_forks;     /* how often this process has forked; odd bits do not matter */
+struct note *bt_note(int fd); /* NULL: not a number for a descriptor, or out of memory */
 /* What fd is: fills *n from the note or from the kernel. False: not a socket of ours. */
 bool bt_ident(int fd, struct note *n);
 /* The same for a call that gave an AF_INET address: a nameless AF_UNIX socket is ours then. */
@@ -178,8 +183,8 @@ bool bt_note_row(const struct note *n, struct bt_row *row);
 int bt_name_it(int fd, struct note *n);
 /* Binds fd to the kernel name in the reply and notes it. 0 or errno. */
 int bt_take_name(int fd, struct note *n, const struct bt_rep *rep);
-/* The descriptor that must go with a request about it: berthd obeys the connection over which a socket was
- * made; another process shows that it holds the descriptor. -1: not needed. */
+/* The descriptor that must go with a request about it: berthd obeys the connection over which a
+ * socket was made; another process shows that it holds the descriptor. -1: not needed. */
 int bt_proof(int fd, const struct note *n);
 int bt_cookie_get(int fd, uint64_t *cookie); /* the bits, 0 if never set */
 int bt_cookie_set(int fd, struct note *n, uint64_t cookie);
@@ -187,21 +192,25 @@ void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n);
 
 /* Addresses: 0 or errno (EINVAL, EAFNOSUPPORT, EFAULT). */
 int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[16], uint16_t *port);
-void bt_addr_out(const uint8_t addr[16], uint16_t port, bool v6, struct sockaddr *sa, socklen_t *len);
+void bt_addr_out(const uint8_t addr[16], uint16_t port, bool v6, struct sockaddr *sa,
+		 socklen_t *len);
 bool bt_bad_pointer(const void *p);
 /* The source of a datagram that came from this name. */
 bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], uint16_t *port);
 
 /* ---- others ---- */
 
-/* How often a UDP socket of this process was connected or disconnected: what is remembered of ways is then old. */
+/* How often a UDP socket of this process was connected or disconnected: what is remembered of ways
+ * is then old. */
 extern _Atomic uint32_t bt_udp_changes;
 /* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */
 int bt_pending(int fd, struct note *n);
-bool bt_silenced(void);		 /* fds.c: a seccomp filter is on; calls beyond the program's own may kill it */
-void bt_closing(int fd, struct note *n, bool *tell);	/* fds.c: before and after a native close */
+bool bt_silenced(
+	void); /* fds.c: a seccomp filter is on; calls beyond the program's own may kill it */
+void bt_closing(int fd, struct note *n, bool *tell); /* fds.c: before and after a native close */
 void bt_closed(const struct note *n, bool tell);
-ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m, int flags); /* dgram.c: -1 and errno */
+ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m,
+		    int flags); /* dgram.c: -1 and errno */
 /* The peer's reset that this descriptor has not told yet; then it has. */
 bool bt_reset_untold(int fd, const struct note *n);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */

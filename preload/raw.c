@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * syscall(2), libc's function for calls by number: programs and run-times (libuv, some allocators, language
- * run-times) use it for calls that libc may lack. Those that we stand before go our way. io_uring is not to
- * be had: its requests would pass our wrappers, and event loops fall back without it.
+ * syscall(2), libc's function for calls by number: programs and run-times (libuv, some allocators,
+ * language run-times) use it for calls that libc may lack. Those that we stand before go our way.
+ * io_uring is not to be had: its requests would pass our wrappers, and event loops fall back
+ * without it.
  */
 #include "preload.h"
 
@@ -43,7 +44,8 @@ static long sockets(long number, const struct args *v)
 	case SYS_shutdown:
 		return shutdown((int)v->a, (int)v->b);
 	case SYS_sendto:
-		return sendto((int)v->a, P(v->b), (size_t)v->c, (int)v->d, P(v->e), (socklen_t)v->f);
+		return sendto((int)v->a, P(v->b), (size_t)v->c, (int)v->d, P(v->e),
+			      (socklen_t)v->f);
 	case SYS_sendmsg:
 		return sendmsg((int)v->a, P(v->b), (int)v->c);
 	case SYS_sendmmsg:

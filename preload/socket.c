@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The calls that make, name and join sockets. System calls for the common case, beside the program's own:
- * connect: getsockopt (link check), sendmsg, recvmsg, fcntl, bind; accept: none.
+ * The calls that make, name and join sockets. System calls for the common case, beside the
+ * program's own: connect: getsockopt (link check), sendmsg, recvmsg, fcntl, bind; accept: none.
  */
 #include "preload.h"
 
@@ -18,7 +18,8 @@ static int fail(int e)
 
 /* ---- socket ---- */
 
-/* What socket(2) says for AF_INET types and protocols that a host does not serve (measured on Linux 6). */
+/* What socket(2) says for AF_INET types and protocols that a host does not serve (measured on Linux
+ * 6). */
 static int inet_type(int type, int protocol)
 {
 	if (protocol < 0 || protocol > IPPROTO_MPTCP)
@@ -59,7 +60,8 @@ PUBLIC int socket(int domain, int type, int protocol)
 		bt_note_clear(other);
 		return other;
 	}
-	int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK), kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK),
+	    kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
 	int e = inet_type(kind, protocol);
 	if (e != 0)
 		return fail(e);
@@ -76,7 +78,8 @@ PUBLIC int socket(int domain, int type, int protocol)
 
 /* ---- bind, listen ---- */
 
-/* An address of the program's own AF_UNIX sockets proves nothing about a nameless descriptor; any other does. */
+/* An address of the program's own AF_UNIX sockets proves nothing about a nameless descriptor; any
+ * other does. */
 static bool for_us(int fd, const struct sockaddr *sa, socklen_t len, struct note *n)
 {
 	if (len >= sizeof(sa_family_t) && !bt_bad_pointer(sa) && sa->sa_family == AF_UNIX)
@@ -139,8 +142,8 @@ PUBLIC int listen(int fd, int backlog)
 		return fail(e);
 	n.flags |= NOTE_LISTENS;
 	bt_note_set(fd, &n);
-	/* The kernel's own queue is kept long: a full one refuses a non-blocking connect (EAGAIN), where TCP
-	 * lets it wait. */
+	/* The kernel's own queue is kept long: a full one refuses a non-blocking connect (EAGAIN),
+	 * where TCP lets it wait. */
 	return bt_real()->listen(fd, 4096);
 }
 
@@ -218,9 +221,9 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 }
 
 /*
- * connect with AF_UNSPEC ends the connection with a reset, and the socket may be used anew (tcp_disconnect).
- * An AF_UNIX stream cannot be joined twice: a new descriptor takes the number. Where others hold the old
- * one, it would not be the same socket any more.
+ * connect with AF_UNSPEC ends the connection with a reset, and the socket may be used anew
+ * (tcp_disconnect). An AF_UNIX stream cannot be joined twice: a new descriptor takes the number.
+ * Where others hold the old one, it would not be the same socket any more.
  */
 static int tcp_disconnect(int fd, struct note *n)
 {
@@ -233,7 +236,8 @@ static int tcp_disconnect(int fd, struct note *n)
 	long status = bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
 	long cloexec = bt_sys(SYS_fcntl, fd, F_GETFD, 0, 0, 0, 0);
 	long fresh = bt_sys(SYS_socket, AF_UNIX,
-			    SOCK_STREAM | SOCK_CLOEXEC | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0, 0, 0, 0);
+			    SOCK_STREAM | SOCK_CLOEXEC | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0),
+			    0, 0, 0, 0);
 	if (fresh < 0)
 		return (int)-fresh;
 	bt_req_init(&q, BT_RESET, n);
@@ -243,7 +247,8 @@ static int tcp_disconnect(int fd, struct note *n)
 	bt_req_init(&q, BT_CLOSED, n);
 	q.flags = BT_REQF_SOLE;
 	bt_notice(-1, &q);
-	struct note clean = {.flags = NOTE_OURS | (n->flags & (NOTE_V6 | NOTE_NONBLOCK)), .forks = bt_forks};
+	struct note clean = {.flags = NOTE_OURS | (n->flags & (NOTE_V6 | NOTE_NONBLOCK)),
+			     .forks = bt_forks};
 	bt_note_set(fd, &clean);
 	return n->cookie != 0 ? bt_cookie_set(fd, &clean, n->cookie) : 0;
 }
@@ -313,20 +318,22 @@ static void say_accepts(int fd, struct note *n)
 }
 
 /* The row of the connection whose client has this name, if berthd made it for this listener. */
-static bool vouched(const struct sockaddr_un *sun, socklen_t len, const struct note *l, struct bt_row *row,
-		    uint32_t *slot)
+static bool vouched(const struct sockaddr_un *sun, socklen_t len, const struct note *l,
+		    struct bt_row *row, uint32_t *slot)
 {
 	struct bt_ident id;
 	struct bt_row client;
 	const struct bt_table *t = bt_table();
-	if (t == NULL || !bt_name_parse(sun, len, bt_netid(), &id) || !bt_row_read(t, id.slot, &client) ||
-	    client.gen != id.gen || client.nonce != id.nonce || !bt_row_read(t, client.peer, row))
+	if (t == NULL || !bt_name_parse(sun, len, bt_netid(), &id) ||
+	    !bt_row_read(t, id.slot, &client) || client.gen != id.gen || client.nonce != id.nonce ||
+	    !bt_row_read(t, client.peer, row))
 		return false;
 	*slot = client.peer;
 	return row->flags & BT_ROWF_CHILD && row->link == l->id.slot && row->peer == id.slot;
 }
 
-static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flags, const struct note *l)
+static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flags,
+			   const struct note *l)
 {
 	struct sockaddr_un sun;
 	struct bt_row row;
@@ -338,8 +345,8 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 		if (c < 0)
 			return c;
 		if (LIKELY(vouched(&sun, n, l, &row, &slot))) {
-			struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD | NOTE_CONNECTED |
-						      (l->flags & NOTE_V6) |
+			struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD |
+						      NOTE_CONNECTED | (l->flags & NOTE_V6) |
 						      (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 					     .forks = bt_forks,
 					     .id = {slot, row.gen, row.nonce},
@@ -352,8 +359,10 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 				bt_real()->setsockopt(c, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 			bt_new_fd(c);
 			bt_note_set(c, &child);
-			/* Linux finds a bad address when the connection is off the queue, and drops it. */
-			if (sa != NULL && (bt_bad_pointer(sa) || bt_bad_pointer(len) || (int)*len < 0)) {
+			/* Linux finds a bad address when the connection is off the queue, and drops
+			 * it. */
+			if (sa != NULL &&
+			    (bt_bad_pointer(sa) || bt_bad_pointer(len) || (int)*len < 0)) {
 				int e = !bt_bad_pointer(len) && (int)*len < 0 ? EINVAL : EFAULT;
 				close(c);
 				return fail(e);
@@ -462,7 +471,8 @@ PUBLIC int __getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 
 /* ---- shutdown ---- */
 
-/* Ends the listening and wakes who waits in accept (inet_shutdown); the sending direction means nothing. */
+/* Ends the listening and wakes who waits in accept (inet_shutdown); the sending direction means
+ * nothing. */
 static int shut_listener(int fd, const struct note *n, int how)
 {
 	struct bt_req q;
@@ -496,8 +506,9 @@ PUBLIC int shutdown(int fd, int how)
 	if (n.flags & NOTE_UDP)
 		return bt_real()->shutdown(fd, how);
 	if (how == SHUT_RD) {
-		/* The kernel's would stop the peer from sending, which TCP's does not (tcp(7), shutdown(2)).
-		 * Ours ends this side's reading only: what comes is left, and readers are told the end. */
+		/* The kernel's would stop the peer from sending, which TCP's does not (tcp(7),
+		 * shutdown(2)). Ours ends this side's reading only: what comes is left, and readers
+		 * are told the end. */
 		struct note *own = bt_note(fd);
 		if (own != NULL)
 			own->flags |= NOTE_SHUT_RD;

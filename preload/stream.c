@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Data calls. The kernel's call comes first and its success is passed on untouched; only a failure or an
- * end of file is looked at: a reset that the kernel cannot tell (BT_ROWF_RESET), a datagram socket's send
- * without an address, an errno that AF_UNIX has and TCP has not.
+ * Data calls. The kernel's call comes first and its success is passed on untouched; only a failure
+ * or an end of file is looked at: a reset that the kernel cannot tell (BT_ROWF_RESET), a datagram
+ * socket's send without an address, an errno that AF_UNIX has and TCP has not.
  */
 #include "preload.h"
 
@@ -24,8 +24,8 @@ bool bt_reset_untold(int fd, const struct note *n)
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 {
 	struct note note;
-	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) || note.flags & NOTE_UDP ||
-	    !bt_reset_untold(fd, &note))
+	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) ||
+	    note.flags & NOTE_UDP || !bt_reset_untold(fd, &note))
 		return n;
 	errno = ECONNRESET;
 	return -1;
@@ -61,8 +61,8 @@ static bool shut_rd(int fd)
 }
 
 /*
- * Flags that AF_UNIX takes differently: there is no error queue; UDP has no urgent data; MSG_TRUNC on a
- * stream throws away (tcp(7)). True: *n and errno are the result.
+ * Flags that AF_UNIX takes differently: there is no error queue; UDP has no urgent data; MSG_TRUNC
+ * on a stream throws away (tcp(7)). True: *n and errno are the result.
  */
 static bool odd_flags(int fd, size_t len, int *flags, ssize_t *n)
 {
@@ -125,12 +125,14 @@ PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
 
 /* ---- sending ---- */
 
-/* What is left of a failed send: UDP with a peer (the kernel's descriptor has none), or an errno to mend. */
+/* What is left of a failed send: UDP with a peer (the kernel's descriptor has none), or an errno to
+ * mend. */
 static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int flags)
 {
 	struct note n;
 	int e = errno;
-	if ((e != ENOTCONN && e != EINVAL && e != EPIPE && e != EOPNOTSUPP && e != ECONNRESET && e != EDESTADDRREQ) ||
+	if ((e != ENOTCONN && e != EINVAL && e != EPIPE && e != EOPNOTSUPP && e != ECONNRESET &&
+	     e != EDESTADDRREQ) ||
 	    !bt_in_host() || bt_silenced() || !bt_ident(fd, &n)) {
 		errno = e;
 		return -1;
@@ -160,9 +162,9 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 #define BULK_BYTES 16384u
 
 /*
- * TCP's buffers grow with use; AF_UNIX's do not. A program that writes in bulk gets once what any user may
- * have (net.core.wmem_max's default, doubled by the kernel): on one CPU that is a seventh more throughput,
- * since each switch moves more.
+ * TCP's buffers grow with use; AF_UNIX's do not. A program that writes in bulk gets once what any
+ * user may have (net.core.wmem_max's default, doubled by the kernel): on one CPU that is a seventh
+ * more throughput, since each switch moves more.
  */
 static inline void bulk(int fd, size_t len)
 {
@@ -220,7 +222,8 @@ PUBLIC ssize_t writev(int fd, const struct iovec *iov, int n)
 	return LIKELY(r >= 0) || n <= 0 ? r : send_failed(fd, iov, (size_t)n, 0);
 }
 
-PUBLIC ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+PUBLIC ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
+		      socklen_t to_len)
 {
 	struct iovec iov = {(void *)(uintptr_t)buf, len};
 	struct msghdr m = {.msg_iov = &iov,
@@ -267,7 +270,8 @@ PUBLIC ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 		return bt_udp_send(fd, &n, m, flags);
 	if (m->msg_name != NULL && bt_ident(fd, &n)) {
 		/* TCP takes no notice of an address, once the kernel has copied it. */
-		if ((int)m->msg_namelen < 0 || (m->msg_namelen > 0 && bt_bad_pointer(m->msg_name))) {
+		if ((int)m->msg_namelen < 0 ||
+		    (m->msg_namelen > 0 && bt_bad_pointer(m->msg_name))) {
 			errno = (int)m->msg_namelen < 0 ? EINVAL : EFAULT;
 			return -1;
 		}
@@ -314,7 +318,8 @@ static void clear_received(struct msghdr *m)
 }
 
 /* Translates what the kernel named as the source. True: give the datagram to the program. */
-static bool give_source(const struct note *n, const struct sockaddr_un *sun, socklen_t sun_len, void *name, socklen_t *len)
+static bool give_source(const struct note *n, const struct sockaddr_un *sun, socklen_t sun_len,
+			void *name, socklen_t *len)
 {
 	uint8_t addr[16];
 	uint16_t port;
@@ -335,7 +340,8 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 		return bt_real()->recvmsg(fd, m, flags);
 	bool named = m->msg_name != NULL;
 	ssize_t odd;
-	if (UNLIKELY(flags & (MSG_ERRQUEUE | MSG_OOB)) && !(flags & MSG_TRUNC) && odd_flags(fd, 0, &flags, &odd))
+	if (UNLIKELY(flags & (MSG_ERRQUEUE | MSG_OOB)) && !(flags & MSG_TRUNC) &&
+	    odd_flags(fd, 0, &flags, &odd))
 		return odd;
 	if (shut_rd(fd))
 		flags |= MSG_DONTWAIT;
@@ -370,7 +376,8 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	}
 }
 
-PUBLIC ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
+PUBLIC ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
+			socklen_t *from_len)
 {
 	if (from == NULL || !bt_in_host())
 		return from == NULL ? recv(fd, buf, len, flags)
@@ -385,7 +392,8 @@ PUBLIC ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockadd
 		return -1;
 	}
 	struct iovec iov = {buf, len};
-	struct msghdr m = {.msg_name = from, .msg_namelen = *from_len, .msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr m = {
+		.msg_name = from, .msg_namelen = *from_len, .msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t r = recvmsg(fd, &m, flags);
 	if (r >= 0)
 		*from_len = m.msg_namelen;
@@ -414,8 +422,8 @@ PUBLIC int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct tim
 
 __attribute__((noreturn)) extern void __chk_fail(void);
 PUBLIC ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags);
-PUBLIC ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *from,
-			      socklen_t *len);
+PUBLIC ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags,
+			      struct sockaddr *from, socklen_t *len);
 PUBLIC ssize_t __read_chk(int fd, void *buf, size_t n, size_t room);
 PUBLIC int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room);
 
@@ -426,8 +434,8 @@ PUBLIC ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
 	return recv(fd, buf, n, flags);
 }
 
-PUBLIC ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *from,
-			      socklen_t *len)
+PUBLIC ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags,
+			      struct sockaddr *from, socklen_t *len)
 {
 	if (n > room)
 		__chk_fail();

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inbox: a program's notices without a system call. A wake-up of berthd costs two context switches, and a
- * busy program closes thousands of sockets a second; what nobody waits for need not wake anybody.
+ * The inbox: a program's notices without a system call. A wake-up of berthd costs two context
+ * switches, and a busy program closes thousands of sockets a second; what nobody waits for need not
+ * wake anybody.
  *
- * The ring is a sealed memfd of the program's, which berthd maps read-only (BT_INBOX brings it). How far
- * berthd has read, and whether it looks by itself, is in the table, which programs map read-only: nobody
- * can write what another reads its own state from.
+ * The ring is a sealed memfd of the program's, which berthd maps read-only (BT_INBOX brings it).
+ * How far berthd has read, and whether it looks by itself, is in the table, which programs map
+ * read-only: nobody can write what another reads its own state from.
  *
- * While `hot`, berthd looks into the ring at every request of anybody and at least every 2 ms; else the
- * program knocks (BT_KNOCK) after writing. Entries carry the time, and berthd takes those of all rings in
- * its order, so that of two ends that close at nearly the same time the first is the first.
+ * While `hot`, berthd looks into the ring at every request of anybody and at least every 2 ms; else
+ * the program knocks (BT_KNOCK) after writing. Entries carry the time, and berthd takes those of
+ * all rings in its order, so that of two ends that close at nearly the same time the first is the
+ * first.
  */
 #ifndef BERTH_PROTO_INBOX_H
 #define BERTH_PROTO_INBOX_H

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages between a program (or the command line) and berthd, over one SOCK_SEQPACKET connection a
- * process to the network's control name (bt_name_control). Each request is one packet: struct bt_req,
- * then `extra` bytes whose meaning the type gives. Each reply is one packet: struct bt_rep, then `extra`
- * bytes. Requests marked "notice" have no reply. Numbers are native: both ends are on one machine.
+ * process to the network's control name (bt_name_control). Each request is one packet: struct
+ * bt_req, then `extra` bytes whose meaning the type gives. Each reply is one packet: struct bt_rep,
+ * then `extra` bytes. Requests marked "notice" have no reply. Numbers are native: both ends are on
+ * one machine.
  *
- * A request that changes a socket is obeyed from the connection over which the socket was made; from any other
- * when the packet brings a descriptor of the socket along (SCM_RIGHTS) as proof that the program holds it.
+ * A request that changes a socket is obeyed from the connection over which the socket was made;
+ * from any other when the packet brings a descriptor of the socket along (SCM_RIGHTS) as proof that
+ * the program holds it.
  *
- * The first request is BT_HELLO. A program says its token; the command line says none, and is accepted by
- * its uid (SO_PEERCRED): the network's owner or root. berthd answers with the table's descriptor (SCM_RIGHTS,
- * read-only). A packet that is not legal gets a reply with err EPROTO and bumps BT_CNT_MALFORMED; nothing
- * else happens.
+ * The first request is BT_HELLO. A program says its token; the command line says none, and is
+ * accepted by its uid (SO_PEERCRED): the network's owner or root. berthd answers with the table's
+ * descriptor (SCM_RIGHTS, read-only). A packet that is not legal gets a reply with err EPROTO and
+ * bumps BT_CNT_MALFORMED; nothing else happens.
  */
 #ifndef BERTH_PROTO_MSG_H
 #define BERTH_PROTO_MSG_H
@@ -23,40 +25,48 @@
 
 #define BT_MSG_VERSION 1
 #define BT_MSG_MAX     (65536 + 256) /* bytes of the largest packet */
-#define BT_TOKEN_BYTES 24	     /* host id (8), MAC (16); in BERTH_TOKEN as hex after "NETID:" */
+#define BT_TOKEN_BYTES 24 /* host id (8), MAC (16); in BERTH_TOKEN as hex after "NETID:" */
 #define BT_SLOT_NONE   UINT32_MAX
 
 enum bt_msg_type {
 	/* programs and command line */
-	BT_HELLO = 1,	/* extra: token or nothing. Reply: value = host index, descriptor of the table */
-	/* programs: about the socket `id` (slot BT_SLOT_NONE: a fresh one of proto/family, made by this
-	 * request; the reply's id names it and the program binds the descriptor to that name) */
-	BT_IDENT,	/* only make it */
-	BT_BIND,	/* addr, port, opts. Reply: addr, port */
-	BT_LISTEN_ON,	/* value = backlog. Reply: addr, port */
-	BT_CONNECT,	/* TCP: addr, port = destination. Reply: id, addr/port = local end, target = listener */
-	BT_CONNECT_FAIL, /* notice: the descriptor could not be joined to the target; value = errno */
-	BT_UDP_CONNECT, /* addr, port; port 0 and flag BT_REQF_UNSPEC: disconnect. Reply: addr/port = local */
-	BT_UDP_ROUTE,	/* addr, port. Reply: target (slot BT_SLOT_NONE: nobody has the port), value = epoch,
-			 * flags: BT_REPF_RELAY send through berthd; addr/port = the sender's local end */
-	BT_UDP_SEND,	/* addr, port, extra: payload; flag BT_REQF_SYNC: wants a reply */
-	BT_OPTS,	/* opts: new option bits (enum bt_port_opt) */
-	BT_SETVAL,	/* notice: flags = level, port = option name, value */
-	BT_GETVAL,	/* flags = level, port = option. Reply: value, or err ENOENT if never set */
-	BT_SHUT,	/* notice: value = SHUT_WR or SHUT_RDWR */
-	BT_RESET,	/* the socket is about to be closed with a reset (SO_LINGER 0); has a reply */
-	BT_CLOSED,	/* notice: this process closed the descriptor; BT_REQF_SOLE: no other holder */
-	BT_FORGED,	/* notice: an accept on `id` turned a peer away */
-	BT_ACCEPTS,	/* notice: this process accepts connections on the listener `id`; with its descriptor */
-	BT_INBOX,	/* with a memfd (proto/inbox.h). Reply: value = its number, or err ENOSPC */
-	BT_KNOCK,	/* notice: there is something in the inbox */
+	BT_HELLO =
+		1, /* extra: token or nothing. Reply: value = host index, descriptor of the table */
+	/* programs: about the socket `id` (slot BT_SLOT_NONE: a fresh one of proto/family, made by
+	 * this request; the reply's id names it and the program binds the descriptor to that name)
+	 */
+	BT_IDENT,     /* only make it */
+	BT_BIND,      /* addr, port, opts. Reply: addr, port */
+	BT_LISTEN_ON, /* value = backlog. Reply: addr, port */
+	BT_CONNECT,   /* TCP: addr, port = destination. Reply: id, addr/port = local end, target =
+			 listener */
+	BT_CONNECT_FAIL, /* notice: the descriptor could not be joined to the target; value = errno
+			  */
+	BT_UDP_CONNECT,	 /* addr, port; port 0 and flag BT_REQF_UNSPEC: disconnect. Reply: addr/port
+			    = local */
+	BT_UDP_ROUTE, /* addr, port. Reply: target (slot BT_SLOT_NONE: nobody has the port), value =
+		       * epoch, flags: BT_REPF_RELAY send through berthd; addr/port = the sender's
+		       * local end */
+	BT_UDP_SEND,  /* addr, port, extra: payload; flag BT_REQF_SYNC: wants a reply */
+	BT_OPTS,      /* opts: new option bits (enum bt_port_opt) */
+	BT_SETVAL,    /* notice: flags = level, port = option name, value */
+	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set */
+	BT_SHUT,      /* notice: value = SHUT_WR or SHUT_RDWR */
+	BT_RESET,     /* the socket is about to be closed with a reset (SO_LINGER 0); has a reply */
+	BT_CLOSED,  /* notice: this process closed the descriptor; BT_REQF_SOLE: no other holder */
+	BT_FORGED,  /* notice: an accept on `id` turned a peer away */
+	BT_ACCEPTS, /* notice: this process accepts connections on the listener `id`; with its
+		       descriptor */
+	BT_INBOX,   /* with a memfd (proto/inbox.h). Reply: value = its number, or err ENOSPC */
+	BT_KNOCK,   /* notice: there is something in the inbox */
 	/* names */
-	BT_RESOLVE,	/* extra: host name. Reply extra: addresses, 16 bytes each; err ENOENT */
-	BT_REVERSE,	/* addr. Reply extra: host name */
+	BT_RESOLVE, /* extra: host name. Reply extra: addresses, 16 bytes each; err ENOENT */
+	BT_REVERSE, /* addr. Reply extra: host name */
 	/* command line, owner or root only */
-	BT_HOST_OPEN,	/* extra: struct bt_host_open. Reply: value = host index, extra: the token */
-	BT_SYNC,	/* reply comes when the table agrees with the kernel */
-	BT_DOWN,	/* berthd ends; the reply comes first; flag BT_REQF_FORCE: also with programs running */
+	BT_HOST_OPEN, /* extra: struct bt_host_open. Reply: value = host index, extra: the token */
+	BT_SYNC,      /* reply comes when the table agrees with the kernel */
+	BT_DOWN,      /* berthd ends; the reply comes first; flag BT_REQF_FORCE: also with programs
+			 running */
 	BT_MSG_TYPES,
 };
 
@@ -70,8 +80,8 @@ enum bt_req_flag {
 
 enum bt_rep_flag {
 	BT_REPF_RELAY = 1 << 0,
-	BT_REPF_NEW = 1 << 1,	/* `id` is fresh: bind the descriptor to its name */
-	BT_REPF_FD = 1 << 2,	/* a descriptor comes with the reply */
+	BT_REPF_NEW = 1 << 1, /* `id` is fresh: bind the descriptor to its name */
+	BT_REPF_FD = 1 << 2,  /* a descriptor comes with the reply */
 };
 
 struct bt_req {
@@ -106,9 +116,10 @@ struct bt_rep {
 _Static_assert(sizeof(struct bt_req) == 56, "wire format");
 _Static_assert(sizeof(struct bt_rep) == 72, "wire format");
 
-/* BT_HOST_OPEN: a host named again is the same host; addresses it lacks are added. With no address a new
- * host gets the next free one of 10.64.0.0/16. err EADDRINUSE: another host has the address (its name is in
- * the reply's extra); EINVAL: a name or address that cannot be one; ENOSPC: too many hosts or addresses. */
+/* BT_HOST_OPEN: a host named again is the same host; addresses it lacks are added. With no address
+ * a new host gets the next free one of 10.64.0.0/16. err EADDRINUSE: another host has the address
+ * (its name is in the reply's extra); EINVAL: a name or address that cannot be one; ENOSPC: too
+ * many hosts or addresses. */
 struct bt_host_open {
 	char name[BT_HOST_NAME]; /* empty: "host1", "host2", ... by berthd */
 	uint16_t n_addrs;

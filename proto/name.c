@@ -63,7 +63,8 @@ socklen_t bt_name_control(struct sockaddr_un *sun, uint64_t netid)
 	return length(sun, p + 3);
 }
 
-bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid, struct bt_ident *out)
+bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid,
+		   struct bt_ident *out)
 {
 	const socklen_t head = offsetof(struct sockaddr_un, sun_path) + 1;
 	if (len != head + IDENT)

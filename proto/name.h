@@ -22,11 +22,11 @@ struct bt_ident {
 	uint64_t nonce;
 };
 
-
 /* All return the length for bind(2) and connect(2). */
 socklen_t bt_name_make(struct sockaddr_un *sun, uint64_t netid, const struct bt_ident *id);
 socklen_t bt_name_control(struct sockaddr_un *sun, uint64_t netid);
 /* False: not a socket's name in this network. */
-bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid, struct bt_ident *out);
+bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid,
+		   struct bt_ident *out);
 
 #endif

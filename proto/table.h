@@ -3,8 +3,9 @@
  * The socket table: one file per network, written by berthd alone, mapped read-only by programs and
  * instruments. Header, hosts, then rows; the row's index is the socket's slot.
  *
- * A row is read under its sequence lock: read seq (acquire), give up or retry while it is odd, copy the
- * row, read seq again; equal means that the copy is consistent (bt_row_read). Numbers are native.
+ * A row is read under its sequence lock: read seq (acquire), give up or retry while it is odd, copy
+ * the row, read seq again; equal means that the copy is consistent (bt_row_read). Numbers are
+ * native.
  */
 #ifndef BERTH_PROTO_TABLE_H
 #define BERTH_PROTO_TABLE_H
@@ -40,11 +41,13 @@ enum bt_row_state {
 };
 
 enum bt_row_flag {
-	BT_ROWF_CHILD = 1 << 0,	 /* the accepted end of a connection: it has no kernel name of its own */
+	BT_ROWF_CHILD =
+		1 << 0, /* the accepted end of a connection: it has no kernel name of its own */
 	BT_ROWF_RESET = 1 << 1,	 /* the peer ended the connection with a reset */
 	BT_ROWF_RELAY = 1 << 2,	 /* UDP: berthd holds datagrams for it, so send through berthd */
 	BT_ROWF_ORPHAN = 1 << 3, /* no process holds it any more */
-	BT_ROWF_ALIAS = 1 << 4,	 /* not a socket: the source of datagrams that berthd hands on; hidden */
+	BT_ROWF_ALIAS =
+		1 << 4, /* not a socket: the source of datagrams that berthd hands on; hidden */
 };
 
 struct bt_row {
@@ -58,20 +61,20 @@ struct bt_row {
 	uint8_t state;		      /* enum bt_row_state */
 	uint8_t flags;		      /* enum bt_row_flag */
 	uint16_t host;
-	uint16_t backlog;     /* LISTEN. UDP: index + 1 of the source address it sends from while bound to
-			       * the wildcard, 0: not yet chosen */
-	uint32_t peer;	      /* slot of the connection's other end, UINT32_MAX: none */
-	uint32_t link;	      /* CHILD: slot of the listener that it came through */
-	uint32_t uid;	      /* effective uid at socket creation */
-	int32_t pid;	      /* process that made it; of a CHILD: its listener's (see below) */
-	uint32_t timer_s;     /* TIME_WAIT: when it ends, seconds of CLOCK_MONOTONIC */
-	uint16_t rcvbuf_kib;  /* UDP: how much berthd may hold for it */
-	uint16_t opts;	      /* enum bt_port_opt */
-	uint32_t drops;	      /* UDP: datagrams dropped; LISTEN: connections refused for a full backlog */
-	uint32_t since_s;     /* made at, seconds of CLOCK_REALTIME (wraps in 2106) */
+	uint16_t backlog; /* LISTEN. UDP: index + 1 of the source address it sends from while bound
+			   * to the wildcard, 0: not yet chosen */
+	uint32_t peer;	  /* slot of the connection's other end, UINT32_MAX: none */
+	uint32_t link;	  /* CHILD: slot of the listener that it came through */
+	uint32_t uid;	  /* effective uid at socket creation */
+	int32_t pid;	  /* process that made it; of a CHILD: its listener's (see below) */
+	uint32_t timer_s; /* TIME_WAIT: when it ends, seconds of CLOCK_MONOTONIC */
+	uint16_t rcvbuf_kib; /* UDP: how much berthd may hold for it */
+	uint16_t opts;	     /* enum bt_port_opt */
+	uint32_t drops; /* UDP: datagrams dropped; LISTEN: connections refused for a full backlog */
+	uint32_t since_s; /* made at, seconds of CLOCK_REALTIME (wraps in 2106) */
 };
-/* An accepted end may be held by another process than its listener's maker; instruments find its holder by
- * joining NETLINK_SOCK_DIAG's peer inode with /proc/PID/fd, as ss does. */
+/* An accepted end may be held by another process than its listener's maker; instruments find its
+ * holder by joining NETLINK_SOCK_DIAG's peer inode with /proc/PID/fd, as ss does. */
 
 _Static_assert(sizeof(struct bt_row) == 96, "the table's format");
 
@@ -88,7 +91,8 @@ struct bt_host_row {
 	char name[BT_HOST_NAME];
 	uint16_t n_addrs;
 	uint16_t pad;
-	struct bt_host_addr addrs[BT_HOST_ADDRS]; /* addrs[0] is lo, 127.0.0.1/8; then eth0, eth1, ... */
+	struct bt_host_addr
+		addrs[BT_HOST_ADDRS]; /* addrs[0] is lo, 127.0.0.1/8; then eth0, eth1, ... */
 };
 
 enum bt_counter {
@@ -119,7 +123,8 @@ struct bt_table {
 	/* A sender may keep what UDP address leads where while the epoch of the address's bucket is
 	 * unchanged (bt_epoch_bucket). */
 	_Atomic uint32_t udp_epoch[BT_EPOCHS];
-	/* proto/inbox.h: how far berthd has read a program's ring, and whether it looks by itself. */
+	/* proto/inbox.h: how far berthd has read a program's ring, and whether it looks by itself.
+	 */
 	struct {
 		_Atomic uint32_t taken, hot;
 	} inboxes[BT_INBOXES];
@@ -134,8 +139,8 @@ static inline struct bt_row *bt_table_row(const struct bt_table *t, uint32_t slo
 	return (struct bt_row *)((uintptr_t)t + t->rows_offset) + slot;
 }
 
-/* A consistent copy of a row; false: the slot is out of range or the row kept changing. Never loops for
- * long: a writer that died in the middle must not stop a reader. */
+/* A consistent copy of a row; false: the slot is out of range or the row kept changing. Never loops
+ * for long: a writer that died in the middle must not stop a reader. */
 static inline bool bt_row_read(const struct bt_table *t, uint32_t slot, struct bt_row *out)
 {
 	if (slot >= t->capacity)

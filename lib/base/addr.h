@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses. Every address in berth is 16 bytes: an IPv6 address, or an IPv4 address in its mapped form
- * ::ffff:a.b.c.d (RFC 4291 2.5.5.2), so that one comparison serves both families. The wildcard of IPv4 is
+ * Addresses. Every address in berth is 16 bytes: an IPv6 address, or an IPv4 address in its mapped
+ * form
+ * ::ffff:a.b.c.d (RFC 4291 2.5.5.2), so that one comparison serves both families. The wildcard of
+ * IPv4 is
  * ::ffff:0.0.0.0, that of IPv6 is ::; they differ, as in Linux. Ports are in host byte order.
  */
 #ifndef BERTH_LIB_BASE_ADDR_H
@@ -33,7 +35,8 @@ static inline bool bt_addr_is_v4(const struct bt_addr *a)
 
 static inline uint32_t bt_addr_to_v4(const struct bt_addr *a)
 {
-	return (uint32_t)a->b[12] << 24 | (uint32_t)a->b[13] << 16 | (uint32_t)a->b[14] << 8 | a->b[15];
+	return (uint32_t)a->b[12] << 24 | (uint32_t)a->b[13] << 16 | (uint32_t)a->b[14] << 8 |
+	       a->b[15];
 }
 
 static inline bool bt_addr_eq(const struct bt_addr *a, const struct bt_addr *b)
@@ -56,7 +59,8 @@ static inline bool bt_addr_is_loopback(const struct bt_addr *a)
 }
 
 /* True when the first `bits` bits of both are equal; bits counts from the start of the 16 bytes. */
-static inline bool bt_addr_same_prefix(const struct bt_addr *a, const struct bt_addr *b, unsigned bits)
+static inline bool bt_addr_same_prefix(const struct bt_addr *a, const struct bt_addr *b,
+				       unsigned bits)
 {
 	unsigned whole = bits / 8, rest = bits % 8;
 	if (memcmp(a->b, b->b, whole) != 0)

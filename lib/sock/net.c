@@ -37,7 +37,8 @@ struct bt_net {
 	uint32_t n_time_wait;
 };
 
-/* tcp_max_tw_buckets of a machine with some memory: beyond it a connection ends without TIME_WAIT. */
+/* tcp_max_tw_buckets of a machine with some memory: beyond it a connection ends without TIME_WAIT.
+ */
 #define MAX_TIME_WAIT 262144u
 
 struct bt_net *bt_net_new(const uint8_t key[16], uint32_t max_slots)
@@ -82,7 +83,8 @@ struct bt_port_net *bt_net_ports(struct bt_net *net)
 
 static struct sock *find(const struct bt_net *net, uint32_t slot)
 {
-	static const struct sock none = {.peer = BT_NO_SLOT, .link = BT_NO_SLOT, .next_changed = IDLE};
+	static const struct sock none = {
+		.peer = BT_NO_SLOT, .link = BT_NO_SLOT, .next_changed = IDLE};
 	uint32_t c = slot / CHUNK;
 	if (c >= net->n_chunks || net->chunks[c] == NULL)
 		return (struct sock *)(uintptr_t)&none;
@@ -148,8 +150,8 @@ uint32_t bt_net_changed(struct bt_net *net, uint8_t *flags)
 	return slot;
 }
 
-/* The slot itself is given back by bt_net_changed, after the caller has been told; until then nobody else
- * can get it, so the caller never sees one slot's two lives mixed. */
+/* The slot itself is given back by bt_net_changed, after the caller has been told; until then
+ * nobody else can get it, so the caller never sees one slot's two lives mixed. */
 static void give_up(struct bt_net *net, uint32_t slot)
 {
 	bt_port_disconnect(net->ports, slot);
@@ -239,7 +241,8 @@ static bool name_ok(const char *name)
 
 static struct addr_entry *addr_entry(const struct bt_net *net, const struct bt_addr *addr)
 {
-	uint32_t h = 2166136261u; /* FNV-1a; the addresses are the user's own, no adversary picks them */
+	uint32_t h =
+		2166136261u; /* FNV-1a; the addresses are the user's own, no adversary picks them */
 	for (unsigned i = 0; i < 16; i++)
 		h = (h ^ addr->b[i]) * 16777619u;
 	for (uint32_t i = h % ADDR_TABLE;; i = (i + 1) % ADDR_TABLE) {
@@ -299,7 +302,8 @@ int bt_net_host_add(struct bt_net *net, const char *name, uint16_t *host)
 	return 0;
 }
 
-int bt_net_addr_add(struct bt_net *net, uint16_t host, const struct bt_net_addr *addr, uint16_t *owner)
+int bt_net_addr_add(struct bt_net *net, uint16_t host, const struct bt_net_addr *addr,
+		    uint16_t *owner)
 {
 	bool v4 = bt_addr_is_v4(&addr->addr);
 	if (host >= net->n_hosts || v4 != (addr->family == BT_V4) || addr->bits > (v4 ? 32 : 128) ||
@@ -328,8 +332,8 @@ static bool in_prefix(const struct bt_net_addr *a, const struct bt_addr *addr)
 	return bt_addr_same_prefix(&a->addr, addr, a->family == BT_V4 ? 96u + a->bits : a->bits);
 }
 
-int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound, struct bt_addr *dst,
-		 struct bt_addr *src, uint16_t *to)
+int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound,
+		 struct bt_addr *dst, struct bt_addr *src, uint16_t *to)
 {
 	const struct bt_net_host *h = bt_net_host(net, host);
 	if (h == NULL)
@@ -371,8 +375,8 @@ static bool is_local(const struct bt_net *net, uint16_t host, const struct bt_ad
 	       bt_net_host_by_addr(net, addr) == host;
 }
 
-int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port, bool root,
-		uint64_t now_ns, struct bt_reason *why)
+int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port,
+		bool root, uint64_t now_ns, struct bt_reason *why)
 {
 	struct bt_port_info i;
 	if (!bt_port_get(net->ports, slot, &i))
@@ -403,8 +407,8 @@ static void taken_over(struct bt_net *net, uint32_t taken)
 	mark(net, taken);
 }
 
-int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port, uint64_t now_ns,
-		   uint32_t *child, uint32_t *listener, struct bt_reason *why)
+int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+		   uint64_t now_ns, uint32_t *child, uint32_t *listener, struct bt_reason *why)
 {
 	struct bt_port_info i;
 	struct bt_addr src;
@@ -457,8 +461,8 @@ void bt_net_connect_undo(struct bt_net *net, uint32_t slot)
 	mark(net, slot);
 }
 
-int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port, uint64_t now_ns,
-		       struct bt_reason *why)
+int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+		       uint64_t now_ns, struct bt_reason *why)
 {
 	struct bt_port_info i;
 	struct bt_addr src;
@@ -479,8 +483,8 @@ void bt_net_disconnect(struct bt_net *net, uint32_t slot)
 	mark(net, slot);
 }
 
-int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port, uint64_t now_ns,
-		     uint32_t *target, struct bt_addr *src, struct bt_reason *why)
+int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+		     uint64_t now_ns, uint32_t *target, struct bt_addr *src, struct bt_reason *why)
 {
 	struct bt_port_info i;
 	uint16_t to;
@@ -532,7 +536,8 @@ void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	if (peer == BT_NO_SLOT)
 		return;
 	if (state == BT_ESTABLISHED) {
-		/* The peer's stack acknowledges a FIN at once: FIN_WAIT1 is over before anyone looks. */
+		/* The peer's stack acknowledges a FIN at once: FIN_WAIT1 is over before anyone
+		 * looks. */
 		set_state(net, slot, BT_FIN_WAIT2);
 		set_state(net, peer, BT_CLOSE_WAIT);
 	} else if (state == BT_CLOSE_WAIT) {
@@ -540,7 +545,8 @@ void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	}
 }
 
-/* Frees what nobody can name any more. A child is named through its client, so the client's slot waits. */
+/* Frees what nobody can name any more. A child is named through its client, so the client's slot
+ * waits. */
 static void settle(struct bt_net *net, uint32_t slot)
 {
 	struct sock *s = find(net, slot);
@@ -597,7 +603,8 @@ void bt_net_advance(struct bt_net *net, uint64_t now_ns)
 		net->n_time_wait--;
 		bt_port_disconnect(net->ports, slot);
 		set_state(net, slot, BT_CLOSE);
-		/* Where a program still holds the descriptor, the socket is closed but the slot not free. */
+		/* Where a program still holds the descriptor, the socket is closed but the slot not
+		 * free. */
 		settle(net, slot);
 		if (peer != BT_NO_SLOT)
 			settle(net, peer);

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A network of hosts and what socket calls mean in it: whose an address is, which source an unbound socket
- * uses, who a connect reaches, and how the two ends of a connection move through TCP's states (RFC 9293
- * 3.3.2) when no packet is needed because both ends are on this network. No I/O, no clock, no globals: the
- * caller gives the time and carries out what is decided.
+ * A network of hosts and what socket calls mean in it: whose an address is, which source an unbound
+ * socket uses, who a connect reaches, and how the two ends of a connection move through TCP's
+ * states (RFC 9293 3.3.2) when no packet is needed because both ends are on this network. No I/O,
+ * no clock, no globals: the caller gives the time and carries out what is decided.
  *
- * A connection is two sockets that know each other as peers: the client's, and the child of a listener.
- * Either end is shut or closed by its own caller; a child is found through its peer (it has no name of its
- * own), so a client's slot outlives its closing until the child is closed too.
+ * A connection is two sockets that know each other as peers: the client's, and the child of a
+ * listener. Either end is shut or closed by its own caller; a child is found through its peer (it
+ * has no name of its own), so a client's slot outlives its closing until the child is closed too.
  *
- * Sockets that a call has changed are handed out by bt_net_changed, so that the caller can publish them.
+ * Sockets that a call has changed are handed out by bt_net_changed, so that the caller can publish
+ * them.
  */
 #ifndef BERTH_LIB_SOCK_NET_H
 #define BERTH_LIB_SOCK_NET_H
 
 #include "../port/port.h"
 
-#define BT_NET_ADDRS	  8  /* addresses of a host, loopback included */
-#define BT_NET_NAME	  64 /* bytes of a host's name with its NUL */
-#define BT_NET_MAX_HOSTS  1024
-#define BT_NET_NO_HOST	  UINT16_MAX
+#define BT_NET_ADDRS	 8  /* addresses of a host, loopback included */
+#define BT_NET_NAME	 64 /* bytes of a host's name with its NUL */
+#define BT_NET_MAX_HOSTS 1024
+#define BT_NET_NO_HOST	 UINT16_MAX
 
 struct bt_net_addr {
 	struct bt_addr addr;
@@ -47,49 +48,52 @@ struct bt_net *bt_net_new(const uint8_t key[16], uint32_t max_slots); /* NULL: o
 void bt_net_free(struct bt_net *net);
 struct bt_port_net *bt_net_ports(struct bt_net *net);
 
-/* Makes a host with loopback; *host is its number. -EEXIST (then *host is the old one), -ENOSPC, -EINVAL
- * (not a name: letters, digits, '-', '.', '_', at most 63), -ENOMEM. */
+/* Makes a host with loopback; *host is its number. -EEXIST (then *host is the old one), -ENOSPC,
+ * -EINVAL (not a name: letters, digits, '-', '.', '_', at most 63), -ENOMEM. */
 int bt_net_host_add(struct bt_net *net, const char *name, uint16_t *host);
-/* Gives a host an address. -EADDRINUSE: *owner has it; -ENOSPC; -EINVAL: loopback, wildcard, multicast or
- * broadcast, or a prefix that cannot be. 0 also when the host has it already. */
-int bt_net_addr_add(struct bt_net *net, uint16_t host, const struct bt_net_addr *addr, uint16_t *owner);
+/* Gives a host an address. -EADDRINUSE: *owner has it; -ENOSPC; -EINVAL: loopback, wildcard,
+ * multicast or broadcast, or a prefix that cannot be. 0 also when the host has it already. */
+int bt_net_addr_add(struct bt_net *net, uint16_t host, const struct bt_net_addr *addr,
+		    uint16_t *owner);
 const struct bt_net_host *bt_net_host(const struct bt_net *net, uint16_t host); /* NULL: none */
 uint16_t bt_net_host_by_name(const struct bt_net *net, const char *name);
 uint16_t bt_net_host_by_addr(const struct bt_net *net, const struct bt_addr *addr);
 uint16_t bt_net_hosts(const struct bt_net *net); /* how many */
 
 /* A new socket: as bt_port_new. */
-int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_family family, uint32_t uid,
-		uint32_t *slot);
+int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_family family,
+		uint32_t uid, uint32_t *slot);
 
 /*
- * The route from host to *dst: a wildcard destination becomes loopback (ip(7)); *to is the host that has
- * it, *src the source address an unbound socket uses. bound: the socket's own address, or a wildcard.
- * -ENETUNREACH: nobody has the address and it is in none of the host's prefixes; -EHOSTUNREACH: nobody has
- * it but it is in one; -EINVAL: a loopback source to another host, as Linux says.
+ * The route from host to *dst: a wildcard destination becomes loopback (ip(7)); *to is the host
+ * that has it, *src the source address an unbound socket uses. bound: the socket's own address, or
+ * a wildcard. -ENETUNREACH: nobody has the address and it is in none of the host's prefixes;
+ * -EHOSTUNREACH: nobody has it but it is in one; -EINVAL: a loopback source to another host, as
+ * Linux says.
  */
-int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound, struct bt_addr *dst,
-		 struct bt_addr *src, uint16_t *to);
+int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound,
+		 struct bt_addr *dst, struct bt_addr *src, uint16_t *to);
 
 /* bind(2) with the check that the address is the host's: -EADDRNOTAVAIL. Else as bt_port_bind. */
-int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port, bool root,
-		uint64_t now_ns, struct bt_reason *why);
+int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port,
+		bool root, uint64_t now_ns, struct bt_reason *why);
 int bt_net_listen(struct bt_net *net, uint32_t slot, uint64_t now_ns, struct bt_reason *why);
-/* TCP connect(2): 0 with *child (established at once), or the negative errno of route and port space, or
- * -ECONNREFUSED. */
-int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port, uint64_t now_ns,
-		   uint32_t *child, uint32_t *listener, struct bt_reason *why);
-/* The connection could not be joined after all: the child is freed, the client is unconnected again. */
+/* TCP connect(2): 0 with *child (established at once), or the negative errno of route and port
+ * space, or -ECONNREFUSED. */
+int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+		   uint64_t now_ns, uint32_t *child, uint32_t *listener, struct bt_reason *why);
+/* The connection could not be joined after all: the child is freed, the client is unconnected
+ * again. */
 void bt_net_connect_undo(struct bt_net *net, uint32_t slot);
 /* UDP connect(2). */
-int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port, uint64_t now_ns,
-		       struct bt_reason *why);
+int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+		       uint64_t now_ns, struct bt_reason *why);
 /* connect(2) with AF_UNSPEC. */
 void bt_net_disconnect(struct bt_net *net, uint32_t slot);
-/* Who gets a datagram from this socket to dst:port: *target (BT_NO_SLOT: nobody) and the source address it
- * carries. Autobinds. */
-int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port, uint64_t now_ns,
-		     uint32_t *target, struct bt_addr *src, struct bt_reason *why);
+/* Who gets a datagram from this socket to dst:port: *target (BT_NO_SLOT: nobody) and the source
+ * address it carries. Autobinds. */
+int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+		     uint64_t now_ns, uint32_t *target, struct bt_addr *src, struct bt_reason *why);
 
 /* shutdown(2) of the sending direction. */
 void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns);
@@ -108,11 +112,12 @@ uint32_t bt_net_peer(const struct bt_net *net, uint32_t slot);
 uint32_t bt_net_link(const struct bt_net *net, uint32_t slot);
 uint8_t bt_net_flags(const struct bt_net *net, uint32_t slot);
 void bt_net_set_flag(struct bt_net *net, uint32_t slot, uint8_t flag, bool on);
-/* Rebuilding: makes client and child peers of each other, without checks beyond both being in use. */
+/* Rebuilding: makes client and child peers of each other, without checks beyond both being in use.
+ */
 void bt_net_join(struct bt_net *net, uint32_t client, uint32_t child, uint32_t listener);
 
-/* The next socket that has changed since it was last handed out; BT_NO_SLOT: none left. *flags are its
- * flags, with BT_NETF_FREED when the slot is free now. */
+/* The next socket that has changed since it was last handed out; BT_NO_SLOT: none left. *flags are
+ * its flags, with BT_NETF_FREED when the slot is free now. */
 uint32_t bt_net_changed(struct bt_net *net, uint8_t *flags);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pointers to nowhere, numbers that are no sockets, lengths and flags without sense: errno, never a crash. */
+/* Pointers to nowhere, numbers that are no sockets, lengths and flags without sense: errno, never a
+ * crash. */
 #include "t.h"
 
 #include <limits.h>

@@ -275,7 +275,8 @@ static void full_backlog(void)
 static void self_connect(void)
 {
 	t_case("same port again");
-	int l = t_listener(LO, 7114), a = t_bound(SOCK_STREAM, LO, 7115), b = t_bound(SOCK_STREAM, LO, 7115);
+	int l = t_listener(LO, 7114), a = t_bound(SOCK_STREAM, LO, 7115),
+	    b = t_bound(SOCK_STREAM, LO, 7115);
 	T(connect(a, IN(LO, 7114)));
 	T(connect(b, IN(LO, 7114)));
 	close(a);

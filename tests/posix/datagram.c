@@ -65,7 +65,8 @@ static void basics(void)
 static void between_addresses(void)
 {
 	t_case("addresses");
-	int any = t_bound(SOCK_DGRAM, ANY, 7202), c = t_socket(SOCK_DGRAM), e = t_bound(SOCK_DGRAM, ETH1, 7203);
+	int any = t_bound(SOCK_DGRAM, ANY, 7202), c = t_socket(SOCK_DGRAM),
+	    e = t_bound(SOCK_DGRAM, ETH1, 7203);
 	T(sendto(c, "a", 1, 0, IN(ETH0, 7202)));
 	receive("to eth0", any, 10, 0);
 	T(sendto(c, "a", 1, 0, IN(LO, 7202)));
@@ -103,7 +104,8 @@ static void connected(void)
 {
 	t_case("connected");
 	struct sockaddr unspec = {.sa_family = AF_UNSPEC};
-	int a = t_bound(SOCK_DGRAM, LO, 7205), b = t_bound(SOCK_DGRAM, LO, 7206), c = t_socket(SOCK_DGRAM);
+	int a = t_bound(SOCK_DGRAM, LO, 7205), b = t_bound(SOCK_DGRAM, LO, 7206),
+	    c = t_socket(SOCK_DGRAM);
 	T(connect(c, IN(LO, 7205)));
 	t_names("client", c);
 	T(send(c, "x", 1, 0));
@@ -206,7 +208,8 @@ static void messages(void)
 	t_case("messages");
 	int s = t_bound(SOCK_DGRAM, LO, 7212), c = t_bound(SOCK_DGRAM, LO, 7213);
 	char one[4] = "", two[16] = "";
-	struct iovec out[2] = {{(char[]){"one"}, 3}, {(char[]){"two"}, 3}}, in[2] = {{one, 2}, {two, 3}};
+	struct iovec out[2] = {{(char[]){"one"}, 3}, {(char[]){"two"}, 3}},
+		     in[2] = {{one, 2}, {two, 3}};
 	union {
 		struct sockaddr_storage storage;
 		struct sockaddr any;
@@ -214,10 +217,12 @@ static void messages(void)
 	memset(&a, 0, sizeof(a));
 	struct sockaddr_in to;
 	memcpy(&to, t_in(LO, 7212), sizeof(to));
-	struct msghdr m = {.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = out, .msg_iovlen = 2};
+	struct msghdr m = {
+		.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = out, .msg_iovlen = 2};
 	T(sendmsg(c, &m, 0));
 	t_poll_wait("data", s, POLLIN);
-	m = (struct msghdr){.msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = in, .msg_iovlen = 2};
+	m = (struct msghdr){
+		.msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = in, .msg_iovlen = 2};
 	T(recvmsg(s, &m, 0));
 	T(m.msg_flags == MSG_TRUNC);
 	T(m.msg_namelen);
@@ -230,8 +235,10 @@ static void messages(void)
 	struct mmsghdr many[4];
 	memset(many, 0, sizeof(many));
 	for (int i = 0; i < 3; i++)
-		many[i].msg_hdr = (struct msghdr){
-			.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = out, .msg_iovlen = 2};
+		many[i].msg_hdr = (struct msghdr){.msg_name = &to,
+						  .msg_namelen = sizeof(to),
+						  .msg_iov = out,
+						  .msg_iovlen = 2};
 	T(sendmmsg(c, many, 3, 0));
 	T(many[0].msg_len + many[1].msg_len + many[2].msg_len);
 	t_poll_wait("data", s, POLLIN);
@@ -253,7 +260,8 @@ static void messages(void)
 
 static void overflow(void)
 {
-	/* A receiver that never reads: sends go on, what does not fit is lost, the first ones are kept. */
+	/* A receiver that never reads: sends go on, what does not fit is lost, the first ones are
+	 * kept. */
 	t_case("overflow");
 	int s = t_bound(SOCK_DGRAM, LO, 7214), c = t_socket(SOCK_DGRAM | SOCK_NONBLOCK), failed = 0;
 	for (int i = 0; i < 3000; i++) {

@@ -49,7 +49,8 @@ static void kinds(void)
 
 static void binding(void)
 {
-	static const char *const addresses[] = {ANY, LO, "127.1.2.3", ETH0, ETH1, NOWHERE, "255.255.255.255"};
+	static const char *const addresses[] = {ANY,  LO,      "127.1.2.3",	 ETH0,
+						ETH1, NOWHERE, "255.255.255.255"};
 	t_case("bind");
 	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
 		for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
@@ -206,7 +207,8 @@ static void inherited(void)
 
 static void reopened(void)
 {
-	/* The server closed first: its port is in TIME_WAIT, in the way of a bind without SO_REUSEADDR. */
+	/* The server closed first: its port is in TIME_WAIT, in the way of a bind without
+	 * SO_REUSEADDR. */
 	t_case("time wait");
 	int l = t_socket(SOCK_STREAM), c = t_socket(SOCK_STREAM);
 	char byte;

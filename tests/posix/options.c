@@ -14,7 +14,10 @@ static const struct {
 	const char *name;
 	int level, option;
 } all[] = {
-#define O(level, option) {#option, level, option}
+#define O(level, option)                                                                           \
+	{                                                                                          \
+#option, level, option                                                             \
+	}
 	O(SOL_SOCKET, SO_BROADCAST),
 	O(SOL_SOCKET, SO_DEBUG),
 	O(SOL_SOCKET, SO_DONTROUTE),
@@ -77,8 +80,8 @@ static const struct {
 /* Setting needs privileges that one side of the comparison may lack. */
 static bool privileged(int level, int option)
 {
-	return level == SOL_SOCKET &&
-	       (option == SO_DEBUG || option == SO_MARK || option == SO_BUSY_POLL || option == SO_PRIORITY);
+	return level == SOL_SOCKET && (option == SO_DEBUG || option == SO_MARK ||
+				       option == SO_BUSY_POLL || option == SO_PRIORITY);
 }
 
 /* Appends to a line: value, or errno. */
@@ -99,7 +102,8 @@ static void append_get(char *line, size_t size, const char *head, int s, int lev
 	append(line, size, head, len == 1 ? *(char *)&value : value, ret < 0);
 }
 
-/* One line an option: its default, then for each of some values what setting it and reading it give. */
+/* One line an option: its default, then for each of some values what setting it and reading it
+ * give. */
 static void round_trips(int type)
 {
 	static const int values[] = {1, 0, -1, 100};

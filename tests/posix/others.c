@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is not berth's stays the kernel's: AF_UNIX, socketpair, pipes, netlink's absence of surprise. */
+/* What is not berth's stays the kernel's: AF_UNIX, socketpair, pipes, netlink's absence of
+ * surprise. */
 #include "t.h"
 
 #include <poll.h>
@@ -26,12 +27,14 @@ static void unix_name(const char *what, int s, bool peer)
 		return;
 	}
 	const char *path = a.un.sun_path, *slash = strrchr(path, '/');
-	size_t shown = len > offsetof(struct sockaddr_un, sun_path) ? len - offsetof(struct sockaddr_un, sun_path) : 0;
+	size_t shown = len > offsetof(struct sockaddr_un, sun_path)
+			       ? len - offsetof(struct sockaddr_un, sun_path)
+			       : 0;
 	snprintf(text, sizeof(text), "family %d, %s%s", a.any.sa_family,
-		 !shown	     ? "unnamed"
-		 : !path[0]  ? "abstract "
-		 : slash     ? slash + 1
-			     : path,
+		 !shown	    ? "unnamed"
+		 : !path[0] ? "abstract "
+		 : slash    ? slash + 1
+			    : path,
 		 shown && !path[0] ? path + 1 : "");
 	t_say(what, text);
 }
@@ -46,7 +49,8 @@ static void paths(void)
 	for (int type = SOCK_STREAM; type <= SOCK_SEQPACKET; type++) {
 		if (type != SOCK_STREAM && type != SOCK_DGRAM && type != SOCK_SEQPACKET)
 			continue;
-		int l = FD(socket(AF_UNIX, type, 0)), c = FD(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+		int l = FD(socket(AF_UNIX, type, 0)),
+		    c = FD(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
 		snprintf(un.sun_path, sizeof(un.sun_path), "%s/sock%d", directory, type);
 		T(bind(l, any, sizeof(un)));
 		T(bind(l, any, sizeof(un)));
@@ -86,10 +90,13 @@ static void abstract(void)
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	const struct sockaddr *any = (const struct sockaddr *)&un;
 	/* A name like berth's own, and it is the program's all the same. */
-	static const char *const names[] = {"posix-test", "berth/0123456789abcdef/00000001.00000001.0000000000000001"};
+	static const char *const names[] = {
+		"posix-test", "berth/0123456789abcdef/00000001.00000001.0000000000000001"};
 	for (size_t i = 0; i < 2; i++) {
-		socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(names[i]));
-		int l = FD(socket(AF_UNIX, SOCK_STREAM, 0)), c = FD(socket(AF_UNIX, SOCK_STREAM, 0));
+		socklen_t len =
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(names[i]));
+		int l = FD(socket(AF_UNIX, SOCK_STREAM, 0)),
+		    c = FD(socket(AF_UNIX, SOCK_STREAM, 0));
 		memset(un.sun_path, 0, sizeof(un.sun_path));
 		memcpy(un.sun_path + 1, names[i], strlen(names[i]));
 		T(bind(l, any, len));

@@ -221,7 +221,8 @@ static void with_addresses(void)
 	T(recvfrom(s, text, sizeof(text), 0, &a.any, &len));
 	T(len);
 	struct iovec iov = {text, sizeof(text)};
-	struct msghdr m = {.msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr m = {
+		.msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = &iov, .msg_iovlen = 1};
 	t_need(send(c, "y", 1, 0) == 1, "send");
 	T(recvmsg(s, &m, 0));
 	T(m.msg_namelen);
@@ -266,7 +267,8 @@ static void splice_and_vectors(void)
 	t_case("vectors");
 	int s, c = t_pair(&s);
 	char a[3] = "", b[8] = "";
-	struct iovec out[3] = {{(char[]){"one"}, 3}, {NULL, 0}, {(char[]){"two"}, 3}}, in[2] = {{a, 2}, {b, 7}};
+	struct iovec out[3] = {{(char[]){"one"}, 3}, {NULL, 0}, {(char[]){"two"}, 3}},
+		     in[2] = {{a, 2}, {b, 7}};
 	T(writev(c, out, 3));
 	t_poll_wait("data", s, POLLIN);
 	T(readv(s, in, 2));

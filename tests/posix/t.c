@@ -161,8 +161,8 @@ static void poll_for(const char *what, int s, short events, int ms)
 	static const struct {
 		short bit;
 		const char *name;
-	} bits[] = {{POLLIN, " IN"},	 {POLLPRI, " PRI"}, {POLLOUT, " OUT"},	   {POLLRDHUP, " RDHUP"},
-		    {POLLERR, " ERR"},	 {POLLHUP, " HUP"}, {POLLNVAL, " NVAL"}};
+	} bits[] = {{POLLIN, " IN"},   {POLLPRI, " PRI"}, {POLLOUT, " OUT"},  {POLLRDHUP, " RDHUP"},
+		    {POLLERR, " ERR"}, {POLLHUP, " HUP"}, {POLLNVAL, " NVAL"}};
 	char label[128], text[64] = "";
 	struct pollfd p = {.fd = s, .events = events};
 	t_need(poll(&p, 1, ms) >= 0, "poll");
@@ -204,7 +204,8 @@ void t_opt(const char *what, int s, int level, int name)
 	if (getsockopt(s, level, name, &value, &len) < 0)
 		snprintf(text, sizeof(text), "%s", strerrorname_np(errno));
 	else
-		snprintf(text, sizeof(text), "%d in %u bytes", len == 1 ? *(char *)&value : value, len);
+		snprintf(text, sizeof(text), "%d in %u bytes", len == 1 ? *(char *)&value : value,
+			 len);
 	t_say(what, text);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the POSIX programs share: a transcript. Each program calls the socket interface and prints what came
- * back, one line a call, in words that do not depend on the machine: errno by name, ports of the ephemeral
- * range as eph1, eph2 in the order in which they appear. tests/posix/run runs each on the kernel and on
- * berth and compares.
+ * What the POSIX programs share: a transcript. Each program calls the socket interface and prints
+ * what came back, one line a call, in words that do not depend on the machine: errno by name, ports
+ * of the ephemeral range as eph1, eph2 in the order in which they appear. tests/posix/run runs each
+ * on the kernel and on berth and compares.
  *
  * The host has 127.0.0.1/8, 192.168.1.100 and 10.0.0.50.
  */
@@ -25,19 +25,21 @@
 /* Begins a case: its name is the head of every line that follows. */
 void t_case(const char *name);
 
-/* Runs a function in a process of its own: a case that crashes or hangs says so and costs no other. */
+/* Runs a function in a process of its own: a case that crashes or hangs says so and costs no other.
+ */
 #define T_RUN(function) t_run(#function, function)
 void t_run(const char *name, void (*function)(void));
 
-/* A call by its own text: prints its result, or its errno. T returns the result; FD also, but prints only
- * "ok", since numbers of descriptors are no promise. */
+/* A call by its own text: prints its result, or its errno. T returns the result; FD also, but
+ * prints only "ok", since numbers of descriptors are no promise. */
 #define T(call)	 t_result(#call, (errno = 0, (long)(call)))
 #define FD(call) t_fd(#call, (errno = 0, (call)))
 long t_result(const char *what, long got);
 int t_fd(const char *what, int got);
 void t_say(const char *what, const char *got);
 
-/* An IPv4 address with its length, as two arguments: bind(s, IN(LO, 80)). Good for one call's duration. */
+/* An IPv4 address with its length, as two arguments: bind(s, IN(LO, 80)). Good for one call's
+ * duration. */
 #define IN(address, port) t_in(address, port), (socklen_t)sizeof(struct sockaddr_in)
 const struct sockaddr *t_in(const char *address, unsigned port);
 

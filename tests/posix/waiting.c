@@ -151,7 +151,8 @@ static void restarted(void)
 static void nonblock_later(void)
 {
 	t_case("O_NONBLOCK later");
-	int l = t_listener(LO, 7304), s, c = t_pair(&s), u = t_bound(SOCK_DGRAM, LO, 0), on = 1, off = 0;
+	int l = t_listener(LO, 7304), s, c = t_pair(&s), u = t_bound(SOCK_DGRAM, LO, 0), on = 1,
+	    off = 0;
 	char byte;
 	t_nonblock(l, true);
 	FD(accept(l, NULL, NULL));
