@@ -283,6 +283,21 @@ PUBLIC struct hostent *gethostbyaddr(const void *addr, socklen_t len, int family
 	return r;
 }
 
+/* A host's name is given when it is made; the machine's is not the host's to change. */
+PUBLIC int sethostname(const char *name, size_t len)
+{
+	static int (*real)(const char *, size_t);
+	if (bt_in_host()) {
+		errno = EPERM;
+		return -1;
+	}
+	if (real == NULL) {
+		void *p = bt_next("sethostname");
+		memcpy(&real, &p, sizeof(p));
+	}
+	return real(name, len);
+}
+
 PUBLIC int gethostname(char *name, size_t len)
 {
 	if (!bt_in_host()) {

@@ -516,6 +516,9 @@ PUBLIC int shutdown(int fd, int how)
 	}
 	int r = bt_real()->shutdown(fd, how);
 	if (r == 0) {
+		struct note *own = bt_note(fd);
+		if (own != NULL)
+			own->flags |= NOTE_SHUT_WR;
 		bt_req_init(&q, BT_SHUT, &n);
 		q.value = (uint32_t)how;
 		bt_notice(bt_proof(fd, &n), &q);

@@ -125,6 +125,30 @@ PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
 
 /* ---- sending ---- */
 
+/*
+ * The peer has closed, and this end has not. TCP takes the first data after that, to learn from the reset
+ * that nobody reads it; AF_UNIX knows at once. (A program that does not ignore SIGPIPE has met it already.)
+ */
+static bool first_after_end(int fd, const struct note *n)
+{
+	struct note *own = bt_note(fd);
+	struct bt_row row;
+	if (own == NULL || !(n->flags & NOTE_CONNECTED) ||
+	    n->flags & (NOTE_SHUT_WR | NOTE_PIPE | NOTE_SHARED) ||
+	    (bt_note_row(n, &row) && row.flags & BT_ROWF_RESET))
+		return false;
+	own->flags |= NOTE_PIPE;
+	return true;
+}
+
+static size_t size_of(const struct iovec *iov, size_t n)
+{
+	size_t size = 0;
+	for (size_t i = 0; i < n; i++)
+		size += iov[i].iov_len;
+	return size;
+}
+
 /* What is left of a failed send: UDP with a peer (the kernel's descriptor has none), or an errno to
  * mend. */
 static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int flags)
@@ -148,6 +172,8 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 	if (e == EPIPE) {
 		if (bt_reset_untold(fd, &n))
 			e = ECONNRESET;
+		else if (first_after_end(fd, &n))
+			return (ssize_t)size_of(iov, n_iov);
 	} else if (e == ENOTCONN) {
 		e = bt_pending(fd, &n);
 		if (e == 0 && !(flags & MSG_NOSIGNAL))

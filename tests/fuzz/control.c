@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control.h"
+
+#include "../../daemon/census.h"
+#include "../../daemon/daemon.h"
+#include "../../daemon/vals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define N_CONNS	 6u
+#define N_IDS	 32u
+#define N_NAMED	 8u
+#define N_TIMERS 4u
+#define SEC	 1000000000ull
+
+static struct daemon *d;
+static struct conn *conns[N_CONNS];
+static struct bt_inbox *inboxes[N_CONNS];
+static struct bt_ident ids[N_IDS];
+static unsigned n_ids;
+/* Descriptors of "programs", bound to the names they were told. */
+static struct {
+	struct bt_ident id;
+	int fd;
+} named[N_NAMED];
+static unsigned n_named;
+static struct {
+	uv_timer_t *timer;
+	uv_timer_cb cb;
+} timers[N_TIMERS];
+static uint64_t now_ns, random_state;
+static bool all_dead, strict;
+static unsigned long n_calls, n_good;
+static unsigned replies;
+static struct bt_rep last_rep;
+
+static const uint8_t *in;
+static size_t left;
+
+#define MUST(x)                                                                                    \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			fprintf(stderr, "control.c:%d: %s\n", __LINE__, #x);                       \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static uint8_t u8(void)
+{
+	if (left == 0)
+		return 0;
+	left--;
+	return *in++;
+}
+
+static uint32_t u32(void)
+{
+	uint32_t a = u8(), b = u8(), c = u8();
+
+	return a | b << 8 | c << 16 | (uint32_t)u8() << 24;
+}
+
+/* ---- what stands in for the kernel and the loop; meson.build renames the callers' ---- */
+
+ssize_t getrandom(void *buf, size_t len, unsigned flags)
+{
+	uint8_t *p = buf;
+
+	(void)flags;
+	for (size_t i = 0; i < len; i++) {
+		random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+		p[i] = (uint8_t)(random_state >> 56);
+	}
+	return (ssize_t)len;
+}
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	(void)id;
+	*t = (struct timespec){(time_t)(now_ns / SEC), (long)(now_ns % SEC)};
+	return 0;
+}
+
+time_t time(time_t *t)
+{
+	(void)t;
+	return (time_t)(now_ns / SEC);
+}
+
+int uv_timer_start(uv_timer_t *timer, uv_timer_cb cb, uint64_t after_ms, uint64_t repeat_ms)
+{
+	(void)after_ms;
+	(void)repeat_ms;
+	for (unsigned i = 0; i < N_TIMERS; i++)
+		if (timers[i].timer == timer || timers[i].timer == NULL) {
+			timers[i].timer = timer;
+			timers[i].cb = cb;
+			return 0;
+		}
+	abort();
+}
+
+int uv_timer_stop(uv_timer_t *timer)
+{
+	for (unsigned i = 0; i < N_TIMERS; i++)
+		if (timers[i].timer == timer)
+			timers[i].cb = NULL;
+	return 0;
+}
+
+int d_census(const struct bt_table *table, uint64_t netid, struct census *c)
+{
+	uint8_t dice = u8();
+
+	(void)netid;
+	if (dice == 255 && !all_dead)
+		return -ENOBUFS;
+	c->slots = table->high_water;
+	c->alive = calloc(c->slots + 1u, 1);
+	c->orphans = calloc(c->slots + 1u, sizeof(c->orphans[0]));
+	MUST(c->alive != NULL && c->orphans != NULL);
+	for (uint32_t i = 0; i < c->slots && !all_dead; i++) {
+		c->alive[i] = dice < 128 ? 7 : u8() & 7;
+		c->orphans[i] = dice < 64;
+	}
+	return 0;
+}
+
+void d_census_done(struct census *c)
+{
+	free(c->alive);
+	free(c->orphans);
+	c->alive = NULL;
+	c->orphans = NULL;
+}
+
+void d_serve_close(struct daemon *daemon)
+{
+	daemon->leaving = true;
+}
+
+void d_launch(struct daemon *daemon, pid_t pid)
+{
+	(void)daemon;
+	(void)pid;
+}
+
+void d_settle(struct daemon *daemon)
+{
+	(void)bt_net_deadline(daemon->net);
+}
+
+void d_reply(struct conn *c, struct bt_rep *rep, const void *extra, int fd)
+{
+	volatile uint8_t sum = 0;
+
+	(void)c;
+	(void)fd;
+	replies++;
+	last_rep = *rep;
+	MUST(rep->extra <= BT_MSG_MAX - sizeof(*rep) && (rep->extra == 0 || extra != NULL));
+	for (uint32_t i = 0; i < rep->extra; i++) /* readable to its end */
+		sum = (uint8_t)(sum + ((const uint8_t *)extra)[i]);
+}
+
+/* ---- connections ---- */
+
+static void conn_begin(unsigned n)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	MUST(c != NULL);
+	c->fd = -1;
+	c->id = ++d->next_conn;
+	c->pid = getpid();
+	c->uid = n == N_CONNS - 1 ? 12345 : geteuid();
+	c->host = BT_NET_NO_HOST;
+	c->next = d->conns;
+	if (c->next != NULL)
+		c->next->prev = c;
+	d->conns = c;
+	d->n_conns++;
+	conns[n] = c;
+}
+
+/* As serve.c does. */
+static void conn_end(unsigned n)
+{
+	struct conn *c = conns[n];
+
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		d->conns = c->next;
+	d->n_conns--;
+	d_inbox_close(d, c);
+	d_gone(d, c);
+	d_publish(d);
+	free(c);
+	if (inboxes[n] != NULL)
+		munmap(inboxes[n], BT_INBOX_BYTES);
+	inboxes[n] = NULL;
+}
+
+static int memfd(unsigned n)
+{
+	int fd = memfd_create("inbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	MUST(fd >= 0);
+	MUST(ftruncate(fd, BT_INBOX_BYTES) == 0);
+	if (inboxes[n] == NULL)
+		inboxes[n] = mmap(NULL, BT_INBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	MUST(inboxes[n] != MAP_FAILED);
+	MUST(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+	return fd;
+}
+
+/* ---- messages ---- */
+
+static struct bt_ident some_ident(void)
+{
+	uint8_t how = u8();
+	struct bt_ident id = {BT_SLOT_NONE, 0, 0};
+
+	if (how < 90)
+		return id;
+	if (how < 200 && n_ids > 0)
+		return ids[u8() % (n_ids < N_IDS ? n_ids : N_IDS)];
+	if (how < 245 && d->table->high_water > 0) { /* the table is open to all */
+		const struct bt_row *r;
+
+		id.slot = u8() % d->table->high_water;
+		r = d_row(d, id.slot);
+		id.gen = r->gen;
+		id.nonce = r->nonce;
+		return id;
+	}
+	id.slot = u32();
+	id.gen = u8();
+	return id;
+}
+
+static void some_addr(uint8_t addr[16])
+{
+	static const uint32_t v4[] = {0x0a400001, 0x0a400002, 0x0a400003, 0x7f000001, 0,
+				      0x7f010203, 0x0a400009, 0x09090909, 0xffffffff};
+	struct bt_addr a = {{0}};
+	uint8_t how = u8();
+
+	if (how < 230)
+		a = bt_addr_v4(v4[how % (sizeof(v4) / sizeof(v4[0]))]);
+	else if (how < 240)
+		a.b[15] = how & 1;
+	else
+		for (unsigned i = 0; i < 16; i++)
+			a.b[i] = u8();
+	memcpy(addr, a.b, 16);
+}
+
+static uint32_t some_extra(struct bt_req *q, uint8_t *extra)
+{
+	struct bt_host_open open = {.n_addrs = (uint16_t)(u8() % 3)};
+	uint8_t how = u8();
+	uint32_t n = 0;
+
+	if (q->type == BT_HELLO && how < 200) {
+		d_mac(d, how & 3, extra);
+		n = how & 4 ? 0 : BT_TOKEN_BYTES;
+	} else if (q->type == BT_HOST_OPEN && how < 220) {
+		static const char *const names[] = {"", "a", "b", "LocalHost", "A"};
+
+		snprintf(open.name, sizeof(open.name), "%s", names[how % 5]);
+		for (unsigned i = 0; i < open.n_addrs; i++) {
+			some_addr(open.addrs[i].addr);
+			open.addrs[i].bits = u8() & 31;
+			open.addrs[i].family = 4;
+		}
+		memcpy(extra, &open, sizeof(open));
+		n = sizeof(open);
+	} else if (q->type == BT_RESOLVE && how < 128) {
+		memcpy(extra, "host1", 5);
+		n = 5;
+	} else if (q->type == BT_UDP_SEND || how > 200) {
+		n = how > 250 ? 65508u : how;
+		memset(extra, how, n);
+		for (uint32_t i = 0; i < n && i < 24; i++)
+			extra[i] = u8();
+	}
+	return n;
+}
+
+/* The faults that test_ends.c shows; without them the rest can be looked at. */
+static bool known_fault(const struct bt_req *q)
+{
+	struct bt_port_info i = {.proto = q->proto};
+	bool used;
+
+	if (strict || (q->type != BT_CONNECT && q->type != BT_UDP_CONNECT))
+		return false;
+	used = q->id.slot < BT_MAX_ROWS && bt_port_get(bt_net_ports(d->net), q->id.slot, &i);
+	return (q->type == BT_CONNECT) != (i.proto == BT_TCP) ||
+	       (used && bt_net_peer(d->net, q->id.slot) != BT_NO_SLOT);
+}
+
+static void remember(const struct bt_rep *rep, uint8_t how)
+{
+	struct sockaddr_un sun;
+	unsigned n = n_named % N_NAMED;
+	socklen_t len;
+
+	if (rep->err != 0 || rep->id.slot == BT_SLOT_NONE)
+		return;
+	ids[n_ids++ % N_IDS] = rep->id;
+	if (!(rep->flags & BT_REPF_NEW) || how & 1)
+		return;
+	if (named[n].fd >= 0)
+		close(named[n].fd);
+	n_named++;
+	named[n].id = rep->id;
+	named[n].fd = socket(AF_UNIX, (how & 2 ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+	len = bt_name_make(&sun, d->netid, &rep->id);
+	if (named[n].fd >= 0 && bind(named[n].fd, (struct sockaddr *)&sun, len) < 0) {
+		close(named[n].fd);
+		named[n].fd = -1;
+	}
+}
+
+static int some_proof(const struct bt_req *q, uint8_t how)
+{
+	for (unsigned i = 0; i < N_NAMED && how < 128; i++)
+		if (named[i].fd >= 0 && named[i].id.slot == q->id.slot)
+			return named[i].fd;
+	return how > 240 ? d->table_ro_fd : -1;
+}
+
+static void message(unsigned n, uint8_t type)
+{
+	static uint8_t extra[BT_MSG_MAX];
+	static const uint16_t ports[] = {80, 53, 0, 40000, 1};
+	struct bt_req q = {.version = BT_MSG_VERSION, .type = type, .id = some_ident()};
+	uint8_t how = u8();
+	int proof, mine = -1;
+
+	q.flags = how & 32 ? u8() : how & (BT_REQF_SOLE | BT_REQF_SYNC | BT_REQF_ROOT);
+	q.serial = how;
+	q.proto = how & 64 ? BT_UDP : BT_TCP;
+	if (type == BT_CONNECT || type == BT_LISTEN_ON)
+		q.proto = how > 250 ? how : BT_TCP;
+	if (type >= BT_UDP_CONNECT && type <= BT_UDP_SEND)
+		q.proto = BT_UDP;
+	q.family = how & 128 && how & 2 ? BT_V6 : BT_V4;
+	how = u8();
+	q.opts = how & 16 ? u8() : BT_REUSEADDR;
+	q.port = how < 200 ? ports[how % 5] : (uint16_t)u32();
+	some_addr(q.addr);
+	q.value = u8();
+	q.extra = some_extra(&q, extra);
+	how = u8();
+	if (known_fault(&q))
+		return;
+	proof = some_proof(&q, how);
+	if (type == BT_INBOX && how < 200)
+		proof = mine = memfd(n);
+	replies = 0;
+	last_rep = (struct bt_rep){.err = -1};
+	d_call(d, conns[n], &q, extra, proof);
+	n_calls++;
+	if (mine >= 0)
+		close(mine);
+	MUST(replies <= 1);
+	if (replies == 1) {
+		MUST(last_rep.err >= 0 && last_rep.serial == q.serial);
+		n_good += last_rep.err == 0;
+		remember(&last_rep, how);
+	}
+}
+
+static void notice(unsigned n)
+{
+	struct bt_inbox *b = inboxes[n];
+	uint32_t head;
+
+	if (b == NULL)
+		return;
+	head = atomic_load(&b->head);
+	for (unsigned k = u8() % 4; k > 0; k--) {
+		struct bt_inbox_entry *e = &b->entries[head++ % BT_INBOX_ENTRIES];
+		uint8_t how = u8();
+
+		*e = (struct bt_inbox_entry){.id = some_ident(), .time_ns = u8(), .flags = how & 1};
+		e->type = how < 120 ? BT_CLOSED : how < 240 ? BT_SHUT : u8() % BT_MSG_TYPES;
+	}
+	atomic_store(&b->head, u8() == 255 ? u32() : head);
+}
+
+/* ---- what must hold ---- */
+
+static void check(void)
+{
+	for (uint32_t slot = 0; slot < d->table->high_water; slot++) {
+		const struct bt_row *r = d_row(d, slot);
+		struct bt_port_info i, p;
+		uint32_t peer;
+
+		MUST(!(r->seq & 1));
+		if (!bt_port_get(bt_net_ports(d->net), slot, &i)) {
+			MUST(r->state == BT_ROW_FREE);
+			continue;
+		}
+		if (r->state != BT_ROW_FREE && r->flags & BT_ROWF_ALIAS)
+			continue;
+		MUST(r->state == i.state && r->proto == i.proto && r->host == i.host);
+		peer = bt_net_peer(d->net, slot);
+		MUST(r->peer == peer && r->link == bt_net_link(d->net, slot));
+		if (peer == BT_NO_SLOT)
+			continue;
+		MUST(bt_port_get(bt_net_ports(d->net), peer, &p));
+		MUST(p.proto == BT_TCP && i.proto == BT_TCP);
+		MUST(bt_net_peer(d->net, peer) == slot);
+	}
+}
+
+static void one_act(void)
+{
+	uint8_t what = u8();
+	unsigned n = u8() % N_CONNS;
+
+	if (what < 190) {
+		message(n, (uint8_t)(1 + what % (BT_MSG_TYPES - 1)));
+	} else if (what < 205) {
+		static const uint64_t steps[] = {1, SEC / 1000, SEC, 3 * SEC, 61 * SEC};
+
+		now_ns += steps[what % 5];
+		bt_net_advance(d->net, now_ns);
+		d_publish(d);
+	} else if (what < 215) {
+		unsigned t = what % N_TIMERS;
+		uv_timer_cb cb = timers[t].cb;
+
+		if (cb != NULL && timers[t].timer != &d->looker)
+			timers[t].cb = NULL;
+		if (cb != NULL)
+			cb(timers[t].timer);
+		d_publish(d);
+	} else if (what < 225) {
+		uv_run(&d->loop, UV_RUN_NOWAIT);
+		d_publish(d);
+	} else if (what < 240) {
+		notice(n);
+	} else if (what < 248) {
+		conn_end(n);
+		conn_begin(n);
+	} else if (named[n].fd >= 0) {
+		close(named[n].fd);
+		named[n].fd = -1;
+	}
+	check();
+}
+
+/* ---- a berthd's life ---- */
+
+static void begin(void)
+{
+	static const char *const types[] = {"HOST_OPEN", "HELLO"};
+
+	(void)types;
+	d = calloc(1, sizeof(*d));
+	MUST(d != NULL);
+	snprintf(d->dir, sizeof(d->dir), "%s/berth-fuzz-XXXXXX",
+		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	MUST(mkdtemp(d->dir) != NULL);
+	d->network = "fuzz";
+	now_ns = 1000 * SEC;
+	random_state = (uint64_t)getpid(); /* the names are the machine's: two runs must not meet */
+	n_ids = n_named = 0;
+	all_dead = false;
+	memset(timers, 0, sizeof(timers));
+	for (unsigned i = 0; i < N_NAMED; i++)
+		named[i].fd = -1;
+	MUST(uv_loop_init(&d->loop) == 0);
+	d->loop.data = d;
+	uv_timer_init(&d->loop, &d->clock);
+	uv_timer_init(&d->loop, &d->idle);
+	uv_timer_init(&d->loop, &d->sweeper);
+	uv_timer_init(&d->loop, &d->looker);
+	MUST(d_state_open(d) == 0);
+	for (unsigned i = 0; i < N_CONNS; i++)
+		conn_begin(i);
+}
+
+/* Three hosts, a program in each of four connections, and the command line. */
+static void populate(void)
+{
+	struct bt_host_open open = {0};
+	struct bt_req q = {.version = BT_MSG_VERSION, .type = BT_HELLO};
+	uint8_t token[BT_TOKEN_BYTES];
+
+	d_call(d, conns[4], &q, NULL, -1);
+	q.type = BT_HOST_OPEN;
+	q.extra = sizeof(open);
+	for (unsigned i = 0; i < 3; i++)
+		d_call(d, conns[4], &q, (uint8_t *)&open, -1);
+	q.type = BT_HELLO;
+	q.extra = sizeof(token);
+	for (unsigned i = 0; i < 4; i++) {
+		d_mac(d, i % 3, token);
+		d_call(d, conns[i], &q, token, -1);
+	}
+}
+
+/* Slots that the take-over of a child left behind; see test_ends.c. */
+static uint32_t known_leaks(void)
+{
+	uint32_t n = 0;
+
+	for (uint32_t slot = 0; slot < d->table->high_water && !strict; slot++) {
+		struct bt_port_info i;
+
+		n += bt_port_get(bt_net_ports(d->net), slot, &i) && i.proto == BT_TCP &&
+		     i.state == BT_CLOSE && bt_net_peer(d->net, slot) == BT_NO_SLOT &&
+		     bt_net_flags(d->net, slot) & BT_NETF_ORPHAN;
+	}
+	return n;
+}
+
+static void close_handle(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+static void finish(void)
+{
+	bt_port_check(bt_net_ports(d->net));
+	for (unsigned i = 0; i < N_CONNS; i++)
+		conn_end(i);
+	for (unsigned i = 0; i < N_NAMED; i++)
+		if (named[i].fd >= 0)
+			close(named[i].fd);
+	all_dead = true;
+	for (unsigned i = 0; i < 2; i++) {
+		now_ns += 10 * SEC;
+		MUST(d_sweep(d) == 0);
+		now_ns += 61 * SEC;
+		bt_net_advance(d->net, now_ns);
+		d_publish(d);
+		check();
+	}
+	bt_port_check(bt_net_ports(d->net));
+	MUST(bt_port_count(bt_net_ports(d->net)) == known_leaks());
+	uv_run(&d->loop, UV_RUN_NOWAIT);
+	uv_walk(&d->loop, close_handle, NULL);
+	uv_run(&d->loop, UV_RUN_DEFAULT);
+	MUST(uv_loop_close(&d->loop) == 0);
+	for (uint32_t slot = 0; slot < d->table->high_water; slot++)
+		d_vals_forget(slot);
+	bt_net_free(d->net);
+	for (uint32_t i = 0; i < BT_MAX_ROWS / OWNER_CHUNK; i++)
+		free(d->owners[i]);
+	free(d->owners);
+	munmap(d->table, BT_TABLE_BYTES);
+	close(d->table_fd);
+	close(d->table_ro_fd);
+	d_state_remove(d);
+	free(d);
+}
+
+void control_run(const uint8_t *data, size_t size)
+{
+	strict = getenv("BERTH_KNOWN") != NULL;
+	in = data;
+	left = size;
+	begin();
+	populate();
+	while (left > 0)
+		one_act();
+	finish();
+}
+
+void control_counts(unsigned long *calls, unsigned long *good)
+{
+	*calls = n_calls;
+	*good = n_good;
+}
