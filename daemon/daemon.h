@@ -67,6 +67,7 @@ struct daemon {
 	uint32_t **owners; /* chunks of 4,096: owner number of each slot, 0: none; SUSPECT_BIT */
 	uint64_t nonce_count;
 	uint64_t sweep_delay_ms;
+	uint64_t swept_ns, sweep_cost_ns; /* the last sweep: when it ended, how long it took */
 	uint32_t auto_host;
 	bool leaving;
 };

@@ -50,6 +50,7 @@ static bool is_alive(struct daemon *d, const struct census *c, uint32_t slot)
 int d_sweep(struct daemon *d)
 {
 	struct census c;
+	uint64_t start = d_now();
 	d_inbox_look(d);
 	d_publish(d);
 	int r = d_census(d->table, d->netid, &c);
@@ -67,6 +68,8 @@ int d_sweep(struct daemon *d)
 	}
 	d_census_done(&c);
 	d_publish(d);
+	d->swept_ns = d_now();
+	d->sweep_cost_ns = d->swept_ns - start;
 	return 0;
 }
 
@@ -88,20 +91,22 @@ static bool suspects_left(struct daemon *d)
 	return left;
 }
 
+/* Never more than a twentieth of the time, however often somebody asks. */
+static uint64_t not_before_ms(const struct daemon *d, uint64_t ms)
+{
+	uint64_t least = d->sweep_cost_ns * 20 / 1000000u;
+	return ms > least ? ms : least;
+}
+
 static void on_sweep(uv_timer_t *t)
 {
 	struct daemon *d = t->loop->data;
-	uint64_t start = d_now();
 	int r = d_sweep(d);
 	d_settle(d);
 	if (r == 0 && !suspects_left(d))
 		return;
-	/* Never more than a fiftieth of the time. */
-	uint64_t cost_ms = (d_now() - start) / 1000000u;
 	d->sweep_delay_ms = d->sweep_delay_ms * 2 < LAST_MS ? d->sweep_delay_ms * 2 : LAST_MS;
-	if (d->sweep_delay_ms < cost_ms * 50)
-		d->sweep_delay_ms = cost_ms * 50;
-	uv_timer_start(&d->sweeper, on_sweep, d->sweep_delay_ms, 0);
+	uv_timer_start(&d->sweeper, on_sweep, not_before_ms(d, d->sweep_delay_ms), 0);
 }
 
 void d_sweep_soon(struct daemon *d)
@@ -110,7 +115,7 @@ void d_sweep_soon(struct daemon *d)
 		return;
 	d->sweep_delay_ms = FIRST_MS;
 	uv_update_time(&d->loop);
-	uv_timer_start(&d->sweeper, on_sweep, FIRST_MS, 0);
+	uv_timer_start(&d->sweeper, on_sweep, not_before_ms(d, FIRST_MS), 0);
 }
 
 static void suspect(struct daemon *d, uint32_t slot)
@@ -140,7 +145,7 @@ bool d_dead(struct daemon *d, uint32_t slot)
 	if (!in_use(d, slot, &i))
 		return false;
 	if (bt_net_flags(d->net, slot) & BT_NETF_CHILD) {
-		if (d_sweep(d) < 0)
+		if (d_now() - d->swept_ns < d->sweep_cost_ns * 20 || d_sweep(d) < 0)
 			return false;
 		return !in_use(d, slot, &i);
 	}

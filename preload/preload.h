@@ -129,8 +129,8 @@ enum note_flag {
 	NOTE_RESET_SAID = 1 << 13,
 	NOTE_LAZY = 1 << 16, /* the cookie is a listener's, inherited, and not in the kernel yet */
 	NOTE_KEEPALIVE = 1 << 17, /* a listener's; AF_UNIX does not pass it on */
-	NOTE_SHUT_WR = 1 << 19, /* this process has shut the sending direction */
-	NOTE_PIPE = 1 << 20,	/* data has been sent to a peer that had closed */
+	NOTE_SHUT_WR = 1 << 19,	  /* this process has shut the sending direction */
+	NOTE_PIPE = 1 << 20,	  /* data has been sent to a peer that had closed */
 	NOTE_FAILED = 1 << 18,	  /* a non-blocking connect failed */
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
 	NOTE_NONBLOCK = 1 << 14, /* O_NONBLOCK is set; holds while the socket is not SHARED */

@@ -126,8 +126,9 @@ PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
 /* ---- sending ---- */
 
 /*
- * The peer has closed, and this end has not. TCP takes the first data after that, to learn from the reset
- * that nobody reads it; AF_UNIX knows at once. (A program that does not ignore SIGPIPE has met it already.)
+ * The peer has closed, and this end has not. TCP takes the first data after that, to learn from the
+ * reset that nobody reads it; AF_UNIX knows at once. (A program that does not ignore SIGPIPE has
+ * met it already.)
  */
 static bool first_after_end(int fd, const struct note *n)
 {

@@ -26,11 +26,10 @@ static inline struct bt_addr ip(unsigned a, unsigned b, unsigned c, unsigned d)
 	return bt_addr_v4((uint32_t)(a << 24 | b << 16 | c << 8 | d));
 }
 
-
 static const struct bt_addr ula1 = {{[0] = 0xfd, [15] = 1}};
 
 static inline int give(struct bt_net *net, uint16_t host, struct bt_addr addr, uint8_t bits,
-		uint16_t *owner)
+		       uint16_t *owner)
 {
 	struct bt_net_addr a = {addr, bits, bt_addr_is_v4(&addr) ? BT_V4 : BT_V6};
 
@@ -45,7 +44,8 @@ static inline void drain(struct bt_net *net)
 		;
 }
 
-/* Three hosts: 0 is 10.0.0.1/8 and fd00::1/64; 1 is 10.1.0.2/16 and 10.0.0.2/24; 2 is 192.168.1.3/24. */
+/* Three hosts: 0 is 10.0.0.1/8 and fd00::1/64; 1 is 10.1.0.2/16 and 10.0.0.2/24; 2 is
+ * 192.168.1.3/24. */
 static inline struct bt_net *make(uint32_t slots)
 {
 	static const char *const names[] = {"web", "db", "far"};
@@ -99,7 +99,8 @@ static inline int bind_at(struct bt_net *net, uint32_t slot, struct bt_addr addr
 	return bt_net_bind(net, slot, &addr, port, true, 0, &why);
 }
 
-static inline uint32_t listener(struct bt_net *net, uint16_t host, struct bt_addr addr, uint16_t port)
+static inline uint32_t listener(struct bt_net *net, uint16_t host, struct bt_addr addr,
+				uint16_t port)
 {
 	uint32_t slot = sock(net, host, BT_TCP);
 	struct bt_reason why;
@@ -111,7 +112,7 @@ static inline uint32_t listener(struct bt_net *net, uint16_t host, struct bt_add
 }
 
 static inline int connect_at(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
-		      uint64_t now, uint32_t *child)
+			     uint64_t now, uint32_t *child)
 {
 	struct bt_reason why;
 	uint32_t l;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random acts of the two ends of many connections, compared with a model that only knows what was done:
- * who has sent a FIN, who was first, who closed, when. Each state follows from that by a rule of a few
- * lines, looked up anew for every connection after every act. Prints the seed; BERTH_SEED repeats
- * one, BERTH_ROUNDS sets how many are tried.
+ * Random acts of the two ends of many connections, compared with a model that only knows what was
+ * done: who has sent a FIN, who was first, who closed, when. Each state follows from that by a rule
+ * of a few lines, looked up anew for every connection after every act. Prints the seed; BERTH_SEED
+ * repeats one, BERTH_ROUNDS sets how many are tried.
  */
 #include "../../lib/sock/net.h"
 
@@ -12,13 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_SLOTS	 48
-#define N_CONNS	 400
-#define N_OPS	 1200
-#define N_HOSTS	 3
-#define SEC	 1000000000ull
-#define WAIT	 (60 * SEC)
-#define NOBODY	 2u
+#define N_SLOTS 48
+#define N_CONNS 400
+#define N_OPS	1200
+#define N_HOSTS 3
+#define SEC	1000000000ull
+#define WAIT	(60 * SEC)
+#define NOBODY	2u
 
 enum { CLIENT, CHILD };
 

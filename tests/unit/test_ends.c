@@ -3,30 +3,30 @@
 #include "net_help.h"
 
 /*
- * What happens to a connection, one letter an act: c C r the client shuts, closes, resets; s S R its
- * child the same; t 61 seconds pass. Then the states of both: E established, 2 FIN_WAIT2, W
+ * What happens to a connection, one letter an act: c C r the client shuts, closes, resets; s S R
+ * its child the same; t 61 seconds pass. Then the states of both: E established, 2 FIN_WAIT2, W
  * CLOSE_WAIT, T TIME_WAIT, C closed with the slot in use, - the slot is free.
  */
 static const struct {
 	const char *acts, *want;
 } lives[] = {
-	{"", "EE"},	  {"c", "2W"},	   {"cc", "2W"},     {"cs", "TC"},     {"csc", "TC"},
-	{"cst", "CC"},	  {"csC", "TC"},   {"csS", "T-"},    {"csCS", "T-"},   {"csSC", "T-"},
-	{"csCSt", "--"},  {"csSCt", "--"}, {"csSt", "C-"},   {"csStC", "--"},  {"csCt", "CC"},
-	{"csCtS", "--"},  {"s", "W2"},	   {"sc", "CT"},     {"sct", "CC"},    {"scC", "CT"},
-	{"scCS", "-T"},	  {"scS", "CT"},   {"scSC", "-T"},   {"scSt", "C-"},   {"scStC", "--"},
-	{"scCSt", "--"},  {"scCt", "CC"},  {"scCtS", "--"},  {"C", "2W"},      {"CC", "2W"},
-	{"Ct", "2W"},	  {"Cs", "TC"},	   {"CsS", "T-"},    {"CsSt", "--"},   {"Cst", "CC"},
-	{"CstS", "--"},	  {"CS", "T-"},	   {"CSt", "--"},    {"S", "W2"},      {"St", "W2"},
-	{"Sc", "CT"},	  {"ScC", "-T"},   {"ScCt", "--"},   {"Sct", "C-"},    {"SctC", "--"},
-	{"SC", "-T"},	  {"SCt", "--"},   {"cC", "2W"},     {"cCS", "T-"},    {"cCSt", "--"},
-	{"cS", "T-"},	  {"cSC", "T-"},   {"cSt", "C-"},    {"sS", "W2"},
-	{"sSC", "-T"},	  {"sC", "CT"},	   {"sCS", "-T"},    {"sCSt", "--"},   {"sCtS", "--"},
-	{"r", "CC"},	  {"rr", "CC"},	   {"rC", "CC"},     {"rCS", "--"},    {"rS", "C-"},
-	{"rSC", "--"},	  {"R", "CC"},	   {"RS", "C-"},     {"RSC", "--"},    {"RC", "CC"},
-	{"RCS", "--"},	  {"rs", "CC"},	   {"rcsCS", "--"},  {"cr", "CC"},     {"crCS", "--"},
-	{"cR", "CC"},	  {"cRSC", "--"},  {"CR", "CC"},     {"CRS", "--"},    {"SrC", "--"},
-	{"rt", "CC"},	  {"sRSC", "--"},  {"RrCS", "--"},
+	{"", "EE"},	 {"c", "2W"},	  {"cc", "2W"},	   {"cs", "TC"},    {"csc", "TC"},
+	{"cst", "CC"},	 {"csC", "TC"},	  {"csS", "T-"},   {"csCS", "T-"},  {"csSC", "T-"},
+	{"csCSt", "--"}, {"csSCt", "--"}, {"csSt", "C-"},  {"csStC", "--"}, {"csCt", "CC"},
+	{"csCtS", "--"}, {"s", "W2"},	  {"sc", "CT"},	   {"sct", "CC"},   {"scC", "CT"},
+	{"scCS", "-T"},	 {"scS", "CT"},	  {"scSC", "-T"},  {"scSt", "C-"},  {"scStC", "--"},
+	{"scCSt", "--"}, {"scCt", "CC"},  {"scCtS", "--"}, {"C", "2W"},	    {"CC", "2W"},
+	{"Ct", "2W"},	 {"Cs", "TC"},	  {"CsS", "T-"},   {"CsSt", "--"},  {"Cst", "CC"},
+	{"CstS", "--"},	 {"CS", "T-"},	  {"CSt", "--"},   {"S", "W2"},	    {"St", "W2"},
+	{"Sc", "CT"},	 {"ScC", "-T"},	  {"ScCt", "--"},  {"Sct", "C-"},   {"SctC", "--"},
+	{"SC", "-T"},	 {"SCt", "--"},	  {"cC", "2W"},	   {"cCS", "T-"},   {"cCSt", "--"},
+	{"cS", "T-"},	 {"cSC", "T-"},	  {"cSt", "C-"},   {"sS", "W2"},    {"sSC", "-T"},
+	{"sC", "CT"},	 {"sCS", "-T"},	  {"sCSt", "--"},  {"sCtS", "--"},  {"r", "CC"},
+	{"rr", "CC"},	 {"rC", "CC"},	  {"rCS", "--"},   {"rS", "C-"},    {"rSC", "--"},
+	{"R", "CC"},	 {"RS", "C-"},	  {"RSC", "--"},   {"RC", "CC"},    {"RCS", "--"},
+	{"rs", "CC"},	 {"rcsCS", "--"}, {"cr", "CC"},	   {"crCS", "--"},  {"cR", "CC"},
+	{"cRSC", "--"},	 {"CR", "CC"},	  {"CRS", "--"},   {"SrC", "--"},   {"rt", "CC"},
+	{"sRSC", "--"},	 {"RrCS", "--"},
 };
 
 struct pair {
@@ -59,9 +59,9 @@ static void tell(struct pair *p)
 
 static char letter(struct pair *p, uint32_t slot, bool is_free)
 {
-	static const char letters[] = {[BT_ESTABLISHED] = 'E', [BT_FIN_WAIT2] = '2',
-				       [BT_CLOSE_WAIT] = 'W',  [BT_TIME_WAIT] = 'T',
-				       [BT_CLOSE] = 'C',       [BT_CLOSING] = '?'};
+	static const char letters[] = {
+		[BT_ESTABLISHED] = 'E', [BT_FIN_WAIT2] = '2', [BT_CLOSE_WAIT] = 'W',
+		[BT_TIME_WAIT] = 'T',	[BT_CLOSE] = 'C',     [BT_CLOSING] = '?'};
 	struct bt_port_info i;
 
 	if (!bt_port_get(bt_net_ports(p->net), slot, &i))
@@ -153,8 +153,8 @@ static uint32_t closed_pair(struct bt_net *net, uint32_t n, uint64_t now)
 {
 	uint32_t c = sock(net, 0, BT_TCP), child;
 
-	assert_int_equal(bind_at(net, c, ip(127, (n >> 14) & 255, 1, 1), (uint16_t)(1024 + n % 16384)),
-			 0);
+	assert_int_equal(
+		bind_at(net, c, ip(127, (n >> 14) & 255, 1, 1), (uint16_t)(1024 + n % 16384)), 0);
 	assert_int_equal(connect_at(net, c, ip(127, 0, 0, 1), 80, now, &child), 0);
 	bt_net_closed(net, c, now);
 	bt_net_closed(net, child, now);
@@ -188,7 +188,8 @@ static void time_wait_bound(void **state)
 	end(net, now);
 }
 
-/* A connection over loopback may take over one in TIME_WAIT (tcp_tw_reuse 2), which then is gone. */
+/* A connection over loopback may take over one in TIME_WAIT (tcp_tw_reuse 2), which then is gone.
+ */
 static void takeover(void **state)
 {
 	struct pair p = {.net = make(64)};
@@ -348,6 +349,63 @@ static void takeover_of_child(void **state)
 	end(net, 0);
 }
 
+/* Whoever loses its peer has changed: its row goes on to name a slot that is another's soon. */
+static void unlinked_is_told(void **state)
+{
+	struct bt_net *net = make(64);
+	uint32_t l = listener(net, 1, ip(0, 0, 0, 0), 80), c = sock(net, 0, BT_TCP), child, slot;
+	bool told = false;
+	uint8_t flags;
+
+	(void)state;
+	assert_int_equal(connect_at(net, c, ip(10, 0, 0, 2), 80, 0, &child), 0);
+	bt_net_reset(net, child);
+	drain(net);
+	bt_net_closed(net, child, 0);
+	assert_int_equal(bt_net_peer(net, c), BT_NO_SLOT);
+	while ((slot = bt_net_changed(net, &flags)) != BT_NO_SLOT)
+		told = told || slot == c;
+	assert_true(told);
+	bt_net_closed(net, c, 0);
+	bt_net_closed(net, l, 0);
+	end(net, 0);
+}
+
+/* A client that is closed already is undone (BT_CLOSED, then BT_CONNECT_FAIL): nobody frees it. */
+static void undo_after_close(void **state)
+{
+	struct bt_net *net = make(64);
+	uint32_t l = listener(net, 1, ip(0, 0, 0, 0), 80), c = sock(net, 0, BT_TCP), child;
+
+	(void)state;
+	assert_int_equal(connect_at(net, c, ip(10, 0, 0, 2), 80, 0, &child), 0);
+	bt_net_closed(net, c, 0);
+	bt_net_connect_undo(net, c);
+	drain(net);
+	assert_int_equal(bt_port_count(bt_net_ports(net)), 1);
+	bt_net_closed(net, l, 0);
+	end(net, 0);
+}
+
+/* A closed client's slot waits for its child, and is told to listen: it ends with the child all the
+ * same. */
+static void listen_after_close(void **state)
+{
+	struct bt_net *net = make(64);
+	uint32_t l = listener(net, 1, ip(0, 0, 0, 0), 80), c = sock(net, 0, BT_TCP), child;
+	struct bt_reason why;
+
+	(void)state;
+	assert_int_equal(connect_at(net, c, ip(10, 0, 0, 2), 80, 0, &child), 0);
+	bt_net_shut(net, child, 0);
+	bt_net_closed(net, c, 0);
+	drain(net);
+	bt_net_listen(net, c, 0, &why);
+	bt_net_closed(net, child, 0);
+	bt_net_closed(net, l, 0);
+	end(net, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,11 +413,13 @@ int main(void)
 		cmocka_unit_test(expiry),
 		cmocka_unit_test(time_wait_bound),
 		cmocka_unit_test(takeover),
+		cmocka_unit_test(listen_after_close),
 	};
 	const struct CMUnitTest known[] = {
 		cmocka_unit_test(connect_again),     cmocka_unit_test(disconnect_tcp),
 		cmocka_unit_test(connect_udp),	     cmocka_unit_test(reset_in_time_wait),
-		cmocka_unit_test(takeover_of_child),
+		cmocka_unit_test(takeover_of_child), cmocka_unit_test(unlinked_is_told),
+		cmocka_unit_test(undo_after_close),
 	};
 	int r = cmocka_run_group_tests_name("ends", tests, NULL, NULL);
 

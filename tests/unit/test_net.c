@@ -12,13 +12,27 @@ static void host_names(void **state)
 		const char *name;
 		int want;
 	} names[] = {
-		{"a", 0},	    {"web-1.example_x", 0}, {"9lives", 0},
-		{"1.2.3.x", 0},	    {"A", -EEXIST},	    {"WEB-1.EXAMPLE_X", -EEXIST},
-		{"", -EINVAL},	    {"-a", -EINVAL},	    {".a", -EINVAL},
-		{"_a", -EINVAL},    {"a b", -EINVAL},	    {"a/b", -EINVAL},
-		{"a\n", -EINVAL},   {"h\xc3\xa9", -EINVAL}, {"localhost", -EINVAL},
-		{"LocalHost", -EINVAL}, {"1", -EINVAL},	    {"1.2.3.4", -EINVAL},
-		{"10.0", -EINVAL},  {"a:b", -EINVAL},	    {"localhost2", 0},
+		{"a", 0},
+		{"web-1.example_x", 0},
+		{"9lives", 0},
+		{"1.2.3.x", 0},
+		{"A", -EEXIST},
+		{"WEB-1.EXAMPLE_X", -EEXIST},
+		{"", -EINVAL},
+		{"-a", -EINVAL},
+		{".a", -EINVAL},
+		{"_a", -EINVAL},
+		{"a b", -EINVAL},
+		{"a/b", -EINVAL},
+		{"a\n", -EINVAL},
+		{"h\xc3\xa9", -EINVAL},
+		{"localhost", -EINVAL},
+		{"LocalHost", -EINVAL},
+		{"1", -EINVAL},
+		{"1.2.3.4", -EINVAL},
+		{"10.0", -EINVAL},
+		{"a:b", -EINVAL},
+		{"localhost2", 0},
 	};
 	struct bt_net *net = bt_net_new(key, 16);
 	char name[66];
@@ -65,10 +79,9 @@ static void host_limits(void **state)
 		snprintf(name, sizeof(name), "h%u", i);
 		assert_int_equal(bt_net_host_add(net, name, &host), 0);
 		for (unsigned a = 1; a < BT_NET_ADDRS; a++)
-			assert_int_equal(
-				give(net, host, ip(10, a, i >> 8, i & 255), 16, &owner), 0);
-		assert_int_equal(give(net, host, ip(11, 0, i >> 8, i & 255), 16, &owner),
-				 -ENOSPC);
+			assert_int_equal(give(net, host, ip(10, a, i >> 8, i & 255), 16, &owner),
+					 0);
+		assert_int_equal(give(net, host, ip(11, 0, i >> 8, i & 255), 16, &owner), -ENOSPC);
 	}
 	assert_int_equal(bt_net_host_add(net, "toomany", &host), -ENOSPC);
 	assert_int_equal(bt_net_host_add(net, "h7", &host), -EEXIST);
@@ -424,11 +437,11 @@ static void changed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(host_names),	   cmocka_unit_test(host_limits),
-		cmocka_unit_test(host_addresses),  cmocka_unit_test(routes),
-		cmocka_unit_test(route_of_one6),   cmocka_unit_test(local_addresses),
-		cmocka_unit_test(refused),	   cmocka_unit_test(full_pool),
-		cmocka_unit_test(datagrams),	   cmocka_unit_test(udp_connect_unbound),
+		cmocka_unit_test(host_names),	  cmocka_unit_test(host_limits),
+		cmocka_unit_test(host_addresses), cmocka_unit_test(routes),
+		cmocka_unit_test(route_of_one6),  cmocka_unit_test(local_addresses),
+		cmocka_unit_test(refused),	  cmocka_unit_test(full_pool),
+		cmocka_unit_test(datagrams),	  cmocka_unit_test(udp_connect_unbound),
 		cmocka_unit_test(changed),
 	};
 

@@ -234,7 +234,8 @@ static void a_writer_that_died(void **state)
 	free(t);
 }
 
-/* Programs of another build of berth meet this one's berthd; only a version's number may change these. */
+/* Programs of another build of berth meet this one's berthd; only a version's number may change
+ * these. */
 static void formats(void **state)
 {
 	(void)state;
@@ -265,9 +266,12 @@ static void formats(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip),	     cmocka_unit_test(mutations),
-		cmocka_unit_test(lengths),	     cmocka_unit_test(other_networks),
-		cmocka_unit_test(rows_under_a_writer), cmocka_unit_test(a_writer_that_died),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(mutations),
+		cmocka_unit_test(lengths),
+		cmocka_unit_test(other_networks),
+		cmocka_unit_test(rows_under_a_writer),
+		cmocka_unit_test(a_writer_that_died),
 		cmocka_unit_test(formats),
 	};
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The clock, the randomness, the timers and the connections that control.c's berthd sees. */
+#ifndef BERTH_TESTS_FUZZ_CONTROL_FAKE_H
+#define BERTH_TESTS_FUZZ_CONTROL_FAKE_H
+
+#include "../../daemon/daemon.h"
+
+#define SEC 1000000000ull
+
+extern uint64_t fake_now_ns, fake_random;
+
+/* Calls what the which-th timer was set for, if it is set; `repeats` stays set. */
+void fake_timer_fire(unsigned which, const uv_timer_t *repeats);
+void fake_timers_forget(void);
+
+#endif
