@@ -48,6 +48,9 @@ static bool known(struct call *k)
 		return false;
 	const struct bt_row *r = d_row(k->d, id->slot);
 	k->slot = id->slot;
+	/* A socket that nobody holds any more only waits for its end. */
+	if (bt_net_flags(k->d->net, k->slot) & BT_NETF_ORPHAN && k->req->type != BT_CONNECT_FAIL)
+		return false;
 	return r->gen == id->gen && r->nonce == id->nonce && i.host == k->c->host;
 }
 

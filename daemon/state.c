@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include "../lib/base/siphash.h"
+#include "vals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -265,6 +266,8 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 	d_row_end(r);
 	if (r->proto == BT_UDP)
 		udp_changed(d, &old, r);
+	if (flags & BT_NETF_FREED)
+		d_vals_forget(slot);
 	if (flags & BT_NETF_FREED && r->proto == BT_UDP)
 		d_relay_forget(d, slot);
 }

@@ -393,18 +393,24 @@ int bt_net_listen(struct bt_net *net, uint32_t slot, uint64_t now_ns, struct bt_
 	return bt_port_listen(net->ports, slot, now_ns, why);
 }
 
+static void settle(struct bt_net *net, uint32_t slot);
+
 static void taken_over(struct bt_net *net, uint32_t taken)
 {
 	if (taken == BT_NO_SLOT)
 		return;
 	/* The port space has let go of it already; only the slot's life ends here. */
 	struct sock *s = find(net, taken);
+	uint32_t peer = s->peer;
 	net->n_time_wait--;
-	if (s->peer != BT_NO_SLOT)
-		find(net, s->peer)->peer = BT_NO_SLOT;
 	s->peer = BT_NO_SLOT;
 	s->flags |= BT_NETF_FREED | GONE;
 	mark(net, taken);
+	if (peer != BT_NO_SLOT) {
+		find(net, peer)->peer = BT_NO_SLOT;
+		mark(net, peer);
+		settle(net, peer);
+	}
 }
 
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
@@ -416,6 +422,11 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	uint32_t taken = BT_NO_SLOT;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
+	if (i.proto != BT_TCP)
+		return -EOPNOTSUPP;
+	if (find(net, slot)->peer !=
+	    BT_NO_SLOT) /* of a connection whose other end is not closed yet */
+		return -EISCONN;
 	int r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
 	if (r < 0)
 		return r;
@@ -448,6 +459,13 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	return 0;
 }
 
+static void leave_ports(struct bt_net *net, uint32_t slot)
+{
+	if (state_of(net, slot) == BT_TIME_WAIT)
+		net->n_time_wait--;
+	bt_port_disconnect(net->ports, slot);
+}
+
 void bt_net_connect_undo(struct bt_net *net, uint32_t slot)
 {
 	struct sock *s = find(net, slot);
@@ -456,9 +474,11 @@ void bt_net_connect_undo(struct bt_net *net, uint32_t slot)
 	uint32_t child = s->peer;
 	s->peer = BT_NO_SLOT;
 	find(net, child)->peer = BT_NO_SLOT;
+	leave_ports(net, child);
 	give_up(net, child);
-	bt_port_disconnect(net->ports, slot);
+	leave_ports(net, slot);
 	mark(net, slot);
+	settle(net, slot);
 }
 
 int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
@@ -470,6 +490,8 @@ int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, ui
 	uint32_t taken = BT_NO_SLOT;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
+	if (i.proto != BT_UDP)
+		return -EOPNOTSUPP;
 	mark(net, slot);
 	int r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
 	if (r < 0)
@@ -479,7 +501,8 @@ int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, ui
 
 void bt_net_disconnect(struct bt_net *net, uint32_t slot)
 {
-	bt_port_disconnect(net->ports, slot);
+	bt_net_reset(net, slot); /* TCP with a peer; nothing else has one */
+	leave_ports(net, slot);
 	mark(net, slot);
 }
 
@@ -558,8 +581,10 @@ static void settle(struct bt_net *net, uint32_t slot)
 		return;
 	if (p != NULL && state_of(net, slot) != BT_CLOSE)
 		return; /* FIN_WAIT2: the peer has not closed yet */
-	if (p != NULL)
+	if (p != NULL) {
 		p->peer = BT_NO_SLOT;
+		mark(net, peer);
+	}
 	give_up(net, slot);
 	if (p != NULL)
 		settle(net, peer);
@@ -586,7 +611,9 @@ void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 void bt_net_reset(struct bt_net *net, uint32_t slot)
 {
 	uint32_t peer = bt_net_peer(net, slot);
-	if (peer == BT_NO_SLOT)
+	uint8_t state = state_of(net, slot);
+	/* An end that is done, or waits, has nothing left to reset. */
+	if (peer == BT_NO_SLOT || state == BT_TIME_WAIT || state == BT_CLOSE)
 		return;
 	bt_port_disconnect(net->ports, slot);
 	bt_port_disconnect(net->ports, peer);

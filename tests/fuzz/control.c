@@ -32,7 +32,7 @@ static struct {
 	int fd;
 } named[N_NAMED];
 static unsigned n_named;
-static bool all_dead, strict;
+static bool all_dead;
 static unsigned long n_calls, n_good;
 static unsigned replies;
 static struct bt_rep last_rep;
@@ -265,22 +265,6 @@ static uint32_t some_extra(struct bt_req *q, uint8_t *extra)
 	return n;
 }
 
-/* The faults that test_ends.c shows; without them the rest can be looked at. */
-static bool known_fault(const struct bt_req *q)
-{
-	struct bt_port_info i = {.proto = q->proto};
-	bool used = q->id.slot < BT_MAX_ROWS && bt_port_get(bt_net_ports(d->net), q->id.slot, &i);
-
-	if (strict)
-		return false;
-	if (used && bt_net_flags(d->net, q->id.slot) & BT_NETF_ORPHAN)
-		return q->type != BT_CLOSED; /* who has closed it can still act on it */
-	if (q->type != BT_CONNECT && q->type != BT_UDP_CONNECT)
-		return false;
-	return (q->type == BT_CONNECT) != (i.proto == BT_TCP) ||
-	       (used && bt_net_peer(d->net, q->id.slot) != BT_NO_SLOT);
-}
-
 static void remember(unsigned conn, const struct bt_rep *rep, uint8_t how)
 {
 	struct sockaddr_un sun;
@@ -338,8 +322,6 @@ static void message(unsigned n, uint8_t type)
 	q.value = u8();
 	q.extra = some_extra(&q, extra);
 	how = u8();
-	if (known_fault(&q))
-		return;
 	proof = some_proof(&q, how);
 	if (type == BT_INBOX && how < 200)
 		proof = mine = memfd(n);
@@ -394,7 +376,7 @@ static void check(void)
 			continue;
 		MUST(r->state == i.state && r->proto == i.proto && r->host == i.host);
 		peer = bt_net_peer(d->net, slot);
-		MUST((r->peer == peer || !strict) && r->link == bt_net_link(d->net, slot));
+		MUST(r->peer == peer && r->link == bt_net_link(d->net, slot));
 		if (peer == BT_NO_SLOT)
 			continue;
 		MUST(bt_port_get(bt_net_ports(d->net), peer, &p));
@@ -497,21 +479,6 @@ static void populate(void)
 		hello(i);
 }
 
-/* Slots that the take-over of a child left behind; see test_ends.c. */
-static uint32_t known_leaks(void)
-{
-	uint32_t n = 0;
-
-	for (uint32_t slot = 0; slot < d->table->high_water && !strict; slot++) {
-		struct bt_port_info i;
-
-		n += bt_port_get(bt_net_ports(d->net), slot, &i) && i.proto == BT_TCP &&
-		     i.state == BT_CLOSE && bt_net_peer(d->net, slot) == BT_NO_SLOT &&
-		     bt_net_flags(d->net, slot) & BT_NETF_ORPHAN;
-	}
-	return n;
-}
-
 /* For whoever looks for the reason. */
 static void show_leaks(void)
 {
@@ -519,7 +486,7 @@ static void show_leaks(void)
 		struct bt_port_info i;
 
 		if (bt_port_get(bt_net_ports(d->net), slot, &i) &&
-		    bt_port_count(bt_net_ports(d->net)) != known_leaks())
+		    bt_port_count(bt_net_ports(d->net)) != 0)
 			fprintf(stderr,
 				"slot %u left: protocol %u state %u peer %d flags %x row %u/%x\n",
 				slot, i.proto, i.state, (int)bt_net_peer(d->net, slot),
@@ -554,7 +521,7 @@ static void finish(void)
 	}
 	bt_port_check(bt_net_ports(d->net));
 	show_leaks();
-	MUST(bt_port_count(bt_net_ports(d->net)) == known_leaks());
+	MUST(bt_port_count(bt_net_ports(d->net)) == 0);
 	uv_run(&d->loop, UV_RUN_NOWAIT);
 	uv_walk(&d->loop, close_handle, NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -573,7 +540,6 @@ static void finish(void)
 
 void control_run(const uint8_t *data, size_t size)
 {
-	strict = getenv("BERTH_KNOWN") != NULL;
 	in = data;
 	left = size;
 	begin();

@@ -139,21 +139,6 @@ static void take_over(const struct conn *fresh)
 		}
 }
 
-/* Known fault, see takeover_of_child in test_ends.c: such a child's client is never freed. */
-static void avoid_known(void)
-{
-	for (unsigned k = 0; k < n_conns && getenv("BERTH_KNOWN") == NULL; k++) {
-		struct conn *c = &conns[k];
-
-		if (c->end[CHILD].gone || c->end[CHILD].closed || !c->end[CLIENT].closed ||
-		    state(c, CHILD) != BT_TIME_WAIT)
-			continue;
-		bt_net_closed(net, c->end[CHILD].slot, now);
-		c->end[CHILD].closed = true;
-		compare();
-	}
-}
-
 static void do_connect(void)
 {
 	struct conn *c = &conns[n_conns];
@@ -165,7 +150,6 @@ static void do_connect(void)
 
 	if (n_conns == N_CONNS)
 		return;
-	avoid_known();
 	*c = (struct conn){.first = NOBODY};
 	c->end[CHILD].gone = true;
 	r = bt_net_sock(net, from, BT_TCP, BT_V4, 0, &c->end[CLIENT].slot);
@@ -218,7 +202,7 @@ static void do_act(void)
 	} else if (!e->closed && state(c, CLIENT) != BT_TIME_WAIT &&
 		   state(c, CHILD) != BT_TIME_WAIT) {
 		/* about to be closed, says net.h */
-		bool was = linked(c);
+		bool was = linked(c) && state(c, who) != BT_CLOSE;
 
 		bt_net_reset(net, e->slot);
 		bt_net_closed(net, e->slot, now);
