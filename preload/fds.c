@@ -9,6 +9,7 @@
  */
 #include "preload.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
@@ -267,39 +268,23 @@ __attribute__((constructor)) static void watch_forks(void)
 PUBLIC int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa,
 		       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-	static int (*real)(pid_t *, const char *, const posix_spawn_file_actions_t *,
-			   const posix_spawnattr_t *, char *const[], char *const[]);
-	if (real == NULL) {
-		extern void *bt_next(const char *);
-		void *p = bt_next("posix_spawn");
-		memcpy(&real, &p, sizeof(p));
-	}
 	forked();
-	return real(pid, path, fa, attr, argv, envp);
+	return bt_real()->posix_spawn(pid, path, fa, attr, argv, envp);
 }
 
 PUBLIC int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *fa,
 			const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-	static int (*real)(pid_t *, const char *, const posix_spawn_file_actions_t *,
-			   const posix_spawnattr_t *, char *const[], char *const[]);
-	if (real == NULL) {
-		extern void *bt_next(const char *);
-		void *p = bt_next("posix_spawnp");
-		memcpy(&real, &p, sizeof(p));
-	}
 	forked();
-	return real(pid, file, fa, attr, argv, envp);
+	return bt_real()->posix_spawnp(pid, file, fa, attr, argv, envp);
 }
 
 /* vfork returns twice in its caller's frame, so ours may not have one: count, then jump. */
 __attribute__((used, visibility("hidden"))) void *bt_real_vfork;
 
-void *bt_next(const char *name);
-
 __attribute__((constructor)) static void find_vfork(void)
 {
-	bt_real_vfork = bt_next("vfork");
+	bt_real_vfork = dlsym(RTLD_NEXT, "vfork");
 }
 
 #if defined(__x86_64__)

@@ -8,18 +8,11 @@
 #include "preload.h"
 
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define MAX_ADDRS BT_HOST_ADDRS
-
-void *bt_next(const char *name);
-void *bt_next(const char *name)
-{
-	return dlsym(RTLD_NEXT, name);
-}
 
 static const char *own_name(void)
 {
@@ -77,20 +70,6 @@ static bool look_back(const struct in_addr *a, char *name, size_t size)
 	return true;
 }
 
-typedef int getaddrinfo_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-typedef int getnameinfo_fn(const struct sockaddr *, socklen_t, char *, socklen_t, char *, socklen_t,
-			   int);
-
-static getaddrinfo_fn *real_getaddrinfo(void)
-{
-	static getaddrinfo_fn *f;
-	if (f == NULL) {
-		void *p = bt_next("getaddrinfo");
-		memcpy(&f, &p, sizeof(p));
-	}
-	return f;
-}
-
 /* One list entry set for each address, by libc from the number, joined (freeaddrinfo frees any
  * chain). */
 static int from_numbers(const char *node, const struct in_addr *a, int n, const char *service,
@@ -102,7 +81,7 @@ static int from_numbers(const char *node, const struct in_addr *a, int n, const 
 	for (int i = 0; i < n; i++) {
 		char text[INET_ADDRSTRLEN];
 		inet_ntop(AF_INET, &a[i], text, sizeof(text));
-		int e = real_getaddrinfo()(text, service, &hints, end);
+		int e = bt_real()->getaddrinfo(text, service, &hints, end);
 		if (e != 0) {
 			if (all != NULL)
 				freeaddrinfo(all);
@@ -124,7 +103,7 @@ PUBLIC int getaddrinfo(const char *node, const char *service, const struct addri
 	struct in_addr a[MAX_ADDRS];
 	uint8_t number[16];
 	if (!bt_in_host())
-		return real_getaddrinfo()(node, service, given, res);
+		return bt_real()->getaddrinfo(node, service, given, res);
 	if (given != NULL)
 		hints = *given;
 	/* Whether an address family is set up is asked of the machine, not of the host. */
@@ -134,7 +113,7 @@ PUBLIC int getaddrinfo(const char *node, const char *service, const struct addri
 		hints.ai_family = AF_INET;
 	if (node == NULL || hints.ai_flags & AI_NUMERICHOST ||
 	    inet_aton(node, (void *)number) != 0 || inet_pton(AF_INET6, node, number) == 1)
-		return real_getaddrinfo()(node, service, &hints, res);
+		return bt_real()->getaddrinfo(node, service, &hints, res);
 	if (hints.ai_family != AF_INET)
 		return hints.ai_family == AF_INET6 ? EAI_ADDRFAMILY : EAI_FAMILY;
 	int n = look_up(node, a);
@@ -146,28 +125,24 @@ PUBLIC int getaddrinfo(const char *node, const char *service, const struct addri
 PUBLIC int getnameinfo(const struct sockaddr *sa, socklen_t len, char *host, socklen_t host_len,
 		       char *service, socklen_t service_len, int flags)
 {
-	static getnameinfo_fn *real;
 	char name[BT_HOST_NAME + 1];
-	if (real == NULL) {
-		void *p = bt_next("getnameinfo");
-		memcpy(&real, &p, sizeof(p));
-	}
 	if (!bt_in_host() || host == NULL || host_len == 0 || flags & NI_NUMERICHOST ||
 	    sa == NULL || sa->sa_family != AF_INET || len < sizeof(struct sockaddr_in))
-		return real(sa, len, host, host_len, service, service_len, flags);
+		return bt_real()->getnameinfo(sa, len, host, host_len, service, service_len, flags);
 	struct sockaddr_in in;
 	memcpy(&in, sa, sizeof(in));
 	if (!look_back(&in.sin_addr, name, sizeof(name))) {
 		if (flags & NI_NAMEREQD)
 			return EAI_NONAME;
-		return real(sa, len, host, host_len, service, service_len, flags | NI_NUMERICHOST);
+		return bt_real()->getnameinfo(sa, len, host, host_len, service, service_len,
+					      flags | NI_NUMERICHOST);
 	}
 	if (strlen(name) >= host_len)
 		return EAI_OVERFLOW;
 	memcpy(host, name, strlen(name) + 1);
 	if (service == NULL || service_len == 0)
 		return 0;
-	return real(sa, len, NULL, 0, service, service_len, flags & ~NI_NAMEREQD);
+	return bt_real()->getnameinfo(sa, len, NULL, 0, service, service_len, flags & ~NI_NAMEREQD);
 }
 
 /* ---- the older calls ---- */
@@ -201,13 +176,7 @@ PUBLIC int gethostbyname2_r(const char *name, int family, struct hostent *h, cha
 	int n = 1;
 	*result = NULL;
 	if (!bt_in_host()) {
-		static int (*real)(const char *, int, struct hostent *, char *, size_t,
-				   struct hostent **, int *);
-		if (real == NULL) {
-			void *p = bt_next("gethostbyname2_r");
-			memcpy(&real, &p, sizeof(p));
-		}
-		return real(name, family, h, buf, size, result, herr);
+		return bt_real()->gethostbyname2_r(name, family, h, buf, size, result, herr);
 	}
 	if (family != AF_INET || (inet_aton(name, &a[0]) == 0 && (n = look_up(name, a)) <= 0)) {
 		*herr = n < 0 ? TRY_AGAIN : HOST_NOT_FOUND;
@@ -250,13 +219,7 @@ PUBLIC int gethostbyaddr_r(const void *addr, socklen_t len, int family, struct h
 	struct in_addr a;
 	*result = NULL;
 	if (!bt_in_host()) {
-		static int (*real)(const void *, socklen_t, int, struct hostent *, char *, size_t,
-				   struct hostent **, int *);
-		if (real == NULL) {
-			void *p = bt_next("gethostbyaddr_r");
-			memcpy(&real, &p, sizeof(p));
-		}
-		return real(addr, len, family, h, buf, size, result, herr);
+		return bt_real()->gethostbyaddr_r(addr, len, family, h, buf, size, result, herr);
 	}
 	if (family != AF_INET || len != sizeof(a)) {
 		*herr = HOST_NOT_FOUND;
@@ -286,27 +249,17 @@ PUBLIC struct hostent *gethostbyaddr(const void *addr, socklen_t len, int family
 /* A host's name is given when it is made; the machine's is not the host's to change. */
 PUBLIC int sethostname(const char *name, size_t len)
 {
-	static int (*real)(const char *, size_t);
 	if (bt_in_host()) {
 		errno = EPERM;
 		return -1;
 	}
-	if (real == NULL) {
-		void *p = bt_next("sethostname");
-		memcpy(&real, &p, sizeof(p));
-	}
-	return real(name, len);
+	return bt_real()->sethostname(name, len);
 }
 
 PUBLIC int gethostname(char *name, size_t len)
 {
 	if (!bt_in_host()) {
-		static int (*real)(char *, size_t);
-		if (real == NULL) {
-			void *p = bt_next("gethostname");
-			memcpy(&real, &p, sizeof(p));
-		}
-		return real(name, len);
+		return bt_real()->gethostname(name, len);
 	}
 	const char *own = own_name();
 	if (bt_bad_pointer(name)) {

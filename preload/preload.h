@@ -27,8 +27,10 @@
 #include "../proto/msg.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -40,6 +42,10 @@
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* ---- real.c ---- */
+
+#define BT_SPAWN_ARGS                                                                              \
+	(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,     \
+	 char *const[], char *const[])
 
 /* X(result, name, arguments) */
 #define BT_REAL_FUNCTIONS(X)                                                                       \
@@ -72,6 +78,19 @@
 	X(int, socketpair, (int, int, int, int *))                                                 \
 	X(int, ioctl, (int, unsigned long, ...))                                                   \
 	X(int, fcntl, (int, int, ...))                                                             \
+	X(int, posix_spawn, BT_SPAWN_ARGS)                                                         \
+	X(int, posix_spawnp, BT_SPAWN_ARGS)                                                        \
+	X(int, getaddrinfo,                                                                        \
+	  (const char *, const char *, const struct addrinfo *, struct addrinfo **))               \
+	X(int, getnameinfo,                                                                        \
+	  (const struct sockaddr *, socklen_t, char *, socklen_t, char *, socklen_t, int))         \
+	X(int, gethostbyname2_r,                                                                   \
+	  (const char *, int, struct hostent *, char *, size_t, struct hostent **, int *))         \
+	X(int, gethostbyaddr_r,                                                                    \
+	  (const void *, socklen_t, int, struct hostent *, char *, size_t, struct hostent **,      \
+	   int *))                                                                                 \
+	X(int, gethostname, (char *, size_t))                                                      \
+	X(int, sethostname, (const char *, size_t))                                                \
 	X(int, fclose, (FILE *))                                                                   \
 	X(long, syscall, (long, ...))                                                              \
 	X(int, prctl, (int, ...))
