@@ -5,6 +5,8 @@
  * of a few lines, looked up anew for every connection after every act. Prints the seed; BERTH_SEED
  * repeats one, BERTH_ROUNDS sets how many are tried.
  */
+#include "model.h"
+
 #include "../../lib/sock/net.h"
 
 #include <errno.h>
@@ -41,23 +43,7 @@ static struct conn conns[N_CONNS];
 static unsigned n_conns;
 static uint32_t listeners[N_HOSTS];
 static struct bt_net *net;
-static uint64_t now, rng, seed;
-static unsigned op;
-
-static uint32_t rnd(uint32_t below)
-{
-	rng = rng * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)((rng >> 33) % below);
-}
-
-#define MUST(x)                                                                                    \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			fprintf(stderr, "BERTH_SEED=%llu operation %u: line %d: %s\n",             \
-				(unsigned long long)seed, op, __LINE__, #x);                       \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
+static uint64_t now;
 
 /* ---- the model's rules ---- */
 

@@ -4,6 +4,8 @@
  * looks at every socket every time. Where the port space may choose (a port, a slot), the model
  * checks the choice. Prints the seed; BERTH_SEED repeats one, BERTH_ROUNDS sets how many are tried.
  */
+#include "model.h"
+
 #include "../../lib/port/port.h"
 
 #include <errno.h>
@@ -23,24 +25,8 @@ struct model {
 
 static struct model m[N_MODEL];
 static struct bt_port_net *net;
-static uint64_t now, rng, seed;
+static uint64_t now;
 static int64_t serial;
-static unsigned op;
-
-static uint32_t rnd(uint32_t below)
-{
-	rng = rng * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)((rng >> 33) % below);
-}
-
-#define MUST(x)                                                                                    \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			fprintf(stderr, "BERTH_SEED=%llu operation %u: line %d: %s\n",             \
-				(unsigned long long)seed, op, __LINE__, #x);                       \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 /* ---- the model's rules ---- */
 

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the random tests against a naive model share: a seeded generator, and a check that says how
+ * to repeat. */
+#ifndef BERTH_TESTS_MODEL_H
+#define BERTH_TESTS_MODEL_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint64_t rng, seed;
+static unsigned op;
+
+static uint32_t rnd(uint32_t below)
+{
+	rng = rng * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)((rng >> 33) % below);
+}
+
+#define MUST(x)                                                                                    \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			fprintf(stderr, "BERTH_SEED=%llu operation %u: line %d: %s\n",             \
+				(unsigned long long)seed, op, __LINE__, #x);                       \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+#endif
