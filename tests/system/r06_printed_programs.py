@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """R6: the chapter's Python TCP server and client, byte for byte as printed."""
+import hashlib
 import os
 
 import lib
@@ -32,11 +33,10 @@ def ask(net, host, client, server, source):
 
 
 def test_the_copy_is_the_chapter(net):
-    original = '/work/shared/reference/ports-and-sockets.txt'
-    if not os.path.exists(original):
-        raise lib.Skip('no ../shared here')
-    with open(original, 'rb') as a, open(chapter.FILE, 'rb') as b:
-        lib.eq(a.read() == b.read(), True, 'the copy in tests/system/data is the original')
+    """Nobody has mended the chapter to suit the test."""
+    with open(chapter.FILE, 'rb') as f:
+        lib.eq(hashlib.sha256(f.read()).hexdigest(),
+               '5186909a916d7721a1fc85d025efb47df165977eea4415ae8110c12b167cdbce')
 
 
 def test_as_printed(net):
