@@ -123,11 +123,12 @@ static bool read_host(const struct bt_args *args, struct bt_host_open *host)
 	for (unsigned i = 0; i < args->n_given; i++) {
 		if (args->given[i].id != BT_OPT_IP)
 			continue;
-		/* One place is lo's. */
-		if (host->n_addrs == BT_HOST_ADDRS - 1) {
-			bt_say("a host has at most %u addresses besides 127.0.0.1; leave out some "
+		/* Two places are lo's. */
+		if (host->n_addrs == BT_HOST_ADDRS - 2) {
+			bt_say("a host has at most %u addresses besides 127.0.0.1 and ::1; leave "
+			       "out some "
 			       "--ip",
-			       BT_HOST_ADDRS - 1);
+			       BT_HOST_ADDRS - 2);
 			return false;
 		}
 		if (!bt_addr_parse(args->given[i].value, &host->addrs[host->n_addrs]))

@@ -21,7 +21,7 @@ static const struct bt_opt run_opts[] = {
 	OPT_NETWORK,
 	{BT_OPT_HOST, "host", "NAME", "the host to run in; made if it is new; default: a new one"},
 	{BT_OPT_IP, "ip", "ADDR[/LEN]",
-	 "an address of the host; up to 7 times; LEN is 24 if not given"},
+	 "an address of the host; up to 14 times; LEN is 24 if not given (IPv6: 64)"},
 	OPT_HELP,
 };
 

@@ -394,7 +394,7 @@ static int call_resolve(struct call *k)
 	if (h == NULL)
 		return -ENOENT;
 	uint16_t n = 0;
-	for (uint16_t i = h->n_addrs > 1; i < h->n_addrs; i++)
+	for (uint16_t i = h->n_addrs > 2 ? 2 : 0; i < h->n_addrs; i++)
 		memcpy(out[n++], h->addrs[i].addr.b, 16);
 	k->rep_extra = out;
 	k->rep.extra = n * 16u;
@@ -462,7 +462,8 @@ static int auto_addr(struct call *k, uint16_t host)
 {
 	uint16_t owner;
 	for (uint32_t n = 1; n < 65534; n++) {
-		struct bt_net_addr a = {bt_addr_v4(0x0a400000u + n), 16, BT_V4};
+		struct bt_net_addr a = {
+			.addr = bt_addr_v4(0x0a400000u + n), .bits = 16, .family = BT_V4};
 		if ((n & 255) == 0 || (n & 255) == 255 ||
 		    bt_net_host_by_addr(k->d->net, &a.addr) != BT_NET_NO_HOST)
 			continue;

@@ -26,7 +26,7 @@ static void hosts(struct daemon *d)
 			if (bt_net_host_add(d->net, h->name, &host) != 0)
 				return;
 		}
-		for (uint16_t a = 1; a < h->n_addrs && a < BT_HOST_ADDRS; a++) {
+		for (uint16_t a = 2; a < h->n_addrs && a < BT_HOST_ADDRS; a++) {
 			struct bt_net_addr addr = {.bits = h->addrs[a].bits,
 						   .family = h->addrs[a].family};
 			memcpy(addr.addr.b, h->addrs[a].addr, 16);

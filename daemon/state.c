@@ -292,6 +292,7 @@ void d_publish_host(struct daemon *d, uint16_t host)
 		memcpy(row->addrs[i].addr, h->addrs[i].addr.b, 16);
 		row->addrs[i].bits = h->addrs[i].bits;
 		row->addrs[i].family = h->addrs[i].family;
+		row->addrs[i].dev = h->addrs[i].dev;
 	}
 	row->id = host + 1u;
 	atomic_store(&row->seq, (row->seq | 1) + 1);

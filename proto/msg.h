@@ -23,10 +23,13 @@
 
 #include <stdint.h>
 
-#define BT_MSG_VERSION 1
+#define BT_MSG_VERSION 2
 #define BT_MSG_MAX     (65536 + 256) /* bytes of the largest packet */
-#define BT_TOKEN_BYTES 24 /* host id (8), MAC (16); in BERTH_TOKEN as hex after "NETID:" */
-#define BT_SLOT_NONE   UINT32_MAX
+#define BT_TOKEN_BYTES 24	     /* who (8), MAC (16); in BERTH_TOKEN as hex after "NETID:" */
+/* The token's first 8 bytes, a native number: bits 0-15 the host; bit 16 BT_TOKEN_UNPRIVILEGED: not
+ * the host's root; bits 32-63 the uid that counts as the host's root. */
+#define BT_TOKEN_UNPRIVILEGED (1ull << 16)
+#define BT_SLOT_NONE	      UINT32_MAX
 
 enum bt_msg_type {
 	/* programs and command line */
@@ -60,6 +63,13 @@ enum bt_msg_type {
 	BT_INBOX,   /* with a memfd (proto/inbox.h). Reply: value = its number, or err ENOSPC */
 	BT_KNOCK,   /* notice: there is something in the inbox */
 	/* names */
+	/* settings of a host: the program's own; from the command line, the host numbered `value`
+	 */
+	BT_SYSCTL,  /* extra: the name as in /proc/sys, slashes for dots
+		       ("net/ipv4/tcp_fin_timeout");  with BT_REQF_WRITE a NUL and the text to write.
+		       Reply extra: the text that a  read gives, new line included. ENOENT: not a
+		       host's own, ask the kernel; EINVAL  as the kernel says, with the old value
+		       kept; EACCES, EPERM */
 	BT_RESOLVE, /* extra: host name. Reply extra: addresses, 16 bytes each; err ENOENT */
 	BT_REVERSE, /* addr. Reply extra: host name */
 	/* command line, owner or root only */
@@ -75,7 +85,9 @@ enum bt_req_flag {
 	BT_REQF_UNSPEC = 1 << 1,
 	BT_REQF_SYNC = 1 << 2,
 	BT_REQF_FORCE = 1 << 3,
-	BT_REQF_ROOT = 1 << 4, /* the caller counts as the host's root (ports below 1024) */
+	BT_REQF_ROOT = 1 << 4, /* the caller counts as the host's root (ports below 1024); obeyed if
+				  its token says so, too */
+	BT_REQF_WRITE = 1 << 5,
 };
 
 enum bt_rep_flag {
@@ -97,6 +109,8 @@ struct bt_req {
 	uint8_t addr[16];
 	uint32_t value;
 	uint32_t extra; /* bytes after this structure */
+	uint32_t uid;	/* whose the socket is; obeyed when the connection's is 0 */
+	uint32_t pad2;
 };
 
 struct bt_rep {
@@ -113,7 +127,7 @@ struct bt_rep {
 	uint32_t extra;
 };
 
-_Static_assert(sizeof(struct bt_req) == 56, "wire format");
+_Static_assert(sizeof(struct bt_req) == 64, "wire format");
 _Static_assert(sizeof(struct bt_rep) == 72, "wire format");
 
 /* BT_HOST_OPEN: a host named again is the same host; addresses it lacks are added. With no address
@@ -123,7 +137,7 @@ _Static_assert(sizeof(struct bt_rep) == 72, "wire format");
 struct bt_host_open {
 	char name[BT_HOST_NAME]; /* empty: "host1", "host2", ... by berthd */
 	uint16_t n_addrs;
-	uint16_t pad;
+	uint16_t unprivileged; /* 1: the token is for a user of the host, not its root */
 	struct bt_host_addr addrs[BT_HOST_ADDRS];
 };
 

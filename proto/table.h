@@ -16,11 +16,11 @@
 #include <string.h>
 
 #define BT_TABLE_MAGIC	 0x3162746874726562ull /* "berthtb1" */
-#define BT_TABLE_VERSION 1u
+#define BT_TABLE_VERSION 2u
 #define BT_MAX_HOSTS	 1024u
 #define BT_MAX_ROWS	 (1u << 20)
 #define BT_HOST_NAME	 64u /* bytes, with the NUL */
-#define BT_HOST_ADDRS	 8u
+#define BT_HOST_ADDRS	 16u
 #define BT_EPOCHS	 4096u
 #define BT_INBOXES	 1024u
 
@@ -72,6 +72,8 @@ struct bt_row {
 	uint16_t opts;	     /* enum bt_port_opt */
 	uint32_t drops; /* UDP: datagrams dropped; LISTEN: connections refused for a full backlog */
 	uint32_t since_s; /* made at, seconds of CLOCK_REALTIME (wraps in 2106) */
+	uint8_t dev;	  /* SO_BINDTODEVICE: interface index, 0: none */
+	uint8_t pad[3];
 };
 /* An accepted end may be held by another process than its listener's maker; instruments find its
  * holder by joining NETLINK_SOCK_DIAG's peer inode with /proc/PID/fd, as ss does. */
@@ -82,7 +84,8 @@ struct bt_host_addr {
 	uint8_t addr[16];
 	uint8_t bits; /* prefix length in the address's own family: 24 for 192.168.1.100/24 */
 	uint8_t family;
-	uint8_t pad[2];
+	uint8_t dev; /* interface index: 1 is lo, 2 eth0, 3 eth1, ... */
+	uint8_t pad;
 };
 
 struct bt_host_row {
@@ -91,8 +94,7 @@ struct bt_host_row {
 	char name[BT_HOST_NAME];
 	uint16_t n_addrs;
 	uint16_t pad;
-	struct bt_host_addr
-		addrs[BT_HOST_ADDRS]; /* addrs[0] is lo, 127.0.0.1/8; then eth0, eth1, ... */
+	struct bt_host_addr addrs[BT_HOST_ADDRS]; /* lo: 127.0.0.1/8, ::1/128; then the others */
 };
 
 enum bt_counter {

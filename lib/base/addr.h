@@ -27,6 +27,13 @@ static inline struct bt_addr bt_addr_v4(uint32_t host_order)
 	return a;
 }
 
+/* ::1 */
+static inline struct bt_addr bt_addr_loopback6(void)
+{
+	struct bt_addr a = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+	return a;
+}
+
 static inline bool bt_addr_is_v4(const struct bt_addr *a)
 {
 	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};

@@ -295,8 +295,9 @@ int bt_net_host_add(struct bt_net *net, const char *name, uint16_t *host)
 		return r;
 	}
 	memcpy(h->name, name, strlen(name));
-	h->n_addrs = 1;
-	h->addrs[0] = (struct bt_net_addr){bt_addr_v4(0x7f000001), 8, BT_V4};
+	h->n_addrs = 2;
+	h->addrs[0] = (struct bt_net_addr){bt_addr_v4(0x7f000001), 8, BT_V4, BT_DEV_LO};
+	h->addrs[1] = (struct bt_net_addr){bt_addr_loopback6(), 128, BT_V6, BT_DEV_LO};
 	*host = net->n_hosts;
 	net->hosts[net->n_hosts++] = h;
 	return 0;
@@ -321,7 +322,12 @@ int bt_net_addr_add(struct bt_net *net, uint16_t host, const struct bt_net_addr 
 	struct bt_net_host *h = net->hosts[host];
 	if (h->n_addrs == BT_NET_ADDRS)
 		return -ENOSPC;
-	h->addrs[h->n_addrs++] = *addr;
+	/* The first of each family is eth0's, the second eth1's, and so on. */
+	uint8_t dev = BT_DEV_LO + 1;
+	for (uint16_t i = 2; i < h->n_addrs; i++)
+		dev = (uint8_t)(dev + (h->addrs[i].family == addr->family));
+	h->addrs[h->n_addrs] = *addr;
+	h->addrs[h->n_addrs++].dev = dev;
 	e->addr = addr->addr;
 	e->host = host;
 	return 0;
@@ -338,11 +344,12 @@ int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *
 	const struct bt_net_host *h = bt_net_host(net, host);
 	if (h == NULL)
 		return -ENETUNREACH;
+	const struct bt_addr *loopback = &h->addrs[bt_addr_is_v4(dst) ? 0 : 1].addr;
 	if (bt_addr_is_any(dst))
-		*dst = h->addrs[0].addr;
+		*dst = *loopback;
 	*to = bt_addr_is_loopback(dst) ? host : bt_net_host_by_addr(net, dst);
 	const struct bt_net_addr *near = NULL, *first = NULL;
-	for (uint16_t i = 1; i < h->n_addrs; i++) {
+	for (uint16_t i = 2; i < h->n_addrs; i++) {
 		const struct bt_net_addr *a = &h->addrs[i];
 		if ((a->family == BT_V4) != bt_addr_is_v4(dst))
 			continue;
@@ -358,7 +365,7 @@ int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *
 			return -EINVAL;
 		*src = *bound;
 	} else if (*to == host) {
-		*src = bt_addr_is_loopback(dst) ? h->addrs[0].addr : *dst;
+		*src = bt_addr_is_loopback(dst) ? *loopback : *dst;
 	} else {
 		if (first == NULL)
 			return -ENETUNREACH;

@@ -17,21 +17,23 @@
 
 #include "../port/port.h"
 
-#define BT_NET_ADDRS	 8  /* addresses of a host, loopback included */
+#define BT_NET_ADDRS	 16 /* addresses of a host, the two of loopback included */
 #define BT_NET_NAME	 64 /* bytes of a host's name with its NUL */
 #define BT_NET_MAX_HOSTS 1024
+#define BT_DEV_LO	 1 /* interface index of lo; eth0 is 2 */
 #define BT_NET_NO_HOST	 UINT16_MAX
 
 struct bt_net_addr {
 	struct bt_addr addr;
 	uint8_t bits; /* prefix length in its own family */
 	uint8_t family;
+	uint8_t dev; /* interface: 1 is lo, 2 eth0, ...; given by bt_net_addr_add */
 };
 
 struct bt_net_host {
 	char name[BT_NET_NAME];
 	uint16_t n_addrs;
-	struct bt_net_addr addrs[BT_NET_ADDRS]; /* addrs[0]: 127.0.0.1/8 */
+	struct bt_net_addr addrs[BT_NET_ADDRS]; /* addrs[0], [1]: 127.0.0.1/8, ::1/128 */
 };
 
 enum bt_net_flag {

@@ -31,7 +31,8 @@ static const struct bt_addr ula1 = {{[0] = 0xfd, [15] = 1}};
 static inline int give(struct bt_net *net, uint16_t host, struct bt_addr addr, uint8_t bits,
 		       uint16_t *owner)
 {
-	struct bt_net_addr a = {addr, bits, bt_addr_is_v4(&addr) ? BT_V4 : BT_V6};
+	struct bt_net_addr a = {
+		.addr = addr, .bits = bits, .family = bt_addr_is_v4(&addr) ? BT_V4 : BT_V6};
 
 	return bt_net_addr_add(net, host, &a, owner);
 }

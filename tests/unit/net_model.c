@@ -266,7 +266,7 @@ static void begin(uint64_t s)
 	net = bt_net_new(key, N_SLOTS);
 	for (uint16_t h = 0; h < N_HOSTS; h++) {
 		char name[8] = {'h', (char)('0' + h)};
-		struct bt_net_addr a = {addr_of(h), 24, BT_V4};
+		struct bt_net_addr a = {.addr = addr_of(h), .bits = 24, .family = BT_V4};
 
 		MUST(bt_net_host_add(net, name, &host) == 0);
 		MUST(bt_net_addr_add(net, h, &a, &owner) == 0);

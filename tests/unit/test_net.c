@@ -62,9 +62,11 @@ static void host_names(void **state)
 	assert_null(bt_net_host(net, made));
 	assert_null(bt_net_host(net, BT_NET_NO_HOST));
 	assert_string_equal(bt_net_host(net, 0)->name, "a");
-	assert_int_equal(bt_net_host(net, 0)->n_addrs, 1);
+	assert_int_equal(bt_net_host(net, 0)->n_addrs, 2);
 	assert_int_equal(bt_net_host(net, 0)->addrs[0].bits, 8);
 	assert_true(bt_addr_is_loopback(&bt_net_host(net, 0)->addrs[0].addr));
+	assert_int_equal(bt_net_host(net, 0)->addrs[1].bits, 128);
+	assert_true(bt_addr_is_loopback(&bt_net_host(net, 0)->addrs[1].addr));
 	bt_net_free(net);
 }
 
@@ -78,7 +80,7 @@ static void host_limits(void **state)
 	for (unsigned i = 0; i < BT_NET_MAX_HOSTS; i++) {
 		snprintf(name, sizeof(name), "h%u", i);
 		assert_int_equal(bt_net_host_add(net, name, &host), 0);
-		for (unsigned a = 1; a < BT_NET_ADDRS; a++)
+		for (unsigned a = 2; a < BT_NET_ADDRS; a++)
 			assert_int_equal(give(net, host, ip(10, a, i >> 8, i & 255), 16, &owner),
 					 0);
 		assert_int_equal(give(net, host, ip(11, 0, i >> 8, i & 255), 16, &owner), -ENOSPC);
@@ -86,7 +88,7 @@ static void host_limits(void **state)
 	assert_int_equal(bt_net_host_add(net, "toomany", &host), -ENOSPC);
 	assert_int_equal(bt_net_host_add(net, "h7", &host), -EEXIST);
 	for (unsigned i = 0; i < BT_NET_MAX_HOSTS; i++)
-		for (unsigned a = 1; a < BT_NET_ADDRS; a++) {
+		for (unsigned a = 2; a < BT_NET_ADDRS; a++) {
 			struct bt_addr addr = ip(10, a, i >> 8, i & 255);
 
 			assert_int_equal(bt_net_host_by_addr(net, &addr), i);
@@ -144,7 +146,7 @@ static void host_addresses(void **state)
 			assert_int_equal(bt_net_host_by_addr(net, &a.addr), 2);
 		assert_int_equal(bt_net_addr_add(net, 3, &a, &owner), -EINVAL); /* no such host */
 	}
-	assert_int_equal(bt_net_host(net, 2)->n_addrs, 2 + 4);
+	assert_int_equal(bt_net_host(net, 2)->n_addrs, 3 + 4);
 	bt_net_free(net);
 }
 

@@ -239,12 +239,12 @@ static void a_writer_that_died(void **state)
 static void formats(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct bt_req), 56);
+	assert_int_equal(sizeof(struct bt_req), 64);
 	assert_int_equal(sizeof(struct bt_rep), 72);
 	assert_int_equal(sizeof(struct bt_row), 96);
 	assert_int_equal(sizeof(struct bt_ident), 16);
 	assert_int_equal(sizeof(struct bt_host_addr), 20);
-	assert_int_equal(sizeof(struct bt_host_open), 68 + 8 * 20);
+	assert_int_equal(sizeof(struct bt_host_open), 68 + 16 * 20);
 	assert_int_equal(sizeof(struct bt_inbox_entry), 32);
 	assert_int_equal(sizeof(struct bt_inbox), 64 + 32 * BT_INBOX_ENTRIES);
 	assert_true(sizeof(struct bt_inbox) <= BT_INBOX_BYTES);
@@ -259,6 +259,7 @@ static void formats(void **state)
 	assert_int_equal(offsetof(struct bt_rep, extra), 68);
 	assert_int_equal(offsetof(struct bt_row, laddr), 16);
 	assert_int_equal(offsetof(struct bt_row, since_s), 88);
+	assert_int_equal(offsetof(struct bt_row, dev), 92);
 	assert_int_equal(BT_MSG_TYPES, BT_DOWN + 1);
 	assert_true(BT_MSG_MAX >= sizeof(struct bt_req) + 65507);
 }
