@@ -111,6 +111,7 @@ long bt_sys(long number, long a, long b, long c, long d, long e, long f);
 /* False: this process is in no host (no token), and every wrapper steps aside. */
 bool bt_in_host(void);
 uint64_t bt_netid(void);
+uint16_t bt_host(void);		       /* this program's: index in the table */
 const struct bt_table *bt_table(void); /* NULL: never reached berthd */
 /* One request; fills serial. proof: a descriptor to send along, or -1 (bt_proof). 0, the errno of
  * the answer, or ENETDOWN when there is no berthd. */
@@ -173,6 +174,7 @@ struct note {
 #define COOKIE_OPTS   0xffull /* enum bt_port_opt */
 #define COOKIE_BIT(n) (1ull << (n))
 enum cookie_bit {
+	CB_V6ONLY = 2, /* BT_V6ONLY; the port space's others are named in options.c only */
 	CB_NODELAY = 8,
 	CB_CORK,
 	CB_RECVERR,
