@@ -97,7 +97,7 @@ static bool held(struct call *k)
 	if ((*d_owner(k->d, k->slot) & ~SUSPECT_BIT) == k->c->id)
 		return true;
 	uint32_t link = bt_net_link(k->d->net, k->slot);
-	return (link != BT_NO_SLOT && accepts_on(k->c, link)) || proved(k);
+	return accepts_on(k->c, link != BT_NO_SLOT ? link : k->slot) || proved(k);
 }
 
 /* Finds the request's socket, or makes the fresh one that it asks for. */

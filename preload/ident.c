@@ -215,7 +215,9 @@ bool bt_ident_inet(int fd, struct note *n)
 
 int bt_proof(int fd, const struct note *n)
 {
-	return LIKELY(n->link == bt_link_cookie()) || !(n->flags & NOTE_NAMED) ? -1 : fd;
+	/* 0: another process named it, and we have no connection yet either. */
+	bool made_here = n->link != 0 && n->link == bt_link_cookie();
+	return LIKELY(made_here) || !(n->flags & NOTE_NAMED) ? -1 : fd;
 }
 
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
