@@ -136,11 +136,16 @@ int bt_args_parse(const struct bt_cmd *cmd, int argc, char **argv, struct bt_arg
 {
 	size_t room = 0;
 	int i = 0, err = 0;
+	int n_rest = 0;
 	*out = (struct bt_args){0};
 	for (; i < argc && !err; i++) {
-		const char *word = argv[i];
-		if (word[0] != '-' || word[1] == '\0')
-			break;
+		char *word = argv[i];
+		if (word[0] != '-' || word[1] == '\0') {
+			if (cmd->max_rest == BT_REST_PROGRAM)
+				break;
+			argv[n_rest++] = word;
+			continue;
+		}
 		if (strcmp(word, "--") == 0) {
 			i++;
 			break;
@@ -148,8 +153,13 @@ int bt_args_parse(const struct bt_cmd *cmd, int argc, char **argv, struct bt_arg
 		err = word[1] == '-' ? parse_long(cmd, argv, &i, out, &room)
 				     : parse_letters(cmd, word, out, &room);
 	}
-	out->rest = argv + i;
-	out->n_rest = argc - i;
+	out->rest = n_rest ? argv : argv + i;
+	/* Operands that stood among the options are at the front by now; the rest joins them. */
+	while (n_rest && i < argc)
+		argv[n_rest++] = argv[i++];
+	if (n_rest)
+		argv[n_rest] = NULL;
+	out->n_rest = n_rest ? n_rest : argc - i;
 	*help = !err && bt_args_has(out, 'h');
 	if (!err && !*help && cmd->max_rest >= 0 && out->n_rest > cmd->max_rest) {
 		bt_say("%s does not understand '%s'; it is used as: berth %s %s", cmd->name,

@@ -29,6 +29,10 @@ enum bt_opt_id {
 	BT_OPT_JSON,
 	BT_OPT_FORCE,
 	BT_OPT_VERSION,
+	BT_OPT_UNPRIVILEGED,
+	BT_OPT_SYSCTL,
+	BT_OPT_LIKE,
+	BT_OPT_TIME_WAIT,
 };
 
 struct bt_opt {
@@ -50,6 +54,11 @@ struct bt_args {
 	int n_rest;
 };
 
+enum {
+	BT_REST_PROGRAM = -1, /* any number of operands, and the first one ends the options */
+	BT_REST_ANY = -2,
+};
+
 struct bt_cmd {
 	const char *name;
 	const char *synopsis; /* after the name */
@@ -57,7 +66,7 @@ struct bt_cmd {
 	const char *more;     /* further lines of `berth help NAME`, or NULL */
 	const struct bt_opt *opts;
 	unsigned n_opts;
-	int max_rest; /* operands it takes; -1: any number, and the first one ends the options */
+	int max_rest; /* operands it takes; BT_REST_... */
 	int (*run)(const struct bt_args *args);
 };
 
@@ -97,6 +106,7 @@ int bt_cmd_ss(const struct bt_args *args);
 int bt_cmd_hosts(const struct bt_args *args);
 int bt_cmd_down(const struct bt_args *args);
 int bt_cmd_networks(const struct bt_args *args);
+int bt_cmd_sysctl(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

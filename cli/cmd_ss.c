@@ -64,24 +64,6 @@ static void read_wish(const struct bt_args *args, struct wish *w)
 	w->host = bt_args_value(args, BT_OPT_HOST);
 }
 
-static bool find_host(const struct bt_table *t, struct wish *w, const char *network)
-{
-	char name[BT_HOST_NAME];
-	uint32_t n = atomic_load(&t->n_hosts);
-	struct bt_host_row row;
-	for (uint32_t i = 0; i < n && i < BT_MAX_HOSTS; i++) {
-		if (!bt_host_read(t, i, &row))
-			continue;
-		bt_host_name(t, i, name);
-		if (strcmp(name, w->host) == 0) {
-			w->host_index = i;
-			return true;
-		}
-	}
-	bt_say("network '%s' has no host '%s'; 'berth hosts' lists them", network, w->host);
-	return false;
-}
-
 static bool wanted(const struct wish *w, const struct bt_row *r)
 {
 	bool tcp = r->proto == BT_PROTO_TCP;
@@ -361,7 +343,8 @@ int bt_cmd_ss(const struct bt_args *args)
 	read_wish(args, &w);
 	if (!bt_join(&c, network))
 		return BT_EXIT_FAIL;
-	if (!bt_sync(&c, network) || (w.host && !find_host(c.table, &w, network))) {
+	if (!bt_sync(&c, network) ||
+	    (w.host && !bt_find_host(c.table, w.host, network, &w.host_index))) {
 		bt_client_close(&c);
 		return BT_EXIT_FAIL;
 	}

@@ -22,6 +22,13 @@ static const struct bt_opt run_opts[] = {
 	{BT_OPT_HOST, "host", "NAME", "the host to run in; made if it is new; default: a new one"},
 	{BT_OPT_IP, "ip", "ADDR[/LEN]",
 	 "an address of the host; up to 14 times; LEN is 24 if not given (IPv6: 64)"},
+	{BT_OPT_UNPRIVILEGED, "unprivileged", NULL,
+	 "as a user of the host who is not its root: ports below 1024 are not for it"},
+	{BT_OPT_SYSCTL, "sysctl", "NAME=VALUE",
+	 "a setting of the host, as net.ipv4.ip_local_port_range='10000 65535'; repeatable"},
+	{BT_OPT_LIKE, "like", "SYSTEM",
+	 "the host's ports and TIME_WAIT are those of linux, windows or macos"},
+	{BT_OPT_TIME_WAIT, "time-wait", "SECONDS", "how long TIME_WAIT lasts; default: 60"},
 	OPT_HELP,
 };
 
@@ -71,12 +78,16 @@ const struct bt_cmd bt_commands[] = {
 	{"run", "[OPTIONS] [--] PROGRAM [ARGS...]", "run a program in a host of its own",
 	 "The network starts with its first program. The exit status is the program's;\n"
 	 "125: berth failed, 126: the program cannot be run, 127: it was not found.\n",
-	 run_opts, COUNT(run_opts), -1, bt_cmd_run},
+	 run_opts, COUNT(run_opts), BT_REST_PROGRAM, bt_cmd_run},
 	{"ss", "[OPTIONS]", "show the sockets of every host, as ss(8) does",
 	 "Without -l, -a or -B: connected sockets. Letters combine: berth ss -tulnap\n", ss_opts,
 	 COUNT(ss_opts), 0, bt_cmd_ss},
 	{"hosts", "[OPTIONS]", "show the hosts, their addresses and their number of sockets", NULL,
 	 list_opts, COUNT(list_opts), 0, bt_cmd_hosts},
+	{"sysctl", "[OPTIONS] HOST [NAME[=VALUE]...]", "show or change a host's settings",
+	 "Without NAME: all that the host has of its own. A program in the host finds them\n"
+	 "under /proc/sys, too.\n",
+	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_sysctl},
 	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
 	 COUNT(networks_opts), 0, bt_cmd_networks},
 	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},

@@ -155,6 +155,66 @@ def test_addresses_asked_for():
     check(log == ['open web unprivileged=0 fd00::a/48,6,0 ::ffff:10.1.2.3/16,4,0 ::ffff:10.1.2.4/24,4,0'], log)
 
 
+def test_settings_asked_for():
+    def set_by(*args):
+        done, log = log_of('--host', 'web', *args)
+        check(done.returncode == 0 and done.stderr == '', done.stderr)
+        check(all(line.startswith('sysctl 0 ') for line in log[1:]), log)
+        return [line[9:] for line in log[1:]]
+
+    ports, tw = 'net/ipv4/ip_local_port_range', 'net/berth/time_wait_ms'
+    check(log_of('--unprivileged')[1] == ['open  unprivileged=1'])
+    check(set_by() == [])
+    check(set_by('--sysctl', 'net.ipv4.ip_local_port_range=10000 65535', '--sysctl=net/ipv4/tcp_tw_reuse=1')
+          == [f'{ports}=10000 65535', 'net/ipv4/tcp_tw_reuse=1'])
+    for text, ms in (('30', 30000), ('0.5', 500), ('0', 0), ('.25', 250), ('1.0009', 1000), ('86400', 86400000)):
+        check(set_by('--time-wait', text) == [f'{tw}={ms}'], text)
+    for system, lo, hi, start, reuse, ms in (('linux', 32768, 60999, 1024, 2, 60000),
+                                             ('windows', 49152, 65535, 0, 0, 120000),
+                                             ('macos', 49152, 65535, 0, 0, 30000)):
+        got = set_by('--like', system)
+        check(got == [f'{ports}={lo} {hi}', f'net/ipv4/ip_unprivileged_port_start={start}',
+                      f'net/ipv4/tcp_tw_reuse={reuse}', f'{tw}={ms}'], got)
+    got = set_by('--sysctl', f'{ports}=1 2', '--time-wait', '7', '--like', 'macos')
+    check(got[3:] == [f'{tw}=30000', f'{tw}=7000', f'{ports}=1 2'], 'the plainer wins', got)
+
+
+def test_settings_refused():
+    for option, value, *words in (
+            ('--sysctl', 'net.ipv4.tcp_tw_reuse', 'NAME=VALUE'), ('--sysctl', '=1', 'not a setting'),
+            ('--sysctl', 'a' * 128 + '=1', 'not a setting'), ('--sysctl', 'a=' + 'b' * 512, 'not a setting'),
+            ('--sysctl', 'net.ipv4.no_such=1', 'net.ipv4.no_such', 'berth sysctl web'),
+            ('--sysctl', 'net.ipv4.tcp_tw_reuse=bad', 'net.ipv4.tcp_tw_reuse', "'bad'"),
+            ('--sysctl', 'net.ipv4.tcp_tw_reuse=mine', 'owner'),
+            ('--like', 'beos', 'linux, windows and macos'), ('--like', 'Windows', "'windows'"),
+            ('--time-wait', '', 'seconds'), ('--time-wait', '-1', 'seconds'), ('--time-wait', '1s', 'seconds'),
+            ('--time-wait', '1.', 'seconds'), ('--time-wait', '86401', 'seconds'), ('--time-wait', '1.x', 'seconds'),
+            ('--time-wait', '9' * 30, 'seconds'), ('--time-wait', 'inf', 'seconds')):
+        one_sentence(log_of('--host', 'web', option, value)[0], 125, *words)
+    many = [a for i in range(65) for a in ('--sysctl', f'a.b{i}=1')]
+    one_sentence(log_of('--host', 'web', *many)[0], 125, '64')
+
+
+def test_sysctl():
+    with Net():
+        done = berth('sysctl', 'web')
+        check(done.returncode == 0 and done.stderr == '', done.stderr)
+        check(done.stdout == 'net.ipv4.ip_local_port_range = 32768\t60999\n'
+              'net.ipv4.ip_unprivileged_port_start = 1024\nnet.ipv4.tcp_tw_reuse = 2\n'
+              'net.berth.time_wait_ms = 60000\n', done.stdout)
+        done = berth('sysctl', 'web', 'net/ipv4/tcp_tw_reuse=1', 'net.berth.time_wait_ms')
+        check(done.stdout == 'net.ipv4.tcp_tw_reuse = 1\nnet.berth.time_wait_ms = 60000\n', done.stdout)
+        done = json.loads(berth('sysctl', 'web', 'net.ipv4.tcp_tw_reuse = 0', '--json').stdout)
+        check(done == {'network': 'default', 'settings': [{'name': 'net.ipv4.tcp_tw_reuse', 'value': '0'}]}, done)
+        check(len(json.loads(berth('sysctl', '--json', 'web').stdout)['settings']) == 4)
+        one_sentence(berth('sysctl', 'web', 'net.ipv4.tcp_tw_reuse=bad'), 1, "'bad'")
+        one_sentence(berth('sysctl', 'web', 'kernel.hostname'), 1, 'kernel.hostname', 'berth sysctl web')
+        one_sentence(berth('sysctl', 'web', ''), 1, 'not a setting')
+        one_sentence(berth('sysctl', 'nix'), 1, "'nix'", 'berth hosts')
+        one_sentence(berth('sysctl'), 2, 'HOST')
+        one_sentence(berth('sysctl', 'web', '--jsno'), 2, '--json')
+
+
 def test_run_environment():
     with Net():
         out = berth('run', '--host', 'web', '--', 'env', env={'LD_PRELOAD': ''}).stdout
