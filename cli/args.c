@@ -14,8 +14,7 @@ static unsigned least(unsigned a, unsigned b, unsigned c)
 	return m < c ? m : c;
 }
 
-/* Edits between two words; a swap of neighbours counts as one (optimal string alignment). */
-static unsigned distance(const char *a, const char *b)
+unsigned bt_distance(const char *a, const char *b)
 {
 	unsigned row[3][WORD_MAX + 1];
 	size_t n = strlen(a), m = strlen(b);
@@ -43,7 +42,7 @@ const char *bt_nearest(const char *word, const char *const *words, unsigned n)
 	size_t len = strlen(word);
 	unsigned limit = len <= 2 ? 1 : len <= 5 ? 2 : 3;
 	for (unsigned i = 0; i < n; i++) {
-		unsigned d = distance(word, words[i]);
+		unsigned d = bt_distance(word, words[i]);
 		/* The beginning of a word is near to it however much is missing. */
 		if (len >= 2 && strncmp(word, words[i], len) == 0)
 			d = 1;

@@ -33,6 +33,8 @@ enum bt_opt_id {
 	BT_OPT_SYSCTL,
 	BT_OPT_LIKE,
 	BT_OPT_TIME_WAIT,
+	BT_OPT_LIST,
+	BT_OPT_RANGE,
 };
 
 struct bt_opt {
@@ -81,6 +83,8 @@ const char *bt_args_value(const struct bt_args *args, int id);
 bool bt_args_has(const struct bt_args *args, int id);
 /* --network, else $BERTH_NETWORK, else "default". */
 const char *bt_args_network(const struct bt_args *args);
+/* Edits between two words; a swap of neighbours counts as one (optimal string alignment). */
+unsigned bt_distance(const char *a, const char *b);
 /* The closest of n words to a mistyped one, NULL if none is close. */
 const char *bt_nearest(const char *word, const char *const *words, unsigned n);
 
@@ -106,6 +110,7 @@ int bt_cmd_ss(const struct bt_args *args);
 int bt_cmd_hosts(const struct bt_args *args);
 int bt_cmd_down(const struct bt_args *args);
 int bt_cmd_networks(const struct bt_args *args);
+int bt_cmd_services(const struct bt_args *args);
 int bt_cmd_sysctl(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 

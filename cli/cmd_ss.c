@@ -5,9 +5,9 @@
 #include "holders.h"
 #include "out.h"
 #include "rows.h"
+#include "services.h"
 #include "ss_join.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,38 +113,16 @@ static enum bt_style state_style(uint8_t state)
 	return state == BT_ROW_CLOSE_WAIT || state == BT_ROW_TIME_WAIT ? BT_YELLOW : BT_PLAIN;
 }
 
-/* Names of services, read once: a look-up a port would read /etc/services as often. */
-static char *services[2][65536];
-
-static void read_services(void)
-{
-	struct servent *s;
-	setservent(1);
-	while ((s = getservent())) {
-		unsigned udp = strcmp(s->s_proto, "udp") == 0;
-		char **place = &services[udp][ntohs((uint16_t)s->s_port)];
-		if ((udp || strcmp(s->s_proto, "tcp") == 0) && !*place)
-			*place = strdup(s->s_name);
-	}
-	endservent();
-}
-
-static void free_services(void)
-{
-	for (unsigned i = 0; i < 2 * 65536; i++)
-		free(services[i / 65536][i % 65536]);
-}
-
 /* ss prints ephemeral ports as numbers: a service's name there would be chance. Linux's default
  * range. */
-static const char *port_word(uint8_t proto, uint16_t port)
+static const char *port_word(bool numeric, uint8_t proto, uint16_t port)
 {
 	enum { EPHEMERAL_FIRST = 32768, EPHEMERAL_LAST = 60999 };
 	if (port == 0)
 		return "*";
-	if (port >= EPHEMERAL_FIRST && port <= EPHEMERAL_LAST)
+	if (numeric || (port >= EPHEMERAL_FIRST && port <= EPHEMERAL_LAST))
 		return NULL;
-	return services[proto == BT_PROTO_UDP][port];
+	return bt_service_word(proto == BT_PROTO_UDP, port);
 }
 
 /* ---- one line ---- */
@@ -176,7 +154,8 @@ static const char *no_address(const struct bt_row *r)
 	return only || !(bt_addr_is_any(r->laddr) || bt_addr_is_v4(r->laddr)) ? "[::]" : "*";
 }
 
-static void put_end(struct bt_out *o, const struct bt_row *r, const uint8_t addr[16], uint16_t port)
+static void put_end(struct bt_out *o, bool numeric, const struct bt_row *r, const uint8_t addr[16],
+		    uint16_t port)
 {
 	char text[BT_ADDR_TEXT + 2];
 	if (r->family != 6 && bt_addr_is_any(addr)) {
@@ -192,7 +171,7 @@ static void put_end(struct bt_out *o, const struct bt_row *r, const uint8_t addr
 		strcat(text, "]");
 	}
 	bt_out_str(o, text);
-	bt_out_named(o, port, port_word(r->proto, port));
+	bt_out_named(o, port, port_word(numeric, r->proto, port));
 }
 
 /* Without the kernel's word (kernel_tells false) the maker is the best guess. */
@@ -235,8 +214,8 @@ static void put_sock(struct bt_out *o, struct view *v, const struct bt_sock *s)
 	bt_out_num(o, s->recvq);
 	/* What was sent is in the peer's queue at once; nothing waits here. */
 	bt_out_num(o, r->state == BT_ROW_LISTEN ? r->backlog : 0);
-	put_end(o, r, r->laddr, r->lport);
-	put_end(o, r, r->raddr, r->rport);
+	put_end(o, w->numeric, r, r->laddr, r->lport);
+	put_end(o, w->numeric, r, r->raddr, r->rport);
 	bt_out_str(o, v->host_name);
 	put_users(o, s, v->holders, v->kernel_tells || !w->processes);
 	bt_out_tagged(o, "uid:", r->uid, "", w->extended);
@@ -265,8 +244,6 @@ static void print_socks(const struct wish *w, const struct bt_client *c, const c
 	cols[COL_PROCESS].off = !w->processes && !w->timers;
 	if (!w->processes)
 		cols[COL_PROCESS].key = NULL;
-	if (!w->numeric && !w->json)
-		read_services();
 	if (w->processes) {
 		bt_holders_init(&holders, (uint32_t)s->n);
 		for (size_t i = 0; i < s->n; i++)
@@ -289,7 +266,6 @@ static void print_socks(const struct wish *w, const struct bt_client *c, const c
 	}
 	bt_out_end(&o);
 	bt_holders_done(&holders);
-	free_services();
 }
 
 /* ---- summary ---- */

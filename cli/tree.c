@@ -59,6 +59,14 @@ static const struct bt_opt list_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt services_opts[] = {
+	{BT_OPT_LIST, "list", NULL, "all services"},
+	{BT_OPT_RANGE, "range", "RANGE",
+	 "with --list: only well-known, registered or dynamic ones"},
+	OPT_JSON,
+	OPT_HELP,
+};
+
 static const struct bt_opt down_opts[] = {
 	OPT_NETWORK,
 	{BT_OPT_FORCE, "force", NULL, "also when programs still run in it"},
@@ -84,6 +92,11 @@ const struct bt_cmd bt_commands[] = {
 	 COUNT(ss_opts), 0, bt_cmd_ss},
 	{"hosts", "[OPTIONS]", "show the hosts, their addresses and their number of sockets", NULL,
 	 list_opts, COUNT(list_opts), 0, bt_cmd_hosts},
+	{"services", "[OPTIONS] [PORT[/PROTO] | NAME]...",
+	 "look up ports and names of services in IANA's registry",
+	 "A port below 1024 may be bound by the host's root only, unless the host's\n"
+	 "net.ipv4.ip_unprivileged_port_start says otherwise.\n",
+	 services_opts, COUNT(services_opts), BT_REST_ANY, bt_cmd_services},
 	{"sysctl", "[OPTIONS] HOST [NAME[=VALUE]...]", "show or change a host's settings",
 	 "Without NAME: all that the host has of its own. A program in the host finds them\n"
 	 "under /proc/sys, too.\n",

@@ -215,6 +215,48 @@ def test_sysctl():
         one_sentence(berth('sysctl', 'web', '--jsno'), 2, '--json')
 
 
+def test_services():
+    def asked(*args):
+        done = berth('services', *args, '--json')
+        check(done.returncode == 0 and done.stderr == '', done.stderr)
+        return [(s['port'], '/'.join(s['protocols']), s['name']) for s in json.loads(done.stdout)['services']]
+
+    check(asked('ssh', '443/tcp', 'postgresql') == [
+        (22, 'tcp/udp/sctp', 'ssh'), (443, 'tcp', 'https'), (5432, 'tcp/udp', 'postgresql')])
+    check(asked('80')[0] == (80, 'tcp/udp/sctp', 'http') and asked('HTTP') == asked('80')[:1])
+    check(asked('50000') == [(50000, 'tcp/udp/sctp/dccp', '')] and asked('6379/udp') == [(6379, 'udp', '')])
+    check(asked('domain/UDP') == [(53, 'udp', 'domain')] and asked('00443/udp') == [(443, 'udp', 'https')])
+    check([s[0] for s in asked('x11')] == list(range(6000, 6064)), 'a service with many ports')
+    # Names with digits and a slash in them are names.
+    check(asked('914c/g')[0][0] == 211 and asked('3com-tsmux')[0][0] == 106 and asked('914c-g/udp')[0][1] == 'udp')
+    # The first and the last of the table by port and by name.
+    check(asked('0')[0][1:] == ('tcp/udp/sctp/dccp', '') and asked('65535')[0][2] == '')
+    every = asked('--list')
+    names = sorted({s[2].lower() for s in every if s[2]})
+    for name in (names[0], names[-1], every[1][2], every[-1][2]):
+        check(name in [s[2].lower() for s in asked(name)], name)
+    for s in every[::61]:
+        check(s in asked(str(s[0])), s)
+        check(not s[2] or s in asked(s[2]), s)
+    for nonsense in ('', '/', '/tcp', '80/foo', '80/', '80/tcp/udp', '65536', '+1', '9' * 40, 'ssh/foo', 'x' * 64):
+        one_sentence(berth('services', nonsense), 2, 'give a port')
+        one_sentence(berth('services', 'ssh', nonsense), 2, 'give a port')
+    one_sentence(berth('services', '-1'), 2, '-1')
+    one_sentence(berth('services', '--', '-1'), 2, 'is not a port')
+    one_sentence(berth('services'), 2, '--list')
+    one_sentence(berth('services', '--list', 'ssh'), 2, "'ssh'")
+    one_sentence(berth('services', 'ssh', '--range', 'dynamic'), 2, '--list --range dynamic')
+    one_sentence(berth('services', '--list', '--range', 'low'), 2, 'well-known')
+    for word, near in (('htp', 'http'), ('htpp', 'http'), ('mongo', 'mongodb'), ('postgre', 'postgres'),
+                       ('dhcpv6', 'dhcpv6-server')):
+        one_sentence(berth('services', word), 1, f"'{word}'", near)
+    one_sentence(berth('services', 'redis/udp'), 1, 'not registered for that protocol')
+    one_sentence(berth('services', 'zzzzzqqq'), 1, '--list')
+    done = berth('services', '80', 'htp', 'ssh')
+    check(done.returncode == 1 and ' http ' in done.stdout and ' ssh ' in done.stdout, done)
+    check(not re.search('[^\n -~]', berth('services', '--list').stdout))
+
+
 def test_run_environment():
     with Net():
         out = berth('run', '--host', 'web', '--', 'env', env={'LD_PRELOAD': ''}).stdout
@@ -391,6 +433,9 @@ def test_ss_selection():
         check('timer:(timewait,' in berth('ss', '-tao').stdout)
         check(all(not line.endswith(' ') for line in berth('ss', '-tap').stdout.splitlines()))
         check('0.0.0.0:http ' in berth('ss', '-tl').stdout, 'service names')
+        check('0.0.0.0:domain ' in berth('ss', '-ul').stdout, 'service names of UDP')
+        check('192.168.1.100:http-alt ' in berth('ss', '-B').stdout)
+        check('10.0.0.50:52431 ' in berth('ss', '-t').stdout, 'an ephemeral port is a number')
 
 
 def test_ss_six():
