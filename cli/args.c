@@ -109,10 +109,11 @@ static int parse_long(const struct bt_cmd *cmd, char **argv, int *i, struct bt_a
 	return unknown_option(cmd, "--", name);
 }
 
-/* -abc: letters only, none of which takes an argument. */
-static int parse_letters(const struct bt_cmd *cmd, const char *word, struct bt_args *out,
+/* -abc, and -p VALUE or -pVALUE; *i is left on the last word used. */
+static int parse_letters(const struct bt_cmd *cmd, char **argv, int *i, struct bt_args *out,
 			 size_t *room)
 {
+	const char *word = argv[*i];
 	/* -host, and its letters are options all four: surely --host was meant. */
 	for (unsigned k = 0; k < cmd->n_opts; k++) {
 		if (strcmp(cmd->opts[k].name, word + 1) == 0)
@@ -125,6 +126,12 @@ static int parse_letters(const struct bt_cmd *cmd, const char *word, struct bt_a
 		if (k == cmd->n_opts) {
 			char letter[2] = {*p, '\0'};
 			return unknown_option(cmd, "-", p == word + 1 ? p : letter);
+		}
+		if (cmd->opts[k].arg) {
+			if (!p[1] && !argv[*i + 1])
+				return missing_argument(cmd, &cmd->opts[k]);
+			add(out, room, *p, p[1] ? p + 1 : argv[++*i]);
+			return 0;
 		}
 		add(out, room, *p, NULL);
 	}
@@ -150,7 +157,7 @@ int bt_args_parse(const struct bt_cmd *cmd, int argc, char **argv, struct bt_arg
 			break;
 		}
 		err = word[1] == '-' ? parse_long(cmd, argv, &i, out, &room)
-				     : parse_letters(cmd, word, out, &room);
+				     : parse_letters(cmd, argv, &i, out, &room);
 	}
 	out->rest = n_rest ? argv : argv + i;
 	/* Operands that stood among the options are at the front by now; the rest joins them. */

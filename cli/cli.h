@@ -107,6 +107,7 @@ void bt_say_client(int err, const char *network);
 /* Commands. */
 int bt_cmd_run(const struct bt_args *args);
 int bt_cmd_ss(const struct bt_args *args);
+int bt_cmd_netstat(const struct bt_args *args);
 int bt_cmd_hosts(const struct bt_args *args);
 int bt_cmd_down(const struct bt_args *args);
 int bt_cmd_networks(const struct bt_args *args);

@@ -180,8 +180,8 @@ static bool has_word(const char *text, const char *word)
 	return false;
 }
 
-/* How near a service is to the word: 0 and 1 by one or two edits, 2 begins with it, 3 tells of it, 4
- * contains it, 5 not at all. */
+/* How near a service is to the word: 0 and 1 by one or two edits, 2 begins with it, 3 tells of it,
+ * 4 contains it, 5 not at all. */
 static unsigned nearness(const struct bt_service *s, const char *word)
 {
 	const char *name = bt_service_name(s);
@@ -225,8 +225,8 @@ static int answer(struct list *l, const struct query *q)
 {
 	const struct bt_service *s = NULL;
 	unsigned first = 0, shown = 0;
-	unsigned n = *q->name ? bt_services_of_name(q->name, &first)
-			      : bt_services_of_port(q->port, &s);
+	unsigned n =
+		*q->name ? bt_services_of_name(q->name, &first) : bt_services_of_port(q->port, &s);
 	for (unsigned i = 0; i < n; i++) {
 		if (*q->name)
 			s = &bt_services[bt_service_by_name[first + i]];

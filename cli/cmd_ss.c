@@ -113,16 +113,11 @@ static enum bt_style state_style(uint8_t state)
 	return state == BT_ROW_CLOSE_WAIT || state == BT_ROW_TIME_WAIT ? BT_YELLOW : BT_PLAIN;
 }
 
-/* ss prints ephemeral ports as numbers: a service's name there would be chance. Linux's default
- * range. */
 static const char *port_word(bool numeric, uint8_t proto, uint16_t port)
 {
-	enum { EPHEMERAL_FIRST = 32768, EPHEMERAL_LAST = 60999 };
 	if (port == 0)
 		return "*";
-	if (numeric || (port >= EPHEMERAL_FIRST && port <= EPHEMERAL_LAST))
-		return NULL;
-	return bt_service_word(proto == BT_PROTO_UDP, port);
+	return numeric ? NULL : bt_service_word(proto == BT_PROTO_UDP, port);
 }
 
 /* ---- one line ---- */

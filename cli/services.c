@@ -43,6 +43,9 @@ unsigned bt_services_of_name(const char *name, unsigned *first)
 
 const char *bt_service_word(bool udp, uint16_t port)
 {
+	enum { EPHEMERAL_FIRST = 32768, EPHEMERAL_LAST = 60999 };
+	if (port >= EPHEMERAL_FIRST && port <= EPHEMERAL_LAST)
+		return NULL;
 	/* Read off once: a list of 100,000 sockets asks twice for each. */
 	static const char *words[2][65536];
 	static bool filled;

@@ -36,7 +36,8 @@ unsigned bt_services_of_port(uint16_t port, const struct bt_service **first);
 /* Places in bt_service_by_name from *first on whose names are this one, whatever its letters' case.
  */
 unsigned bt_services_of_name(const char *name, unsigned *first);
-/* The usual name of a TCP or UDP port as the lists of sockets show it, NULL: none. */
+/* The usual name of a TCP or UDP port as the lists of sockets show it, NULL: none. Ephemeral ports
+ * (Linux's default range) have none, as with ss(8): a service's name there would be chance. */
 const char *bt_service_word(bool udp, uint16_t port);
 
 #endif

@@ -53,6 +53,17 @@ static const struct bt_opt ss_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt netstat_opts[] = {
+	{'a', "all", NULL, "also listening sockets and UDP"},
+	{'n', "numeric", NULL, "port numbers instead of service names"},
+	{'o', "owner", NULL, "the process id of who has the socket"},
+	{'b', "program", NULL, "the program that has the socket, on a line of its own"},
+	{'p', "protocol", "PROTO", "only tcp, udp, tcpv6 or udpv6"},
+	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
 static const struct bt_opt list_opts[] = {
 	OPT_NETWORK,
 	OPT_JSON,
@@ -90,6 +101,10 @@ const struct bt_cmd bt_commands[] = {
 	{"ss", "[OPTIONS]", "show the sockets of every host, as ss(8) does",
 	 "Without -l, -a or -B: connected sockets. Letters combine: berth ss -tulnap\n", ss_opts,
 	 COUNT(ss_opts), 0, bt_cmd_ss},
+	{"netstat", "[OPTIONS] [HOST]", "show the sockets as Windows' netstat does",
+	 "Each host is shown as a machine of its own; with HOST, that one only. Letters combine:\n"
+	 "berth netstat -ano\n",
+	 netstat_opts, COUNT(netstat_opts), 1, bt_cmd_netstat},
 	{"hosts", "[OPTIONS]", "show the hosts, their addresses and their number of sockets", NULL,
 	 list_opts, COUNT(list_opts), 0, bt_cmd_hosts},
 	{"services", "[OPTIONS] [PORT[/PROTO] | NAME]...",

@@ -257,6 +257,59 @@ def test_services():
     check(not re.search('[^\n -~]', berth('services', '--list').stdout))
 
 
+def test_netstat():
+    def lines(*args, **kw):
+        done = berth('netstat', *args, **kw)
+        check(done.returncode == 0 and done.stderr == '', done.stderr)
+        check(not re.search(' +$', done.stdout, re.M) or '-o' in args[0], 'blanks at the end', done.stdout)
+        return done.stdout.splitlines()
+
+    with Net(FAKE_SIX='1'):
+        # Where Windows has its columns, to the letter.
+        check(lines('-an', 'pc') == [
+            '', 'Active Connections', '',
+            '  Proto  Local Address          Foreign Address        State',
+            '  TCP    10.0.0.50:52431        192.168.1.100:80       ESTABLISHED',
+            '  TCP    10.0.0.50:52432        192.168.1.100:80       FIN_WAIT_2',
+            '  TCP    10.0.0.50:52433        192.168.1.100:80       ESTABLISHED',
+            '  TCP    10.0.0.50:52434        192.168.1.100:80       TIME_WAIT'], lines('-an', 'pc'))
+        web = lines('-ano', 'web')
+        check(web[3] == '  Proto  Local Address          Foreign Address        State           PID', web)
+        pid = web[4].split()[-1]
+        with open(f'/proc/{pid}/comm') as f:
+            check(f.read().strip() == SELF[:15])
+        check(web[4:] == [
+            f'  TCP    0.0.0.0:80             0.0.0.0:0              LISTENING       {pid}',
+            f'  TCP    192.168.1.100:80       10.0.0.50:52431        ESTABLISHED     {pid}',
+            f'  TCP    192.168.1.100:80       10.0.0.50:52432        CLOSE_WAIT      {pid}',
+            '  TCP    192.168.1.100:80       10.0.0.50:52433        ESTABLISHED     0',
+            '  TCP    [::]:22                [::]:0                 LISTENING       0',
+            f'  UDP    0.0.0.0:53             *:*                                    {pid}'], web)
+        six = [line.split()[1:] for line in lines('-anp', 'TCPv6', 'six')[4:]]
+        check(['[::]:80', '[::]:0', 'LISTENING'] in six and ['[::1]:83', '[::]:0', 'LISTENING'] in six and
+              ['[::ffff:0.0.0.0]:82', '[::]:0', 'LISTENING'] in six and
+              ['[fd00::1]:40000', '[fd00::2]:80', 'ESTABLISHED'] in six and len(six) == 7, six)
+        check([line.split() for line in lines('-anpudpv6', 'six')[4:]] == [['UDP', '[::]:53', '*:*']])
+        check(len(lines('-an', '-p', 'udp', 'web')) == 5 and len(lines('-n', '-p', 'udp', 'web')) == 4)
+        check(lines('-a', 'web')[4].split()[1] == '0.0.0.0:http')
+        check(lines('web')[4].split()[1:3] == ['192.168.1.100:http', '10.0.0.50:52431'], 'no ephemeral names')
+        check(len(lines('-n', 'web')) == 4 + 3, 'connections only')
+        check(lines('-bn', 'web')[5] == f' [{SELF[:15]}]' and 'ownership' in lines('-bn', 'web')[-1])
+        all_hosts = lines('-an')
+        check([line for line in all_hosts if line.startswith('Host')] == ['Host web', 'Host pc', 'Host six'])
+        check(all_hosts.count('Active Connections') == 3)
+        found = json.loads(berth('netstat', '-a', '--json', 'web').stdout)
+        check(found['network'] == 'default' and len(found['connections']) == 6)
+        check(found['connections'][0] == {
+            'host': 'web', 'proto': 'TCP', 'local_address': '0.0.0.0', 'local_port': 80,
+            'foreign_address': '0.0.0.0', 'foreign_port': 0, 'state': 'LISTENING', 'pid': int(pid),
+            'program': SELF[:15]}, found)
+        one_sentence(berth('netstat', '-p', 'icmp'), 2, "'icmp'", 'tcpv6')
+        one_sentence(berth('netstat', '-p'), 2, 'needs an argument')
+        one_sentence(berth('netstat', 'nix'), 1, "'nix'")
+        one_sentence(berth('netstat', 'web', 'pc'), 2, "'pc'")
+
+
 def test_run_environment():
     with Net():
         out = berth('run', '--host', 'web', '--', 'env', env={'LD_PRELOAD': ''}).stdout
@@ -516,7 +569,7 @@ def test_colours():
 def test_noise():
     for seed in range(3):
         with Net(FAKE_NOISE=str(seed)):
-            for args in (('ss', '-ap'), ('ss', '-a'), ('ss', '-s'), ('hosts',), ('networks',)):
+            for args in (('ss', '-ap'), ('ss', '-a'), ('ss', '-s'), ('hosts',), ('networks',), ('netstat', '-abo')):
                 for flags in ((), ('--json',)):
                     done = berth(*args, *flags)
                     check(done.returncode == 0 and done.stderr == '', seed, args, done.stderr)
