@@ -231,6 +231,13 @@ void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
 	q->opts = (uint16_t)(n->cookie & COOKIE_OPTS);
 }
 
+void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd)
+{
+	bt_req_init(q, type, n);
+	if (!(n->flags & NOTE_NAMED))
+		q->uid = bt_sock_uid(fd);
+}
+
 int bt_pending(int fd, struct note *n)
 {
 	uint64_t c = 0;
@@ -270,7 +277,7 @@ int bt_name_it(int fd, struct note *n)
 	struct bt_rep rep;
 	if (n->flags & NOTE_NAMED)
 		return 0;
-	bt_req_init(&q, BT_IDENT, n);
+	bt_req_make(&q, BT_IDENT, n, fd);
 	int e = bt_call(-1, &q, NULL, &rep, NULL, NULL);
 	return e != 0 ? e : bt_take_name(fd, n, &rep);
 }
@@ -286,10 +293,12 @@ bool bt_bad_pointer(const void *p)
 
 int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[16], uint16_t *port)
 {
-	if (len < sizeof(struct sockaddr_in) || len > sizeof(struct sockaddr_storage))
+	if (len > sizeof(struct sockaddr_storage))
 		return EINVAL;
-	if (bt_bad_pointer(sa))
+	if (len > 0 && bt_bad_pointer(sa))
 		return EFAULT;
+	if (len < sizeof(struct sockaddr_in))
+		return EINVAL;
 	memset(addr, 0, 16);
 	if (!v6) {
 		struct sockaddr_in in;

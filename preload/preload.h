@@ -111,6 +111,9 @@ long bt_sys(long number, long a, long b, long c, long d, long e, long f);
 /* False: this process is in no host (no token), and every wrapper steps aside. */
 bool bt_in_host(void);
 uint64_t bt_netid(void);
+bool bt_host_root(void); /* whether this thread counts as the host's root */
+uint32_t bt_sock_uid(int fd);
+uint16_t bt_host(void);		       /* this program's: index in the table */
 const struct bt_table *bt_table(void); /* NULL: never reached berthd */
 /* One request; fills serial. proof: a descriptor to send along, or -1 (bt_proof). 0, the errno of
  * the answer, or ENETDOWN when there is no berthd. */
@@ -173,6 +176,7 @@ struct note {
 #define COOKIE_OPTS   0xffull /* enum bt_port_opt */
 #define COOKIE_BIT(n) (1ull << (n))
 enum cookie_bit {
+	CB_V6ONLY = 2, /* BT_V6ONLY; the port space's others are named in options.c only */
 	CB_NODELAY = 8,
 	CB_CORK,
 	CB_RECVERR,
@@ -210,6 +214,8 @@ int bt_proof(int fd, const struct note *n);
 int bt_cookie_get(int fd, uint64_t *cookie); /* the bits, 0 if never set */
 int bt_cookie_set(int fd, struct note *n, uint64_t cookie);
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n);
+/* The same for requests that make the socket if it has no name yet. */
+void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd);
 
 /* Addresses: 0 or errno (EINVAL, EAFNOSUPPORT, EFAULT). */
 int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[16], uint16_t *port);
