@@ -5,7 +5,6 @@
 #include "holders.h"
 #include "out.h"
 #include "rows.h"
-#include "ss_join.h"
 
 #include <netdb.h>
 #include <stdio.h>

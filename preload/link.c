@@ -95,6 +95,13 @@ uint64_t bt_netid(void)
 	return netid;
 }
 
+uint64_t bt_who(void)
+{
+	uint64_t who;
+	memcpy(&who, token, sizeof(who));
+	return who;
+}
+
 const struct bt_table *bt_table(void)
 {
 	return table;
