@@ -53,24 +53,54 @@ static uint32_t count_sockets(const struct bt_table *t, uint32_t *per_host)
 
 /* ---- hosts ---- */
 
+/* Every host has lo; it would only be in the way. */
+static bool is_lo(const struct bt_host_addr *a)
+{
+	static const uint8_t v6[16] = {[15] = 1};
+	return (bt_addr_is_v4(a->addr) && a->addr[12] == 127) || memcmp(a->addr, v6, 16) == 0;
+}
+
+/* Of an interface: 1 is lo, 2 eth0; 0: not said. */
+static void dev_text(unsigned dev, char text[16])
+{
+	if (dev < 2)
+		strcpy(text, dev ? "lo" : "");
+	else
+		snprintf(text, 16, "eth%u", dev - 2);
+}
+
+/* Addresses with their interfaces for people; JSON has the two apart, in step. */
+static void put_addresses(struct bt_out *o, const struct bt_host_row *h, bool address, bool dev)
+{
+	bt_out_list(o);
+	for (unsigned i = 0; i < h->n_addrs && i < BT_HOST_ADDRS; i++) {
+		const struct bt_host_addr *a = &h->addrs[i];
+		char addr[BT_ADDR_TEXT], name[16], text[BT_ADDR_TEXT + 32];
+		if (is_lo(a))
+			continue;
+		bt_addr_text(a->addr, addr);
+		dev_text(a->dev, name);
+		if (!address)
+			snprintf(text, sizeof(text), "%s", name);
+		else if (!dev || !*name)
+			snprintf(text, sizeof(text), "%s/%u", addr, a->bits);
+		else
+			snprintf(text, sizeof(text), "%s/%u (%s)", addr, a->bits, name);
+		bt_out_item(o, text);
+	}
+	bt_out_list_end(o, false);
+}
+
 static void print_host(struct bt_out *o, const struct bt_host_row *h, uint32_t sockets)
 {
-	char addr[BT_ADDR_TEXT], text[BT_ADDR_TEXT + 8], name[BT_HOST_NAME];
+	char name[BT_HOST_NAME];
 	memcpy(name, h->name, sizeof(name));
 	name[sizeof(name) - 1] = '\0';
 	bt_out_record(o);
 	bt_out_str(o, name);
-	bt_out_list(o);
-	for (unsigned i = 0; i < h->n_addrs && i < BT_HOST_ADDRS; i++) {
-		const struct bt_host_addr *a = &h->addrs[i];
-		/* Every host has lo; it would only be in the way. */
-		if (bt_addr_is_v4(a->addr) && a->addr[12] == 127)
-			continue;
-		bt_addr_text(a->addr, addr);
-		snprintf(text, sizeof(text), "%s/%u", addr, a->bits);
-		bt_out_item(o, text);
-	}
-	bt_out_list_end(o, false);
+	put_addresses(o, h, true, true);
+	put_addresses(o, h, true, false);
+	put_addresses(o, h, false, true);
 	bt_out_num(o, sockets);
 	bt_out_record_end(o);
 }
@@ -79,7 +109,9 @@ int bt_cmd_hosts(const struct bt_args *args)
 {
 	static const struct bt_col cols[] = {
 		{.head = "Host", .key = "host"},
-		{.head = "Addresses", .key = "addresses", .before = ' '},
+		{.head = "Addresses", .before = ' '},
+		{.key = "addresses"},
+		{.key = "interfaces"},
 		{.head = "Sockets", .key = "sockets", .right = true, .before = ' '},
 	};
 	static uint32_t sockets[BT_MAX_HOSTS];

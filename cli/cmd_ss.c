@@ -20,6 +20,9 @@ enum {
 				   1 << BOUND_INACTIVE),
 };
 
+/* Of struct bt_row's opts: BT_V6ONLY of lib/port/port.h. */
+enum { ROW_V6ONLY = 1 << 2 };
+
 struct wish {
 	unsigned states;
 	bool tcp, udp, v4, v6;
@@ -182,23 +185,28 @@ static const struct bt_col columns[COL_COUNT] = {
 	{.key = "timer_s"},
 };
 
+/* The address of an IPv6 socket without one: "*" takes IPv4 too, "[::]" does not. Linux makes a
+ * socket IPv6-only that is bound to an address of IPv6. */
+static const char *no_address(const struct bt_row *r)
+{
+	bool only = r->opts & ROW_V6ONLY;
+	return only || !(bt_addr_is_any(r->laddr) || bt_addr_is_v4(r->laddr)) ? "[::]" : "*";
+}
+
 static void put_end(struct bt_out *o, const struct bt_row *r, const uint8_t addr[16], uint16_t port)
 {
 	char text[BT_ADDR_TEXT + 2];
-	if (bt_addr_is_any(addr)) {
-		/* An IPv6 wildcard takes IPv4 too and ss has "*" for that. */
-		strcpy(text, r->family == 6 ? "*" : "0.0.0.0");
-	} else if (r->family == 6) {
-		text[0] = '[';
-		if (bt_addr_is_v4(addr)) {
-			memcpy(text + 1, "::ffff:", 7);
-			bt_addr_text(addr, text + 8);
-		} else {
-			bt_addr_text(addr, text + 1);
-		}
-		strcat(text, "]");
-	} else {
+	if (r->family != 6 && bt_addr_is_any(addr)) {
+		strcpy(text, "0.0.0.0");
+	} else if (r->family != 6) {
 		bt_addr_text(addr, text);
+	} else if (bt_addr_is_any(addr) && (addr == r->raddr || !bt_addr_is_v4(addr))) {
+		strcpy(text, no_address(r));
+	} else {
+		bool v4 = bt_addr_is_v4(addr);
+		strcpy(text, v4 ? "[::ffff:" : "[");
+		bt_addr_text(addr, text + strlen(text));
+		strcat(text, "]");
 	}
 	bt_out_str(o, text);
 	bt_out_named(o, port, port_word(r->proto, port));

@@ -83,22 +83,43 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 	return 0;
 }
 
+static int family(const struct msghdr *m)
+{
+	sa_family_t f;
+	if (m->msg_namelen < sizeof(f) || bt_bad_pointer(m->msg_name))
+		return -1;
+	memcpy(&f, m->msg_name, sizeof(f));
+	return f;
+}
+
+/* udpv6_sendmsg: AF_INET is taken too, and what is neither is EINVAL. */
+static int destination6(const struct note *n, const struct msghdr *m, uint8_t addr[16],
+			uint16_t *port)
+{
+	int f = family(m);
+	if (f == AF_INET && n->cookie & COOKIE_BIT(CB_V6ONLY))
+		return ENETUNREACH;
+	int e = bt_addr_in(m->msg_name, m->msg_namelen, f != AF_INET, addr, port);
+	return e == EAFNOSUPPORT ? EINVAL : e;
+}
+
 /* Where the datagram goes: the message's address, or the socket's peer. 0 or errno. */
 static int destination(const struct note *n, const struct msghdr *m, uint8_t addr[16],
 		       uint16_t *port)
 {
 	struct bt_row row;
-	if (m->msg_name != NULL) {
+	bool v6 = n->flags & NOTE_V6;
+	if (m->msg_name != NULL && !(v6 && family(m) == AF_UNSPEC)) {
 		if (m->msg_namelen >= sizeof(struct sockaddr_in) && !bt_bad_pointer(m->msg_name) &&
-		    ((struct sockaddr *)m->msg_name)->sa_family == AF_UNSPEC &&
-		    !(n->flags & NOTE_V6)) {
+		    family(m) == AF_UNSPEC && !v6) {
 			struct sockaddr_in
 				in; /* Linux takes AF_UNSPEC for AF_INET here (udp_sendmsg) */
 			memcpy(&in, m->msg_name, sizeof(in));
 			in.sin_family = AF_INET;
 			return bt_addr_in((struct sockaddr *)&in, sizeof(in), false, addr, port);
 		}
-		int e = bt_addr_in(m->msg_name, m->msg_namelen, n->flags & NOTE_V6, addr, port);
+		int e = v6 ? destination6(n, m, addr, port)
+			   : bt_addr_in(m->msg_name, m->msg_namelen, false, addr, port);
 		return e == 0 && *port == 0 ? EINVAL : e;
 	}
 	if (!bt_note_row(n, &row) || row.rport == 0)

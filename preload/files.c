@@ -32,7 +32,7 @@ static int fail(int e)
 
 void bt_own_view(struct bt_view *v)
 {
-	bt_view_of(v, bt_table(), bt_netid(), (uint16_t)bt_who());
+	bt_view_of(v, bt_table(), bt_netid(), bt_host());
 }
 
 /* ---- which file ---- */

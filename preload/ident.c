@@ -286,10 +286,12 @@ bool bt_bad_pointer(const void *p)
 
 int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[16], uint16_t *port)
 {
-	if (len < sizeof(struct sockaddr_in) || len > sizeof(struct sockaddr_storage))
+	if (len > sizeof(struct sockaddr_storage))
 		return EINVAL;
-	if (bt_bad_pointer(sa))
+	if (len > 0 && bt_bad_pointer(sa))
 		return EFAULT;
+	if (len < sizeof(struct sockaddr_in))
+		return EINVAL;
 	memset(addr, 0, 16);
 	if (!v6) {
 		struct sockaddr_in in;

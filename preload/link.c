@@ -90,6 +90,13 @@ bool bt_in_host(void)
 	return where == IN_HOST;
 }
 
+uint16_t bt_host(void)
+{
+	uint64_t who;
+	memcpy(&who, token, sizeof(who));
+	return (uint16_t)who;
+}
+
 uint64_t bt_netid(void)
 {
 	return netid;

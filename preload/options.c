@@ -17,13 +17,18 @@
 #define IP_LOCAL_PORT_RANGE 51
 #endif
 
-enum kind { BIT, NUMBER, BYTE };
+#ifndef IPV6_FLOWINFO
+#define IPV6_FLOWINFO	   11 /* linux/in6.h, which libc's header replaces */
+#define IPV6_FLOWINFO_SEND 33
+#endif
+
+enum kind { BIT, NUMBER, BYTE, FLAG };
 
 struct option {
 	uint16_t level, name;
 	uint8_t proto; /* 6, 17, 0: both */
-	uint8_t kind;
-	uint8_t bit; /* BIT: in the cookie */
+	uint8_t kind;  /* FLAG: a number that is kept as 0 or 1 */
+	uint8_t bit;   /* BIT: in the cookie */
 	int min, max, initial;
 };
 
@@ -61,6 +66,36 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_RECVTTL, 0, BIT, CB_RECVTTL, ANY, 0},
 	{IPPROTO_IP, IP_RECVTOS, 0, BIT, CB_RECVTOS, ANY, 0},
 	{IPPROTO_UDP, UDP_CORK, 17, BIT, CB_CORK, ANY, 0},
+	/* Those of AF_INET6 sockets, which take all of IPPROTO_IP as well. */
+	{IPPROTO_IPV6, IPV6_V6ONLY, 0, BIT, CB_V6ONLY, ANY, 0},
+	{IPPROTO_IPV6, IPV6_FREEBIND, 0, BIT, 4, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVERR, 0, BIT, CB_RECVERR, ANY, 0},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, 0, NUMBER, 0, -1, 255, 64},
+	{IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 17, NUMBER, 0, -1, 255, 1},
+	{IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, NUMBER, 0, 0, 1, 1},
+	{IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0, FLAG, 0, ANY, 1},
+	{IPPROTO_IPV6, IPV6_MTU_DISCOVER, 0, NUMBER, 0, 0, 5, 1},
+	{IPPROTO_IPV6, IPV6_TCLASS, 0, NUMBER, 0, -1, 255, 0},
+	{IPPROTO_IPV6, IPV6_MINHOPCOUNT, 0, NUMBER, 0, 0, 255, 0},
+	{IPPROTO_IPV6, IPV6_2292PKTINFO, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_2292HOPOPTS, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_2292DSTOPTS, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_2292RTHDR, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_2292HOPLIMIT, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_FLOWINFO, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVERR_RFC4884, 0, NUMBER, 0, 0, 1, 0},
+	{IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVHOPOPTS, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVRTHDR, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVDSTOPTS, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVPATHMTU, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_DONTFRAG, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVTCLASS, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0, FLAG, 0, ANY, 1},
+	{IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 0, FLAG, 0, ANY, 0},
 };
 
 static int fail(int e)
@@ -72,6 +107,8 @@ static int fail(int e)
 static const struct option *find(const struct note *n, int level, int name)
 {
 	uint8_t proto = n->flags & NOTE_UDP ? 17 : 6;
+	if (level == IPPROTO_IPV6 && !(n->flags & NOTE_V6))
+		return NULL;
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (options[i].level == level && options[i].name == name &&
 		    (options[i].proto == 0 || options[i].proto == proto))
@@ -98,6 +135,9 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 {
 	struct bt_req q;
 	struct bt_rep rep;
+	struct bt_row row;
+	if (o->bit == CB_V6ONLY && bt_note_row(n, &row) && row.lport != 0)
+		return EINVAL;
 	if (o->initial)
 		on = !on; /* the cookie's bit tells what differs from the default */
 	uint64_t c = n->cookie;
@@ -120,6 +160,15 @@ static int ip_value(const struct note *n, const struct option *o, int v)
 		       (n->flags & NOTE_UDP ? 0xff : 0xfc); /* TCP: the ECN bits are the stack's */
 	if (o->name == IP_MULTICAST_TTL)
 		return n->flags & NOTE_UDP ? (v == -1 ? 1 : v) : INT32_MIN;
+	return v;
+}
+
+static int ip6_value(const struct note *n, const struct option *o, int v)
+{
+	if (v == -1 && o->kind == NUMBER)
+		return o->initial;
+	if (o->name == IPV6_TCLASS && !(n->flags & NOTE_UDP))
+		return v & 0xfc; /* the ECN bits are the stack's */
 	return v;
 }
 
@@ -147,8 +196,12 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 			return EINVAL;
 		v = o->initial;
 	}
+	if (o->kind == FLAG)
+		v = v != 0;
 	if (o->level == IPPROTO_IP)
 		v = ip_value(n, o, v);
+	else if (o->level == IPPROTO_IPV6)
+		v = ip6_value(n, o, v);
 	else if (o->level == IPPROTO_TCP)
 		v = tcp_value(o, v);
 	if (v == INT32_MIN)
@@ -248,7 +301,9 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return set_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && !(n.flags & NOTE_UDP))
 		return set_congestion(fd, &n, value, len);
-	if (level == IPPROTO_IP && name == IP_TRANSPARENT)
+	/* The means of transparent proxies: it would take other hosts' addresses. */
+	if ((level == IPPROTO_IP && name == IP_TRANSPARENT) ||
+	    (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_TRANSPARENT))
 		return fail(EPERM);
 	return fail(ENOPROTOOPT);
 }
@@ -386,7 +441,10 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	if (level == IPPROTO_IP && name == IP_MTU)
 		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65535, value, len)
 							       : fail(ENOTCONN);
-	bool own_level =
-		level == IPPROTO_IP || level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
+	if (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_MTU)
+		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65536, value, len)
+							       : fail(ENOTCONN);
+	bool own_level = level == IPPROTO_IP || (level == IPPROTO_IPV6 && n.flags & NOTE_V6) ||
+			 level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
 	return fail(own_level ? ENOPROTOOPT : EOPNOTSUPP);
 }

@@ -124,7 +124,8 @@ const struct bt_real *bt_real(void);
 /* False: this process is in no host (no token), and every wrapper steps aside. */
 bool bt_in_host(void);
 uint64_t bt_netid(void);
-uint64_t bt_who(void); /* the token's first 8 bytes (proto/msg.h): host, rights, root's uid */
+uint16_t bt_host(void); /* this program's: index in the table */
+uint64_t bt_who(void);	/* the token's first 8 bytes (proto/msg.h): host, rights, root's uid */
 const struct bt_table *bt_table(void); /* NULL: never reached berthd */
 /* One request; fills serial. proof: a descriptor to send along, or -1 (bt_proof). 0, the errno of
  * the answer, or ENETDOWN when there is no berthd. */
@@ -189,6 +190,7 @@ struct note {
 #define COOKIE_OPTS   0xffull /* enum bt_port_opt */
 #define COOKIE_BIT(n) (1ull << (n))
 enum cookie_bit {
+	CB_V6ONLY = 2, /* BT_V6ONLY; the port space's others are named in options.c only */
 	CB_NODELAY = 8,
 	CB_CORK,
 	CB_RECVERR,

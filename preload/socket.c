@@ -18,9 +18,9 @@ static int fail(int e)
 
 /* ---- socket ---- */
 
-/* What socket(2) says for AF_INET types and protocols that a host does not serve (measured on Linux
- * 6). */
-static int inet_type(int type, int protocol)
+/* What socket(2) says for AF_INET and AF_INET6 types and protocols that a host does not serve
+ * (measured on Linux 6). */
+static int inet_type(bool v6, int type, int protocol)
 {
 	if (protocol < 0 || protocol > IPPROTO_MPTCP)
 		return EINVAL;
@@ -30,12 +30,13 @@ static int inet_type(int type, int protocol)
 	case SOCK_STREAM:
 		return protocol == 0 || protocol == IPPROTO_TCP ? 0 : EPROTONOSUPPORT;
 	case SOCK_DGRAM:
-		if (protocol == IPPROTO_ICMP)
+		if (protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 			return EACCES;
 		return protocol == 0 || protocol == IPPROTO_UDP ? 0 : EPROTONOSUPPORT;
 	case SOCK_RAW:
+		return v6 && protocol == 0 ? EPROTONOSUPPORT : EPERM;
 	case SOCK_PACKET:
-		return EPERM;
+		return v6 ? ESOCKTNOSUPPORT : EPERM;
 	case SOCK_RDM:
 	case SOCK_SEQPACKET:
 	case SOCK_DCCP:
@@ -54,9 +55,10 @@ PUBLIC int socket(int domain, int type, int protocol)
 	/* What a host has beside AF_INET, by name: a family left out here can only be missing,
 	 * where one forgotten in a list of forbidden ones (SMC, RDS) would lead to the real
 	 * network. */
-	if (domain != AF_INET && domain != AF_UNIX && domain != AF_NETLINK && domain != AF_ALG)
+	bool v6 = domain == AF_INET6, inet = v6 || domain == AF_INET;
+	if (!inet && domain != AF_UNIX && domain != AF_NETLINK && domain != AF_ALG)
 		return fail(EAFNOSUPPORT);
-	if (domain != AF_INET) {
+	if (!inet) {
 		int other = bt_real()->socket(domain, type, protocol);
 		bt_new_fd(other);
 		bt_note_clear(other);
@@ -64,7 +66,7 @@ PUBLIC int socket(int domain, int type, int protocol)
 	}
 	int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK),
 	    kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int e = inet_type(kind, protocol);
+	int e = inet_type(v6, kind, protocol);
 	if (e != 0)
 		return fail(e);
 	int fd = bt_real()->socket(AF_UNIX, kind | flags, 0);
@@ -73,8 +75,14 @@ PUBLIC int socket(int domain, int type, int protocol)
 	struct note n = {.flags = NOTE_OURS | (kind == SOCK_DGRAM ? NOTE_UDP : 0) |
 				  (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 			 .forks = bt_forks};
+	if (v6)
+		n.flags |= NOTE_V6;
 	bt_new_fd(fd);
 	bt_note_set(fd, &n);
+	/* Whoever gets the descriptor by exec or otherwise must know the family before it has a
+	 * name. */
+	if (v6)
+		bt_cookie_set(fd, &n, COOKIE_BIT(CB_V6));
 	return fd;
 }
 
@@ -93,6 +101,12 @@ static void put_addr(struct bt_req *q, const uint8_t addr[16], uint16_t port)
 {
 	memcpy(q->addr, addr, 16);
 	q->port = port;
+}
+
+static bool wildcard_or_v4(const uint8_t addr[16])
+{
+	static const uint8_t any[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
+	return memcmp(addr, any, 16) == 0 || memcmp(addr, mapped, 12) == 0;
 }
 
 PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
@@ -122,6 +136,9 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
+	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
+	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
+		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
 	return e == 0 ? 0 : fail(e);
 }
 
@@ -190,7 +207,8 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 	return e == EAGAIN ? ETIMEDOUT : e;
 }
 
-static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port)
+/* bad: what is wrong with the address, which counts only where the socket may connect at all. */
+static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, int bad)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -207,6 +225,8 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	int pending = bt_pending(fd, n);
 	if (pending != 0) /* of an earlier attempt: said by this call, the next one tries again */
 		return pending;
+	if (bad != 0)
+		return bad;
 	bool async = nonblocking(fd, n);
 	bt_req_init(&q, BT_CONNECT, n);
 	put_addr(&q, addr, port);
@@ -273,6 +293,12 @@ static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	return 0;
 }
 
+static bool v6only(int fd)
+{
+	uint64_t c = 0;
+	return bt_cookie_get(fd, &c) == 0 && c & COOKIE_BIT(CB_V6ONLY);
+}
+
 PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	struct note n;
@@ -286,17 +312,18 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 		return fail(EFAULT);
 	if (len < sizeof(sa_family_t))
 		return fail(EINVAL);
-	bool unspec = sa->sa_family == AF_UNSPEC;
-	int e = unspec ? 0 : bt_addr_in(sa, len, n.flags & NOTE_V6, addr, &port);
-	if (e != 0)
-		return fail(e);
-	if (n.flags & NOTE_UDP) {
-		e = udp_connect(fd, &n, addr, port, unspec);
-	} else if (unspec) {
+	bool unspec = sa->sa_family == AF_UNSPEC, udp = n.flags & NOTE_UDP;
+	bool v6 =
+		n.flags & NOTE_V6 && !(udp && sa->sa_family == AF_INET); /* ip6_datagram_connect */
+	int e = unspec ? 0 : bt_addr_in(sa, len, v6, addr, &port);
+	if (!udp && unspec)
 		e = tcp_disconnect(fd, &n);
-	} else {
-		e = tcp_connect(fd, &n, addr, port);
-	}
+	else if (!udp)
+		e = tcp_connect(fd, &n, addr, port, e);
+	else if (e == 0)
+		e = n.flags & NOTE_V6 && !v6 && !unspec && v6only(fd)
+			    ? EAFNOSUPPORT
+			    : udp_connect(fd, &n, addr, port, unspec);
 	return e == 0 ? 0 : fail(e);
 }
 

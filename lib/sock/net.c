@@ -420,6 +420,24 @@ static void taken_over(struct bt_net *net, uint32_t taken)
 	}
 }
 
+/* What of the two families an IPv6 socket may reach from its address (tcp_v6_connect,
+ * ip6_datagram_connect, ip6_dst_lookup_tail); and which loopback a wildcard destination is. */
+static int reachable(const struct bt_port_info *i, struct bt_addr *dst)
+{
+	if (i->family != BT_V6)
+		return 0;
+	bool from_v4 = bt_addr_is_v4(&i->laddr);
+	if (bt_addr_is_any(dst) && !bt_addr_is_v4(dst) && from_v4)
+		*dst = bt_addr_v4(0x7f000001);
+	if (!bt_addr_is_v4(dst)) {
+		if (dst->b[0] == 0xff)
+			return -ENETUNREACH;
+		return from_v4 ? -EAFNOSUPPORT : 0;
+	}
+	bool from_v6 = !from_v4 && !bt_addr_is_any(&i->laddr);
+	return i->opts & BT_V6ONLY || from_v6 ? -ENETUNREACH : 0;
+}
+
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		   uint64_t now_ns, uint32_t *child, uint32_t *listener, struct bt_reason *why)
 {
@@ -434,7 +452,10 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	if (find(net, slot)->peer !=
 	    BT_NO_SLOT) /* of a connection whose other end is not closed yet */
 		return -EISCONN;
-	int r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
+	int r = reachable(&i, &dst);
+	if (r < 0)
+		return r;
+	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
 	if (r < 0)
 		return r;
 	r = bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
@@ -500,7 +521,10 @@ int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, ui
 	if (i.proto != BT_UDP)
 		return -EOPNOTSUPP;
 	mark(net, slot);
-	int r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
+	int r = reachable(&i, &dst);
+	if (r < 0)
+		return r;
+	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
 	if (r < 0)
 		return r;
 	return bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
@@ -520,7 +544,10 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 	uint16_t to;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
-	int r = bt_net_route(net, i.host, &i.laddr, &dst, src, &to);
+	int r = reachable(&i, &dst);
+	if (r < 0)
+		return r;
+	r = bt_net_route(net, i.host, &i.laddr, &dst, src, &to);
 	if (r < 0)
 		return r;
 	if (i.lport == 0) {

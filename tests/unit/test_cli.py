@@ -122,15 +122,37 @@ def test_addresses():
                      ('10.0.0.0/24', 'network'), ('10.1.2.3/0', '/24'), ('10.1.2.3/33', '/24'),
                      ('10.1.2.3/', '/24'), ('10.1.2.3/+8', '/24'), ('10.1.2', 'not an IP'),
                      ('10.0.0.5/24/3', '/24'), ('x' * 100, 'not an IP'), ('', 'not an IP'),
-                     ('fd00::1', 'IPv6'), ('fd00::1/64', 'IPv6')):
+                     ('::', 'wildcard'), ('::1', 'loopback'), ('ff02::1', 'multicast'), ('fe80::1', 'link-local'),
+                     ('febf::1/64', 'link-local'), ('::ffff:10.0.0.5', "IPv6's clothes"),
+                     ('fd00::1/0', '1 to 128'), ('fd00::1/129', 'fd00::1/64'), ('fd00::1/', 'fd00::1/64'),
+                     ('fe80::1%eth0', 'not an IP'), ('fd00:::1', 'not an IP'), ('[fd00::1]', 'not an IP')):
         one_sentence(berth('run', '--ip', ip, 'true'), 125, word)
     many = [a for i in range(15) for a in ('--ip', f'10.0.0.{i + 1}')]
     one_sentence(berth('run', *many, 'true'), 125, 'at most 14')
     with Net():
         done = berth('run', *many[:28], '--ip=10.0.0.7/31', 'true')
         one_sentence(done, 125, 'at most 14')
-        for ok in ('10.0.0.0/31', '10.0.0.255/23', '10.0.0.255/32', '10.0.0.5'):
+        for ok in ('10.0.0.0/31', '10.0.0.255/23', '10.0.0.255/32', '10.0.0.5', 'fec0::1'):
             check(berth('run', '--ip', ok, 'true').returncode == 0, ok)
+
+
+def log_of(*args, **env):
+    """What a fresh berthd is asked by `berth run ARGS true`."""
+    path = os.path.join(WORK, 'log')
+    open(path, 'w').close()
+    done = berth('run', '--network', 'log', *args, 'true', env={'FAKE_LOG': path, **env})
+    berth('down', '--network', 'log', '--force')
+    with open(path) as f:
+        return done, f.read().splitlines()
+
+
+def test_addresses_asked_for():
+    many = [a for i in range(14) for a in ('--ip', f'fd00::{i + 1:x}')]
+    done, log = log_of('--host', 'web', *many)
+    check(done.returncode == 0, done.stderr)
+    check(log == ['open web unprivileged=0 ' + ' '.join(f'fd00::{i + 1:x}/64,6,0' for i in range(14))], log)
+    done, log = log_of('--host', 'web', '--ip', 'fd00::a/48', '--ip', '10.1.2.3/16', '--ip', '10.1.2.4')
+    check(log == ['open web unprivileged=0 fd00::a/48,6,0 ::ffff:10.1.2.3/16,4,0 ::ffff:10.1.2.4/24,4,0'], log)
 
 
 def test_run_environment():
@@ -311,6 +333,21 @@ def test_ss_selection():
         check('0.0.0.0:http ' in berth('ss', '-tl').stdout, 'service names')
 
 
+def test_ss_six():
+    """As ss of iproute2 prints the same sockets of a kernel."""
+    with Net(FAKE_SIX='1'):
+        ends = [(r[4], r[5]) for r in rows('-a6', '--host', 'six')]
+        check(ends == [('[::]:53', '[::]:*'), ('*:80', '*:*'), ('[::]:81', '[::]:*'),
+                       ('[::ffff:0.0.0.0]:82', '*:*'), ('[::1]:83', '[::]:*'), ('[::ffff:127.0.0.1]:84', '*:*'),
+                       ('[fd00::1]:40000', '[fd00::2]:80'),
+                       ('[::ffff:127.0.0.1]:80', '[::ffff:127.0.0.1]:40001')], ends)
+        check(rows('-a4', '--host', 'six') == [])
+        check('10.0.0.60/24 (eth0) fd00::1/64 (eth1)' in berth('hosts').stdout, berth('hosts').stdout)
+        hosts = json.loads(berth('hosts', '--json').stdout)['hosts']
+        check(hosts[2] == {'host': 'six', 'addresses': ['10.0.0.60/24', 'fd00::1/64'],
+                           'interfaces': ['eth0', 'eth1'], 'sockets': 8}, hosts)
+
+
 def test_ss_processes():
     with Net():
         by_end = {(r[4], r[5]): r for r in rows('-tuap')}
@@ -335,8 +372,8 @@ def test_json():
         check('processes' not in json.loads(berth('ss', '-a', '--json').stdout)['sockets'][0])
         check(json.loads(berth('ss', '-s', '--json').stdout)['summary'][0]['total'] == 10)
         hosts = json.loads(berth('hosts', '--json').stdout)['hosts']
-        check(hosts == [{'host': 'web', 'addresses': ['192.168.1.100/24'], 'sockets': 7},
-                        {'host': 'pc', 'addresses': ['10.0.0.50/24'], 'sockets': 4}], hosts)
+        check(hosts == [{'host': 'web', 'addresses': ['192.168.1.100/24'], 'interfaces': ['eth0'], 'sockets': 7},
+                        {'host': 'pc', 'addresses': ['10.0.0.50/24'], 'interfaces': ['eth0'], 'sockets': 4}], hosts)
         nets = json.loads(berth('networks', '--json').stdout)['networks']
         check(nets[0]['network'] == 'default' and nets[0]['sockets'] == 11, nets)
 
