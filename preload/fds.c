@@ -67,12 +67,13 @@ PUBLIC int close(int fd)
 		errno = EBADF;
 		return -1;
 	}
+	int e = UNLIKELY(bt_setting_of(fd)) ? bt_setting_flush(fd) : 0;
 	bt_closing(fd, &n, &tell);
 	int r = bt_real()->close(fd);
 	int saved = errno;
 	bt_closed(&n, tell);
-	errno = saved;
-	return r;
+	errno = e != 0 ? e : saved;
+	return e != 0 ? -1 : r;
 }
 
 PUBLIC int fclose(FILE *f)
@@ -80,12 +81,13 @@ PUBLIC int fclose(FILE *f)
 	struct note n;
 	bool tell = false;
 	int fd = f != NULL && bt_in_host() ? fileno_unlocked(f) : -1;
+	int e = UNLIKELY(fd >= 0 && bt_setting_of(fd)) && fflush(f) != 0 ? errno : 0;
 	if (fd >= 0 && bt_note(fd) != NULL && bt_note(fd)->flags & NOTE_OURS)
 		bt_closing(fd, &n, &tell);
 	int r = bt_real()->fclose(f), saved = errno;
 	bt_closed(&n, tell);
-	errno = saved;
-	return r;
+	errno = e != 0 ? e : saved;
+	return e != 0 ? EOF : r;
 }
 
 /* Closes [first, last] in two pieces around the control connection, telling berthd of ours. */
@@ -168,8 +170,11 @@ static int onto(int fd, int to, int flags, bool three)
 		return three ? bt_real()->dup3(fd, to, flags) : bt_real()->dup2(fd, to);
 	if (to >= 0 && to == bt_link_fd())
 		bt_link_move();
-	if (fd != to && to >= 0 && fcntl(fd, F_GETFD) >= 0)
+	if (fd != to && to >= 0 && fcntl(fd, F_GETFD) >= 0) {
+		if (UNLIKELY(bt_setting_of(to)))
+			bt_setting_flush(to);
 		bt_closing(to, &n, &tell);
+	}
 	int r = three ? bt_real()->dup3(fd, to, flags) : bt_real()->dup2(fd, to);
 	int saved = errno;
 	if (r >= 0 && fd != to)

@@ -16,6 +16,7 @@
  *	dgram.c		UDP's sending and receiving
  *	options.c	setsockopt getsockopt ioctl
  *	names.c		host names
+ *	files.c		open and kin for /proc/net and /proc/sys/net
  *	raw.c		syscall(2)
  *
  * No wrapper keeps state that must be right: identity is the descriptor's kernel name. The notes on
@@ -25,6 +26,7 @@
 #define BERTH_PRELOAD_H
 
 #include "../proto/msg.h"
+#include "../proto/sys.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -92,6 +94,19 @@
 	X(int, gethostname, (char *, size_t))                                                      \
 	X(int, sethostname, (const char *, size_t))                                                \
 	X(int, fclose, (FILE *))                                                                   \
+	X(int, fflush, (FILE *))                                                                   \
+	X(int, open, (const char *, int, ...))                                                     \
+	X(int, open64, (const char *, int, ...))                                                   \
+	X(int, openat, (int, const char *, int, ...))                                              \
+	X(int, openat64, (int, const char *, int, ...))                                            \
+	X(int, __open_2, (const char *, int))                                                      \
+	X(int, __open64_2, (const char *, int))                                                    \
+	X(int, __openat_2, (int, const char *, int))                                               \
+	X(int, __openat64_2, (int, const char *, int))                                             \
+	X(FILE *, fopen, (const char *, const char *))                                             \
+	X(FILE *, fopen64, (const char *, const char *))                                           \
+	X(FILE *, freopen, (const char *, const char *, FILE *))                                   \
+	X(FILE *, freopen64, (const char *, const char *, FILE *))                                 \
 	X(long, syscall, (long, ...))                                                              \
 	X(int, prctl, (int, ...))
 
@@ -103,8 +118,6 @@ struct bt_real {
 
 /* Resolved on first use: a library's constructor may call us before ours has run. */
 const struct bt_real *bt_real(void);
-/* A system call without libc: no cancellation point, errno untouched; -errno on failure. */
-long bt_sys(long number, long a, long b, long c, long d, long e, long f);
 
 /* ---- link.c ---- */
 
@@ -113,7 +126,8 @@ bool bt_in_host(void);
 uint64_t bt_netid(void);
 bool bt_host_root(void); /* whether this thread counts as the host's root */
 uint32_t bt_sock_uid(int fd);
-uint16_t bt_host(void);		       /* this program's: index in the table */
+uint16_t bt_host(void); /* this program's: index in the table */
+uint64_t bt_who(void);	/* the token's first 8 bytes (proto/msg.h): host, rights, root's uid */
 const struct bt_table *bt_table(void); /* NULL: never reached berthd */
 /* One request; fills serial. proof: a descriptor to send along, or -1 (bt_proof). 0, the errno of
  * the answer, or ENETDOWN when there is no berthd. */
@@ -155,6 +169,8 @@ enum note_flag {
 	NOTE_PIPE = 1 << 20,	  /* data has been sent to a peer that had closed */
 	NOTE_FAILED = 1 << 18,	  /* a non-blocking connect failed */
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
+	NOTE_SETTING = 1 << 24,	 /* no socket: a memfd that stands for a file of /proc/sys */
+	NOTE_NETLINK = 1 << 25,	 /* netlink.c's; `link` points to its state */
 	NOTE_NONBLOCK = 1 << 14, /* O_NONBLOCK is set; holds while the socket is not SHARED */
 };
 
@@ -224,6 +240,16 @@ void bt_addr_out(const uint8_t addr[16], uint16_t port, bool v6, struct sockaddr
 bool bt_bad_pointer(const void *p);
 /* The source of a datagram that came from this name. */
 bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], uint16_t *port);
+
+/* ---- files.c ---- */
+
+struct bt_view;
+void bt_own_view(struct bt_view *v); /* what the instruments of this host see */
+bool bt_setting_of(int fd);
+/* A write to a descriptor with NOTE_SETTING: the number of bytes, or -1 and errno. */
+ssize_t bt_setting_write(int fd, const struct msghdr *m);
+/* Sets what libc has written into the memfd. 0 or errno. */
+int bt_setting_flush(int fd);
 
 /* ---- others ---- */
 

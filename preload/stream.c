@@ -243,6 +243,11 @@ PUBLIC ssize_t write(int fd, const void *buf, size_t len)
 
 PUBLIC ssize_t writev(int fd, const struct iovec *iov, int n)
 {
+	if (UNLIKELY(bt_setting_of(fd)) && n > 0 && !bt_bad_pointer(iov)) {
+		struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+				   .msg_iovlen = (size_t)n};
+		return bt_setting_write(fd, &m);
+	}
 	if (n > 0 && !bt_bad_pointer(iov))
 		bulk(fd, iov[n - 1].iov_len);
 	ssize_t r = bt_real()->writev(fd, iov, n);
