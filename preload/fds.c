@@ -32,13 +32,20 @@ bool bt_silenced(void)
 
 /* ---- close ---- */
 
+/* TCP answers data that nobody will read with a reset (RFC 2525 2.17), and so does AF_UNIX. */
+static bool unread(int fd)
+{
+	int n = 0;
+	return bt_sys(SYS_ioctl, fd, FIONREAD, (long)&n, 0, 0, 0) == 0 && n > 0;
+}
+
 void bt_closing(int fd, struct note *n, bool *tell)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	*tell = !silenced && bt_ident(fd, n) && n->flags & NOTE_NAMED;
-	if (*tell && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_SHARED) &&
-	    !(n->flags & NOTE_UDP)) {
+	if (*tell && !(n->flags & (NOTE_SHARED | NOTE_UDP)) &&
+	    (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd)))) {
 		/* Before the descriptor goes: the peer must find the word "reset" when it finds the
 		 * end. */
 		bt_req_init(&q, BT_RESET, n);

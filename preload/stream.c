@@ -39,10 +39,14 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	int saved = errno;
 	if (n == 0)
 		return flags & MSG_ERRQUEUE ? n : bt_stream_end(fd, n, wanted);
-	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note) && note.flags & NOTE_UDP)
-		saved = ECONNREFUSED; /* see dgram.c */
-	else if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
-		 !(note.flags & NOTE_UDP)) {
+	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note)) {
+		struct note *own = bt_note(fd);
+		if (note.flags & NOTE_UDP)
+			saved = ECONNREFUSED; /* see dgram.c */
+		else if (own != NULL)	      /* by the kernel, which saw unread data */
+			own->flags |= NOTE_RESET_SAID;
+	} else if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
+		   !(note.flags & NOTE_UDP)) {
 		saved = bt_pending(fd, &note);
 		if (saved == 0 && note.flags & NOTE_FAILED)
 			return 0;
