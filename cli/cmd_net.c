@@ -36,6 +36,24 @@ void bt_host_name(const struct bt_table *t, uint32_t index, char *buf)
 	memcpy(buf, row.name, BT_HOST_NAME);
 }
 
+bool bt_find_host(const struct bt_table *t, const char *name, const char *network, uint32_t *index)
+{
+	char have[BT_HOST_NAME];
+	uint32_t n = atomic_load(&t->n_hosts);
+	struct bt_host_row row;
+	for (uint32_t i = 0; i < n && i < BT_MAX_HOSTS; i++) {
+		if (!bt_host_read(t, i, &row))
+			continue;
+		bt_host_name(t, i, have);
+		if (strcmp(have, name) == 0) {
+			*index = i;
+			return true;
+		}
+	}
+	bt_say("network '%s' has no host '%s'; 'berth hosts' lists them", network, name);
+	return false;
+}
+
 /* per_host (BT_MAX_HOSTS counts) may be NULL. Returns the sum. */
 static uint32_t count_sockets(const struct bt_table *t, uint32_t *per_host)
 {

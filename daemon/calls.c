@@ -3,6 +3,7 @@
  * error changes nothing but a counter. */
 #include "daemon.h"
 
+#include "../lib/sock/sysctl.h"
 #include "vals.h"
 
 #include <errno.h>
@@ -96,7 +97,7 @@ static bool held(struct call *k)
 	if ((*d_owner(k->d, k->slot) & ~SUSPECT_BIT) == k->c->id)
 		return true;
 	uint32_t link = bt_net_link(k->d->net, k->slot);
-	return (link != BT_NO_SLOT && accepts_on(k->c, link)) || proved(k);
+	return accepts_on(k->c, link != BT_NO_SLOT ? link : k->slot) || proved(k);
 }
 
 /* Finds the request's socket, or makes the fresh one that it asks for. */
@@ -108,7 +109,8 @@ static int take(struct call *k)
 	if ((q->proto != BT_TCP && q->proto != BT_UDP) ||
 	    (q->family != BT_V4 && q->family != BT_V6))
 		return -EPROTO;
-	int r = bt_net_sock(k->d->net, k->c->host, q->proto, q->family, k->c->uid, &k->slot);
+	int r = bt_net_sock(k->d->net, k->c->host, q->proto, q->family,
+			    k->c->uid == 0 ? q->uid : k->c->uid, &k->slot);
 	if (r < 0)
 		return r == -ENFILE ? -ENFILE : -ENOMEM;
 	k->fresh = true;
@@ -159,7 +161,8 @@ static int call_bind(struct call *k)
 	if (r == 0) {
 		do
 			r = bt_net_bind(k->d->net, k->slot, &k->addr, k->req->port,
-					k->req->flags & BT_REQF_ROOT, d_now(), &k->why);
+					k->c->root && k->req->flags & BT_REQF_ROOT, d_now(),
+					&k->why);
 		while (conflict_is_dead(k, r));
 	}
 	return finish(k, r);
@@ -174,7 +177,9 @@ static int call_listen(struct call *k)
 		while (conflict_is_dead(k, r));
 	}
 	if (r == 0) {
-		uint32_t n = k->req->value;
+		uint32_t n = k->req->value,
+			 max = (uint32_t)bt_net_conf(k->d->net, k->c->host)->somaxconn;
+		n = n < max ? n : max;
 		d_row(k->d, k->slot)->backlog = (uint16_t)(n > UINT16_MAX ? UINT16_MAX : n);
 	}
 	return finish(k, r);
@@ -380,6 +385,61 @@ static int call_knock(struct call *k)
 	return 0;
 }
 
+/* ---- settings ---- */
+
+/* All of the host's, a line each: "name = value". */
+static int all_settings(struct call *k, uint16_t host, char *text, size_t room)
+{
+	size_t n = 0;
+	const char *name;
+	for (unsigned i = 0; (name = bt_sysctl_name(i)) != NULL; i++) {
+		int head = snprintf(text + n, room - n, "%s = ", name);
+		int len = head < 0 || (size_t)head >= room - n
+				  ? -ENOSPC
+				  : bt_sysctl_get(k->d->net, host, name, text + n + head,
+						  room - n - (size_t)head);
+		if (len < 0)
+			return len;
+		n += (size_t)(head + len);
+	}
+	return (int)n;
+}
+
+static int call_sysctl(struct call *k)
+{
+	static char text[BT_MSG_MAX - sizeof(struct bt_rep)];
+	uint16_t host = k->c->host;
+	const char *name = (const char *)k->extra;
+	size_t len = strnlen(name, k->req->extra);
+	char key[128];
+	int r;
+	if (host == BT_NET_NO_HOST)
+		host = k->req->value < BT_NET_NO_HOST ? (uint16_t)k->req->value : BT_NET_NO_HOST;
+	if (bt_net_host(k->d->net, host) == NULL || len >= sizeof(key))
+		return -ENOENT;
+	memcpy(key, name, len);
+	key[len] = '\0';
+	if (k->req->flags & BT_REQF_WRITE) {
+		if (len == k->req->extra) /* no NUL: no text */
+			return -EPROTO;
+		if (k->c->host != BT_NET_NO_HOST && !(k->c->root && k->req->flags & BT_REQF_ROOT))
+			return bt_sysctl_get(k->d->net, host, key, text, sizeof(text)) == -ENOENT
+				       ? -ENOENT
+				       : -EACCES;
+		r = bt_sysctl_set(k->d->net, host, key, name + len + 1, k->req->extra - len - 1);
+		k->rep.value = r > 0 ? (uint32_t)r : 0;
+		d_publish_host(k->d, host);
+		return r < 0 ? r : 0;
+	}
+	r = len == 0 ? all_settings(k, host, text, sizeof(text))
+		     : bt_sysctl_get(k->d->net, host, key, text, sizeof(text));
+	if (r < 0)
+		return r;
+	k->rep_extra = text;
+	k->rep.extra = (uint32_t)r;
+	return 0;
+}
+
 /* ---- names ---- */
 
 static int call_resolve(struct call *k)
@@ -418,13 +478,14 @@ static int call_reverse(struct call *k)
 static int call_hello(struct call *k)
 {
 	struct daemon *d = k->d;
-	uint64_t host;
+	uint64_t who, host;
 	uint8_t good[BT_TOKEN_BYTES];
 	if (k->c->hello)
 		return -EPROTO;
 	if (k->req->extra == BT_TOKEN_BYTES) {
-		memcpy(&host, k->extra, sizeof(host));
-		d_mac(d, host, good);
+		memcpy(&who, k->extra, sizeof(who));
+		host = (uint16_t)who;
+		d_mac(d, who, good);
 		uint8_t differ = 0;
 		for (size_t i = 0; i < sizeof(good); i++)
 			differ |= (uint8_t)(good[i] ^ k->extra[i]);
@@ -433,6 +494,7 @@ static int call_hello(struct call *k)
 			return -EACCES;
 		}
 		k->c->host = (uint16_t)host;
+		k->c->root = !(who & BT_TOKEN_UNPRIVILEGED) && who >> 32 == k->c->uid;
 		k->rep.value = (uint32_t)host;
 	} else if (k->req->extra == 0 && (k->c->uid == 0 || k->c->uid == d->table->owner_uid)) {
 		k->c->admin = true;
@@ -482,7 +544,7 @@ static int call_host_open(struct call *k)
 		return -EPROTO;
 	memcpy(&open, k->extra, sizeof(open));
 	open.name[sizeof(open.name) - 1] = '\0';
-	if (open.n_addrs > BT_HOST_ADDRS)
+	if (open.n_addrs > BT_HOST_ADDRS || open.unprivileged > 1)
 		return -EPROTO;
 	/* All or nothing: who has the addresses is asked before the host is made. */
 	uint16_t old = bt_net_host_by_name(d->net, open.name);
@@ -511,7 +573,8 @@ static int call_host_open(struct call *k)
 	if (r < 0)
 		return r;
 	d_launch(d, k->c->pid);
-	d_mac(d, host, token);
+	d_mac(d, host | (open.unprivileged ? BT_TOKEN_UNPRIVILEGED : 0) | (uint64_t)k->c->uid << 32,
+	      token);
 	k->rep.value = host;
 	k->rep_extra = token;
 	k->rep.extra = sizeof(token);
@@ -558,6 +621,7 @@ static const struct {
 	[BT_ACCEPTS] = {call_accepts, PROGRAM, true},
 	[BT_INBOX] = {call_inbox, PROGRAM, false},
 	[BT_KNOCK] = {call_knock, PROGRAM, true},
+	[BT_SYSCTL] = {call_sysctl, EITHER, false},
 	[BT_RESOLVE] = {call_resolve, EITHER, false},
 	[BT_REVERSE] = {call_reverse, EITHER, false},
 	[BT_HOST_OPEN] = {call_host_open, COMMAND, false},

@@ -32,6 +32,7 @@ struct conn {
 	uid_t uid;
 	uint16_t host; /* programs; BT_NET_NO_HOST before BT_HELLO and for the command line */
 	bool hello, admin;
+	bool root; /* programs: started as the host's root, by the user who still runs them */
 	struct bt_ident accepts[8]; /* listeners that it has shown to hold; the last ones */
 	uint32_t n_accepts;
 	uint32_t owned;		      /* sockets made over this connection, about */
@@ -66,6 +67,7 @@ struct daemon {
 	struct launch *launches;
 	uint32_t **owners; /* chunks of 4,096: owner number of each slot, 0: none; SUSPECT_BIT */
 	uint64_t nonce_count;
+	uint64_t clock_at; /* what the clock waits for */
 	uint64_t sweep_delay_ms;
 	uint64_t swept_ns, sweep_cost_ns; /* the last sweep: when it ended, how long it took */
 	uint32_t auto_host;

@@ -288,6 +288,7 @@ void d_publish_host(struct daemon *d, uint16_t host)
 	atomic_thread_fence(memory_order_release);
 	memcpy(row->name, h->name, sizeof(row->name));
 	row->n_addrs = h->n_addrs;
+	row->bindv6only = bt_net_conf(d->net, host)->bindv6only != 0;
 	for (uint16_t i = 0; i < h->n_addrs; i++) {
 		memcpy(row->addrs[i].addr, h->addrs[i].addr.b, 16);
 		row->addrs[i].bits = h->addrs[i].bits;

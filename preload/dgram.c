@@ -61,7 +61,7 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 {
 	struct bt_req q;
 	struct bt_rep rep;
-	bt_req_init(&q, BT_UDP_ROUTE, n);
+	bt_req_make(&q, BT_UDP_ROUTE, n, fd);
 	memcpy(q.addr, addr, 16);
 	q.port = port;
 	w->used = false;

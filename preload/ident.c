@@ -217,7 +217,9 @@ bool bt_ident_inet(int fd, struct note *n)
 
 int bt_proof(int fd, const struct note *n)
 {
-	return LIKELY(n->link == bt_link_cookie()) || !(n->flags & NOTE_NAMED) ? -1 : fd;
+	/* 0: another process named it, and we have no connection yet either. */
+	bool made_here = n->link != 0 && n->link == bt_link_cookie();
+	return LIKELY(made_here) || !(n->flags & NOTE_NAMED) ? -1 : fd;
 }
 
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
@@ -231,6 +233,13 @@ void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
 	q->proto = n->flags & NOTE_UDP ? 17 : 6;
 	q->family = n->flags & NOTE_V6 ? 6 : 4;
 	q->opts = (uint16_t)(n->cookie & COOKIE_OPTS);
+}
+
+void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd)
+{
+	bt_req_init(q, type, n);
+	if (!(n->flags & NOTE_NAMED))
+		q->uid = bt_sock_uid(fd);
 }
 
 int bt_pending(int fd, struct note *n)
@@ -272,7 +281,7 @@ int bt_name_it(int fd, struct note *n)
 	struct bt_rep rep;
 	if (n->flags & NOTE_NAMED)
 		return 0;
-	bt_req_init(&q, BT_IDENT, n);
+	bt_req_make(&q, BT_IDENT, n, fd);
 	int e = bt_call(-1, &q, NULL, &rep, NULL, NULL);
 	return e != 0 ? e : bt_take_name(fd, n, &rep);
 }

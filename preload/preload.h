@@ -133,6 +133,8 @@ const struct bt_real *bt_real(void);
 /* False: this process is in no host (no token), and every wrapper steps aside. */
 bool bt_in_host(void);
 uint64_t bt_netid(void);
+bool bt_host_root(void); /* whether this thread counts as the host's root */
+uint32_t bt_sock_uid(int fd);
 uint16_t bt_host(void); /* this program's: index in the table */
 uint64_t bt_who(void);	/* the token's first 8 bytes (proto/msg.h): host, rights, root's uid */
 const struct bt_table *bt_table(void); /* NULL: never reached berthd */
@@ -237,6 +239,8 @@ int bt_proof(int fd, const struct note *n);
 int bt_cookie_get(int fd, uint64_t *cookie); /* the bits, 0 if never set */
 int bt_cookie_set(int fd, struct note *n, uint64_t cookie);
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n);
+/* The same for requests that make the socket if it has no name yet. */
+void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd);
 
 /* Addresses: 0 or errno (EINVAL, EAFNOSUPPORT, EFAULT). */
 int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[16], uint16_t *port);

@@ -85,8 +85,11 @@ PUBLIC int socket(int domain, int type, int protocol)
 	bt_note_set(fd, &n);
 	/* Whoever gets the descriptor by exec or otherwise must know the family before it has a
 	 * name. */
-	if (v6)
-		bt_cookie_set(fd, &n, COOKIE_BIT(CB_V6));
+	if (v6) {
+		const struct bt_table *t = bt_table();
+		bool only = t != NULL && t->hosts[bt_host() % BT_MAX_HOSTS].bindv6only;
+		bt_cookie_set(fd, &n, COOKIE_BIT(CB_V6) | (only ? COOKIE_BIT(CB_V6ONLY) : 0));
+	}
 	return fd;
 }
 
@@ -136,9 +139,9 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	}
 	if (e != 0)
 		return fail(e);
-	bt_req_init(&q, BT_BIND, &n);
+	bt_req_make(&q, BT_BIND, &n, fd);
 	put_addr(&q, addr, port);
-	q.flags = BT_REQF_ROOT;
+	q.flags = port != 0 && bt_host_root() ? BT_REQF_ROOT : 0;
 	e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
@@ -157,9 +160,9 @@ PUBLIC int listen(int fd, int backlog)
 		return bt_real()->listen(fd, backlog);
 	if (n.flags & NOTE_UDP)
 		return fail(EOPNOTSUPP);
-	bt_req_init(&q, BT_LISTEN_ON, &n);
-	/* As listen(2): silently at most somaxconn; a negative one is as large as can be. */
-	q.value = backlog < 0 || backlog > 4096 ? 4096 : (uint32_t)backlog;
+	bt_req_make(&q, BT_LISTEN_ON, &n, fd);
+	/* berthd bounds it by somaxconn, silently; a negative one is as large as can be. */
+	q.value = (uint32_t)backlog;
 	int e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
@@ -234,7 +237,7 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	if (bad != 0)
 		return bad;
 	bool async = nonblocking(fd, n);
-	bt_req_init(&q, BT_CONNECT, n);
+	bt_req_make(&q, BT_CONNECT, n, fd);
 	put_addr(&q, addr, port);
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
@@ -285,7 +288,7 @@ static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 {
 	struct bt_req q;
 	struct bt_rep rep;
-	bt_req_init(&q, BT_UDP_CONNECT, n);
+	bt_req_make(&q, BT_UDP_CONNECT, n, fd);
 	put_addr(&q, addr, port);
 	q.flags = unspec ? BT_REQF_UNSPEC : 0;
 	bt_udp_changes++;

@@ -69,7 +69,8 @@ enum bt_msg_type {
 		       ("net/ipv4/tcp_fin_timeout");  with BT_REQF_WRITE a NUL and the text to write.
 		       Reply extra: the text that a  read gives, new line included. ENOENT: not a
 		       host's own, ask the kernel; EINVAL  as the kernel says, with the old value
-		       kept; EACCES, EPERM */
+		       kept; EACCES. An empty name reads all, as lines "name = value". Of a write,
+		       `value` of the reply is how many bytes Linux takes */
 	BT_RESOLVE, /* extra: host name. Reply extra: addresses, 16 bytes each; err ENOENT */
 	BT_REVERSE, /* addr. Reply extra: host name */
 	/* command line, owner or root only */

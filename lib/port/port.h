@@ -92,6 +92,7 @@ struct bt_port_net;
 struct bt_port_conf {
 	uint16_t range_lo, range_hi; /* ip_local_port_range: 32768, 60999, both inclusive */
 	uint16_t unprivileged_start; /* ip_unprivileged_port_start: 1024 */
+	uint8_t autobind_reuse;	     /* ip_autobind_reuse: 0 */
 	uint8_t tw_reuse;	     /* tcp_tw_reuse: 2 (0 no, 1 always, 2 if an end is loopback) */
 	uint64_t time_wait_ns;	     /* 60 s */
 	uint64_t tw_reuse_delay_ns;  /* 1 s: a younger TIME_WAIT is never taken over by connect */

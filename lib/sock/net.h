@@ -36,6 +36,16 @@ struct bt_net_host {
 	struct bt_net_addr addrs[BT_NET_ADDRS]; /* addrs[0], [1]: 127.0.0.1/8, ::1/128 */
 };
 
+/* What a host's administrator may set beside struct bt_port_conf; to be changed between calls. */
+struct bt_net_conf {
+	int32_t fin_timeout_s;	/* tcp_fin_timeout: 60. How long an end that nobody holds any more
+				   waits for the other's FIN */
+	int32_t max_tw_buckets; /* tcp_max_tw_buckets: 262144. Beyond it, no TIME_WAIT */
+	int32_t somaxconn;	/* 4096 */
+	uint8_t nonlocal_bind4, nonlocal_bind6; /* ip_nonlocal_bind: 0 */
+	uint8_t bindv6only;			/* 0 */
+};
+
 enum bt_net_flag {
 	BT_NETF_CHILD = 1 << 0,
 	BT_NETF_RESET = 1 << 1,
@@ -61,6 +71,9 @@ const struct bt_net_host *bt_net_host(const struct bt_net *net, uint16_t host); 
 uint16_t bt_net_host_by_name(const struct bt_net *net, const char *name);
 uint16_t bt_net_host_by_addr(const struct bt_net *net, const struct bt_addr *addr);
 uint16_t bt_net_hosts(const struct bt_net *net); /* how many */
+/* NULL: no such host. lib/sock/sysctl.h reads and writes them as text. */
+struct bt_net_conf *bt_net_conf(struct bt_net *net, uint16_t host);
+const struct bt_port_conf *bt_net_port_conf(const struct bt_net *net, uint16_t host);
 
 /* A new socket: as bt_port_new. */
 int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_family family,

@@ -16,8 +16,8 @@ static const struct {
 	{"csCtS", "--"}, {"s", "W2"},	  {"sc", "CT"},	   {"sct", "CC"},   {"scC", "CT"},
 	{"scCS", "-T"},	 {"scS", "CT"},	  {"scSC", "-T"},  {"scSt", "C-"},  {"scStC", "--"},
 	{"scCSt", "--"}, {"scCt", "CC"},  {"scCtS", "--"}, {"C", "2W"},	    {"CC", "2W"},
-	{"Ct", "2W"},	 {"Cs", "TC"},	  {"CsS", "T-"},   {"CsSt", "--"},  {"Cst", "CC"},
-	{"CstS", "--"},	 {"CS", "T-"},	  {"CSt", "--"},   {"S", "W2"},	    {"St", "W2"},
+	{"Ct", "CW"},	 {"Cs", "TC"},	  {"CsS", "T-"},   {"CsSt", "--"},  {"Cst", "CC"},
+	{"CstS", "--"},	 {"CS", "T-"},	  {"CSt", "--"},   {"S", "W2"},	    {"St", "W-"},
 	{"Sc", "CT"},	 {"ScC", "-T"},	  {"ScCt", "--"},  {"Sct", "C-"},   {"SctC", "--"},
 	{"SC", "-T"},	 {"SCt", "--"},	  {"cC", "2W"},	   {"cCS", "T-"},   {"cCSt", "--"},
 	{"cS", "T-"},	 {"cSC", "T-"},	  {"cSt", "C-"},   {"sS", "W2"},    {"sSC", "-T"},
@@ -26,7 +26,8 @@ static const struct {
 	{"R", "CC"},	 {"RS", "C-"},	  {"RSC", "--"},   {"RC", "CC"},    {"RCS", "--"},
 	{"rs", "CC"},	 {"rcsCS", "--"}, {"cr", "CC"},	   {"crCS", "--"},  {"cR", "CC"},
 	{"cRSC", "--"},	 {"CR", "CC"},	  {"CRS", "--"},   {"SrC", "--"},   {"rt", "CC"},
-	{"sRSC", "--"},	 {"RrCS", "--"},
+	{"sRSC", "--"},	 {"RrCS", "--"},  {"CtS", "--"},   {"Cts", "CC"},   {"StC", "--"},
+	{"Stc", "C-"},
 };
 
 struct pair {
