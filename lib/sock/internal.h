@@ -33,7 +33,6 @@ struct host {
 	int32_t n_time_wait;
 };
 
-
 /* An end in FIN_WAIT2 that nobody holds any more. It is told from a later life of its slot by the
  * stamp, so entries need not be found again when the other end closes in time. */
 struct orphan {
