@@ -32,13 +32,22 @@ bool bt_silenced(void)
 
 /* ---- close ---- */
 
+/* TCP answers data that nobody will read with a reset (RFC 2525 2.17), and so does AF_UNIX. */
+static bool unread(int fd)
+{
+	int n = 0;
+	return bt_sys(SYS_ioctl, fd, FIONREAD, (long)&n, 0, 0, 0) == 0 && n > 0;
+}
+
 void bt_closing(int fd, struct note *n, bool *tell)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	*tell = !silenced && bt_ident(fd, n) && n->flags & NOTE_NAMED;
-	if (*tell && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_SHARED) &&
-	    !(n->flags & NOTE_UDP)) {
+	if (!silenced && UNLIKELY(bt_is_netlink(fd)))
+		bt_nl_closing(bt_note(fd));
+	if (*tell && !(n->flags & (NOTE_SHARED | NOTE_UDP)) &&
+	    (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd)))) {
 		/* Before the descriptor goes: the peer must find the word "reset" when it finds the
 		 * end. */
 		bt_req_init(&q, BT_RESET, n);
@@ -151,6 +160,8 @@ static void copied(int from, int to)
 		return;
 	if (a->flags & NOTE_OURS)
 		a->flags |= NOTE_SHARED;
+	if (UNLIKELY(a->flags & NOTE_NETLINK))
+		bt_nl_copied(a);
 	*b = *a;
 }
 
@@ -208,7 +219,10 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
 	struct note n;
-	int r = bt_real()->ioctl(fd, request, arg);
+	int r;
+	if (UNLIKELY(request >> 8 == 0x89) && bt_in_host() && bt_if_ioctl(request, arg, &r))
+		return r;
+	r = bt_real()->ioctl(fd, request, arg);
 	if (r < 0 && request == SIOCATMARK && bt_ident(fd, &n))
 		errno = n.flags & NOTE_UDP ? ENOTTY : errno;
 	if (r >= 0 && request == FIONBIO && bt_in_host())

@@ -302,8 +302,7 @@ __attribute__((destructor)) static void finish(void)
 
 /* ---- open ---- */
 
-/* A descriptor, -1 and errno, or -2: the kernel's to open. */
-static int our_open(const char *path, int flags)
+int bt_open_net(const char *path, int flags)
 {
 	char room[256];
 	const char *name;
@@ -340,52 +339,52 @@ int __openat64_2(int dir, const char *path, int flags);
 PUBLIC int open(const char *path, int flags, ...)
 {
 	MODE_OF(flags)
-	int fd = our_open(path, flags);
+	int fd = bt_open_net(path, flags);
 	return LIKELY(fd == -2) ? bt_real()->open(path, flags, mode) : fd;
 }
 
 PUBLIC int open64(const char *path, int flags, ...)
 {
 	MODE_OF(flags)
-	int fd = our_open(path, flags);
+	int fd = bt_open_net(path, flags);
 	return LIKELY(fd == -2) ? bt_real()->open64(path, flags, mode) : fd;
 }
 
 PUBLIC int openat(int dir, const char *path, int flags, ...)
 {
 	MODE_OF(flags)
-	int fd = our_open(path, flags);
+	int fd = bt_open_net(path, flags);
 	return LIKELY(fd == -2) ? bt_real()->openat(dir, path, flags, mode) : fd;
 }
 
 PUBLIC int openat64(int dir, const char *path, int flags, ...)
 {
 	MODE_OF(flags)
-	int fd = our_open(path, flags);
+	int fd = bt_open_net(path, flags);
 	return LIKELY(fd == -2) ? bt_real()->openat64(dir, path, flags, mode) : fd;
 }
 
 PUBLIC int __open_2(const char *path, int flags)
 {
-	int fd = our_open(path, flags);
+	int fd = bt_open_net(path, flags);
 	return LIKELY(fd == -2) ? bt_real()->__open_2(path, flags) : fd;
 }
 
 PUBLIC int __open64_2(const char *path, int flags)
 {
-	int fd = our_open(path, flags);
+	int fd = bt_open_net(path, flags);
 	return LIKELY(fd == -2) ? bt_real()->__open64_2(path, flags) : fd;
 }
 
 PUBLIC int __openat_2(int dir, const char *path, int flags)
 {
-	int fd = our_open(path, flags);
+	int fd = bt_open_net(path, flags);
 	return LIKELY(fd == -2) ? bt_real()->__openat_2(dir, path, flags) : fd;
 }
 
 PUBLIC int __openat64_2(int dir, const char *path, int flags)
 {
-	int fd = our_open(path, flags);
+	int fd = bt_open_net(path, flags);
 	return LIKELY(fd == -2) ? bt_real()->__openat64_2(dir, path, flags) : fd;
 }
 
@@ -418,7 +417,7 @@ static int our_stream(const char *path, const char *mode)
 {
 	if (LIKELY(!may_be_proc(path)) || bt_bad_pointer(path) || bt_bad_pointer(mode))
 		return -2;
-	return our_open(path, mode_flags(mode));
+	return bt_open_net(path, mode_flags(mode));
 }
 
 static FILE *stream_of(int fd, const char *mode)

@@ -17,6 +17,8 @@
  *	options.c	setsockopt getsockopt ioctl
  *	names.c		host names
  *	files.c		open and kin for /proc/net and /proc/sys/net
+ *	netlink.c	netlink sockets
+ *	ifs.c		interfaces: getifaddrs and kin, ioctl
  *	raw.c		syscall(2)
  *
  * No wrapper keeps state that must be right: identity is the descriptor's kernel name. The notes on
@@ -44,6 +46,9 @@
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* ---- real.c ---- */
+
+struct ifaddrs;
+struct if_nameindex;
 
 #define BT_SPAWN_ARGS                                                                              \
 	(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,     \
@@ -91,6 +96,10 @@
 	X(int, gethostbyaddr_r,                                                                    \
 	  (const void *, socklen_t, int, struct hostent *, char *, size_t, struct hostent **,      \
 	   int *))                                                                                 \
+	X(int, getifaddrs, (struct ifaddrs **))                                                    \
+	X(unsigned, if_nametoindex, (const char *))                                                \
+	X(char *, if_indextoname, (unsigned, char *))                                              \
+	X(struct if_nameindex *, if_nameindex, (void))                                             \
 	X(int, gethostname, (char *, size_t))                                                      \
 	X(int, sethostname, (const char *, size_t))                                                \
 	X(int, fclose, (FILE *))                                                                   \
@@ -245,11 +254,39 @@ bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], u
 
 struct bt_view;
 void bt_own_view(struct bt_view *v); /* what the instruments of this host see */
+/* A descriptor, -1 and errno, or -2: the kernel's to open. */
+int bt_open_net(const char *path, int flags);
 bool bt_setting_of(int fd);
 /* A write to a descriptor with NOTE_SETTING: the number of bytes, or -1 and errno. */
 ssize_t bt_setting_write(int fd, const struct msghdr *m);
 /* Sets what libc has written into the memfd. 0 or errno. */
 int bt_setting_flush(int fd);
+
+/* ---- netlink.c: on descriptors with NOTE_NETLINK; -1 and errno ---- */
+
+extern bool bt_any_netlink; /* this process has made one: the others need not look */
+static inline bool bt_is_netlink(int fd)
+{
+	const struct note *n = UNLIKELY(bt_any_netlink) ? bt_note(fd) : NULL;
+	return n != NULL && n->flags & NOTE_NETLINK;
+}
+int bt_nl_socket(int type, int protocol);
+void bt_nl_copied(const struct note *n); /* another descriptor has the note, too */
+void bt_nl_closing(const struct note *n);
+int bt_nl_bind(const struct note *n, const struct sockaddr *sa, socklen_t len);
+int bt_nl_connect(const struct note *n, const struct sockaddr *sa, socklen_t len);
+int bt_nl_name(const struct note *n, bool peer, struct sockaddr *sa, socklen_t *len);
+int bt_nl_setsockopt(int fd, const struct note *n, int level, int name, const void *value,
+		     socklen_t len);
+int bt_nl_getsockopt(int fd, const struct note *n, int level, int name, void *value,
+		     socklen_t *len);
+ssize_t bt_nl_send(int fd, const struct note *n, const struct msghdr *m, int flags);
+ssize_t bt_nl_recv(int fd, const struct note *n, struct msghdr *m, int flags);
+
+/* ---- ifs.c ---- */
+
+/* An ioctl about interfaces. False: not one; else *r is the result, with errno. */
+bool bt_if_ioctl(unsigned long request, void *arg, int *r);
 
 /* ---- others ---- */
 
