@@ -9,11 +9,11 @@
 #include "view.h"
 
 #include <ifaddrs.h>
-#include <net/if_arp.h>
 #include <linux/if_link.h>
-#include <netpacket/packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
+#include <netpacket/packet.h>
 #include <stdlib.h>
 
 static int fail(int e)

@@ -234,9 +234,7 @@ int bt_nl_getsockopt(int fd, const struct note *n, int level, int name, void *va
 	if (level == SOL_SOCKET) {
 		if (name != SO_DOMAIN && name != SO_PROTOCOL && name != SO_TYPE)
 			return bt_real()->getsockopt(fd, level, name, value, len);
-		v = name == SO_DOMAIN	  ? AF_NETLINK
-		    : name == SO_PROTOCOL ? s->nl.protocol
-					  : s->type;
+		v = name == SO_DOMAIN ? AF_NETLINK : name == SO_PROTOCOL ? s->nl.protocol : s->type;
 	} else if (level == SOL_NETLINK && name > 0 && name <= NETLINK_GET_STRICT_CHK) {
 		const bool *flag = option(s, name);
 		v = flag != NULL && *flag;
