@@ -256,7 +256,12 @@ struct bt_view;
 void bt_own_view(struct bt_view *v); /* what the instruments of this host see */
 /* A descriptor, -1 and errno, or -2: the kernel's to open. */
 int bt_open_net(const char *path, int flags);
-bool bt_setting_of(int fd);
+extern bool bt_any_setting; /* this process has one: the others need not look */
+static inline bool bt_setting_of(int fd)
+{
+	const struct note *n = UNLIKELY(bt_any_setting) ? bt_note(fd) : NULL;
+	return n != NULL && n->flags & NOTE_SETTING;
+}
 /* A write to a descriptor with NOTE_SETTING: the number of bytes, or -1 and errno. */
 ssize_t bt_setting_write(int fd, const struct msghdr *m);
 /* Sets what libc has written into the memfd. 0 or errno. */
