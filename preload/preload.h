@@ -175,6 +175,7 @@ enum note_flag {
 	NOTE_LAZY = 1 << 16, /* the cookie is a listener's, inherited, and not in the kernel yet */
 	NOTE_KEEPALIVE = 1 << 17, /* a listener's; AF_UNIX does not pass it on */
 	NOTE_SHUT_WR = 1 << 19,	  /* this process has shut the sending direction */
+	NOTE_END = 1 << 21,	  /* the peer's end has been read */
 	NOTE_PIPE = 1 << 20,	  /* data has been sent to a peer that had closed */
 	NOTE_FAILED = 1 << 18,	  /* a non-blocking connect failed */
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
