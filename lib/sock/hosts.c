@@ -136,15 +136,44 @@ static bool in_prefix(const struct bt_net_addr *a, const struct bt_addr *addr)
 	return bt_addr_same_prefix(&a->addr, addr, a->family == BT_V4 ? 96u + a->bits : a->bits);
 }
 
+static const struct bt_addr everybody = {
+	{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 255, 255, 255, 255}};
+
+bool bt_net_broadcast(const struct bt_net_host *h, const struct bt_addr *addr)
+{
+	if (!bt_addr_is_v4(addr))
+		return false;
+	if (bt_addr_eq(addr, &everybody))
+		return true;
+	for (uint16_t i = 0; i < h->n_addrs; i++) {
+		const struct bt_net_addr *a = &h->addrs[i];
+		struct bt_addr last = a->addr;
+		if (a->family != BT_V4 || a->bits > 30)
+			continue;
+		for (unsigned bit = 96u + a->bits; bit < 128; bit++)
+			last.b[bit / 8] |= (uint8_t)(0x80u >> bit % 8);
+		if (bt_addr_eq(&last, addr))
+			return true;
+	}
+	return false;
+}
+
 int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound,
 		 struct bt_addr *dst, struct bt_addr *src, uint16_t *to)
 {
 	const struct bt_net_host *h = bt_net_host(net, host);
 	if (h == NULL)
 		return -ENETUNREACH;
-	const struct bt_addr *loopback = &h->addrs[bt_addr_is_v4(dst) ? 0 : 1].addr;
-	if (bt_addr_is_any(dst))
-		*dst = *loopback;
+	bool v4 = bt_addr_is_v4(dst);
+	if (bt_addr_is_any(dst)) { /* of IPv4 it is the socket's own address, if it has one */
+		bool own = v4 && bt_addr_is_v4(bound) && !bt_addr_is_any(bound);
+		v4 = v4 || bt_addr_is_v4(bound);
+		*dst = own ? *bound : h->addrs[v4 ? 0 : 1].addr;
+	}
+	if (v4 && bt_net_broadcast(h, dst) &&
+	    (!bt_addr_is_any(bound) || !bt_addr_eq(dst, &everybody)))
+		return -EACCES; /* without SO_BROADCAST; with it, it is not offered */
+	const struct bt_addr *loopback = &h->addrs[v4 ? 0 : 1].addr;
 	*to = bt_addr_is_loopback(dst) ? host : bt_net_host_by_addr(net, dst);
 	const struct bt_net_addr *near = NULL, *first = NULL;
 	for (uint16_t i = 2; i < h->n_addrs; i++) {

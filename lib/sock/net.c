@@ -194,6 +194,15 @@ static bool is_local(const struct bt_net *net, uint16_t host, const struct bt_ad
 	       bt_net_host_by_addr(net, addr) == host;
 }
 
+/* What Linux lets a socket be bound to beside the host's own (inet_addr_valid_or_nonlocal). */
+static bool is_group(const struct bt_net *net, const struct bt_port_info *i,
+		     const struct bt_addr *addr)
+{
+	if (!bt_addr_is_v4(addr))
+		return addr->b[0] == 0xff && i->proto == BT_UDP;
+	return addr->b[12] >> 4 == 14 || bt_net_broadcast(bt_net_host(net, i->host), addr);
+}
+
 int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port,
 		bool root, uint64_t now_ns, struct bt_reason *why)
 {
@@ -203,7 +212,11 @@ int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, u
 	const struct bt_net_conf *conf = &net->hosts[i.host]->conf;
 	bool anywhere = i.opts & BT_FREEBIND ||
 			(bt_addr_is_v4(addr) ? conf->nonlocal_bind4 : conf->nonlocal_bind6);
-	if (!is_local(net, i.host, addr) && !anywhere)
+	/* inet6_bind looks whether the socket is bound already before it looks at the address. */
+	bool again = i.family == BT_V6 && i.lport != 0;
+	if (i.family == BT_V6 && i.proto == BT_TCP && addr->b[0] == 0xff)
+		return -EINVAL;
+	if (!is_local(net, i.host, addr) && !is_group(net, &i, addr) && !anywhere && !again)
 		return -EADDRNOTAVAIL;
 	btn_mark(net, slot);
 	return bt_port_bind(net->ports, slot, addr, port, root, now_ns, why);
@@ -270,13 +283,15 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 		return r;
 	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
 	if (r < 0)
-		return r;
+		return r == -EACCES ? -ENETUNREACH : r;
 	r = bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
 	taken_over(net, i.host, taken);
 	btn_mark(net, slot);
 	if (r < 0)
 		return r;
 	bt_port_get(net->ports, slot, &i);
+	net->tried = i.laddr;
+	net->tried_port = i.lport;
 	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport);
 	if (*listener == BT_NO_SLOT) {
 		bt_port_disconnect(net->ports, slot);
@@ -298,6 +313,12 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	btn_set_state(net, slot, BT_ESTABLISHED);
 	btn_set_state(net, *child, BT_ESTABLISHED);
 	return 0;
+}
+
+void bt_net_tried(const struct bt_net *net, struct bt_addr *addr, uint16_t *port)
+{
+	*addr = net->tried;
+	*port = net->tried_port;
 }
 
 void bt_net_connect_undo(struct bt_net *net, uint32_t slot)
