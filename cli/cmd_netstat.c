@@ -105,11 +105,16 @@ static void collect(const struct bt_table *t, const struct view *v, struct bt_so
 static const char *state_name(const struct bt_row *r)
 {
 	static const char *const names[] = {
-		[BT_ROW_ESTABLISHED] = "ESTABLISHED", [BT_ROW_SYN_SENT] = "SYN_SENT",
-		[BT_ROW_SYN_RECV] = "SYN_RECEIVED",   [BT_ROW_FIN_WAIT1] = "FIN_WAIT_1",
-		[BT_ROW_FIN_WAIT2] = "FIN_WAIT_2",    [BT_ROW_TIME_WAIT] = "TIME_WAIT",
-		[BT_ROW_CLOSE] = "CLOSED",	      [BT_ROW_CLOSE_WAIT] = "CLOSE_WAIT",
-		[BT_ROW_LAST_ACK] = "LAST_ACK",	      [BT_ROW_LISTEN] = "LISTENING",
+		[BT_ROW_ESTABLISHED] = "ESTABLISHED",
+		[BT_ROW_SYN_SENT] = "SYN_SENT",
+		[BT_ROW_SYN_RECV] = "SYN_RECEIVED",
+		[BT_ROW_FIN_WAIT1] = "FIN_WAIT_1",
+		[BT_ROW_FIN_WAIT2] = "FIN_WAIT_2",
+		[BT_ROW_TIME_WAIT] = "TIME_WAIT",
+		[BT_ROW_CLOSE] = "CLOSED",
+		[BT_ROW_CLOSE_WAIT] = "CLOSE_WAIT",
+		[BT_ROW_LAST_ACK] = "LAST_ACK",
+		[BT_ROW_LISTEN] = "LISTENING",
 		[BT_ROW_CLOSING] = "CLOSING",
 	};
 	const char *name = r->state < sizeof(names) / sizeof(names[0]) ? names[r->state] : NULL;
@@ -140,8 +145,8 @@ static void end_text(const struct view *v, const struct bt_row *r, const uint8_t
 		snprintf(text + n, END_TEXT - n, ":%u", port);
 }
 
-/* Windows knows one owner: the process that made the socket while it has it, else another holder. 0:
- * nobody, as of a TIME_WAIT. */
+/* Windows knows one owner: the process that made the socket while it has it, else another holder.
+ * 0: nobody, as of a TIME_WAIT. */
 static int owner_of(const struct view *v, const struct bt_sock *s, char name[BT_COMM])
 {
 	const struct bt_holder *h = bt_holders_of(&v->holders, s->ino);
@@ -164,9 +169,15 @@ static int owner_of(const struct view *v, const struct bt_sock *s, char name[BT_
 /* ---- output ---- */
 
 static const struct bt_col json_columns[] = {
-	{.key = "host"},	 {.key = "proto"},	  {.key = "local_address"},
-	{.key = "local_port"},	 {.key = "foreign_address"}, {.key = "foreign_port"},
-	{.key = "state"},	 {.key = "pid"},	  {.key = "program"},
+	{.key = "host"},
+	{.key = "proto"},
+	{.key = "local_address"},
+	{.key = "local_port"},
+	{.key = "foreign_address"},
+	{.key = "foreign_port"},
+	{.key = "state"},
+	{.key = "pid"},
+	{.key = "program"},
 };
 
 static const char *proto_name(const struct bt_row *r)

@@ -32,13 +32,21 @@ bool bt_silenced(void)
 
 /* ---- close ---- */
 
+/* TCP answers unread data at close with a reset (RFC 2525 2.17). */
+static bool unread(int fd, const struct note *n)
+{
+	int bytes = 0;
+	return n->flags & NOTE_CONNECTED &&
+	       bt_sys(SYS_ioctl, fd, FIONREAD, (long)&bytes, 0, 0, 0) == 0 && bytes > 0;
+}
+
 void bt_closing(int fd, struct note *n, bool *tell)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	*tell = !silenced && bt_ident(fd, n) && n->flags & NOTE_NAMED;
-	if (*tell && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_SHARED) &&
-	    !(n->flags & NOTE_UDP)) {
+	if (*tell && !(n->flags & (NOTE_SHARED | NOTE_UDP)) &&
+	    (n->flags & NOTE_LINGER0 || unread(fd, n))) {
 		/* Before the descriptor goes: the peer must find the word "reset" when it finds the
 		 * end. */
 		bt_req_init(&q, BT_RESET, n);
