@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berth netstat: the table's rows in the form of Windows' netstat, each host a machine. */
+#include "../view/join.h"
 #include "addr.h"
 #include "cli.h"
 #include "holders.h"
 #include "out.h"
 #include "rows.h"
 #include "services.h"
-#include "ss_join.h"
 
 #include <stdio.h>
 #include <stdlib.h>

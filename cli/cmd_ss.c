@@ -6,7 +6,6 @@
 #include "out.h"
 #include "rows.h"
 #include "services.h"
-#include "ss_join.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -283,6 +283,10 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	struct note n = *note;
 	uint8_t addr[16];
 	uint16_t port;
+	if (UNLIKELY(n.flags & NOTE_SETTING))
+		return bt_setting_write(fd, m);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_send(fd, &n, m, flags);
 	if (flags & MSG_OOB)
 		return fail(EOPNOTSUPP);
 	size_t size;

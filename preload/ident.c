@@ -192,6 +192,8 @@ static bool ident(int fd, struct note *n, bool inet)
 	if (!bt_in_host() || own == NULL)
 		return false;
 	if (LIKELY(own->flags & NOTE_OURS)) {
+		if (UNLIKELY(own->flags & NOTE_SETTING))
+			return false;
 		if (own->forks != bt_forks)
 			own->flags |= NOTE_SHARED;
 		if (UNLIKELY(own->flags & NOTE_SHARED))

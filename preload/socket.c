@@ -6,6 +6,7 @@
 #include "preload.h"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -58,6 +59,9 @@ PUBLIC int socket(int domain, int type, int protocol)
 	bool v6 = domain == AF_INET6, inet = v6 || domain == AF_INET;
 	if (!inet && domain != AF_UNIX && domain != AF_NETLINK && domain != AF_ALG)
 		return fail(EAFNOSUPPORT);
+	if (domain == AF_NETLINK && protocol != NETLINK_KOBJECT_UEVENT &&
+	    protocol != NETLINK_AUDIT && protocol != NETLINK_SELINUX)
+		return bt_nl_socket(type, protocol);
 	if (!inet) {
 		int other = bt_real()->socket(domain, type, protocol);
 		bt_new_fd(other);
@@ -121,6 +125,8 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	uint16_t port = 0;
 	if (!bt_in_host() || !for_us(fd, sa, len, &n))
 		return bt_real()->bind(fd, sa, len);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_bind(&n, sa, len);
 	int e = bt_addr_in(sa, len, n.flags & NOTE_V6, addr, &port);
 	/* Linux takes AF_UNSPEC with the wildcard address for AF_INET (inet_bind). */
 	if (e == EAFNOSUPPORT && !(n.flags & NOTE_V6) && sa->sa_family == AF_UNSPEC) {
@@ -331,6 +337,8 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	uint16_t port = 0;
 	if (!bt_in_host() || !for_us(fd, sa, len, &n))
 		return bt_real()->connect(fd, sa, len);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_connect(&n, sa, len);
 	if (len > sizeof(struct sockaddr_storage))
 		return fail(EINVAL);
 	if (len > 0 && bt_bad_pointer(sa))
@@ -489,6 +497,8 @@ PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 	struct bt_row row;
 	if (!bt_in_host() || !bt_ident(fd, &n))
 		return bt_real()->getsockname(fd, sa, len);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_name(&n, false, sa, len);
 	int e = name_args(sa, len);
 	if (e != 0)
 		return fail(e);
@@ -514,6 +524,8 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 	struct bt_row row;
 	if (!bt_in_host() || !bt_ident(fd, &n))
 		return bt_real()->getpeername(fd, sa, len);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_name(&n, true, sa, len);
 	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
 	    row.state == BT_ROW_LISTEN) {
 		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))
@@ -580,6 +592,8 @@ PUBLIC int shutdown(int fd, int how)
 	struct bt_req q;
 	if (!bt_in_host() || bt_silenced() || !bt_ident(fd, &n))
 		return bt_real()->shutdown(fd, how);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return fail(EOPNOTSUPP);
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
 		return fail(EINVAL);
 	if (n.flags & NOTE_LISTENS)

@@ -131,6 +131,11 @@ static bool odd_flags(int fd, size_t len, int *flags, ssize_t *n)
 PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
 	ssize_t odd;
+	if (UNLIKELY(bt_is_netlink(fd))) {
+		struct iovec iov = {buf, len};
+		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+		return bt_nl_recv(fd, bt_note(fd), &m, flags);
+	}
 	if (UNLIKELY(flags & ODD_FLAGS) && odd_flags(fd, len, &flags, &odd))
 		return odd;
 	if (shut_rd(fd, flags)) {
@@ -149,6 +154,11 @@ PUBLIC ssize_t read(int fd, void *buf, size_t len)
 
 PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
 {
+	if (UNLIKELY(bt_is_netlink(fd)) && n >= 0 && !bt_bad_pointer(iov)) {
+		struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+				   .msg_iovlen = (size_t)n};
+		return bt_nl_recv(fd, bt_note(fd), &m, 0);
+	}
 	return received(fd, bt_real()->readv(fd, iov, n), n > 0 ? 1 : 0, 0);
 }
 
@@ -279,6 +289,13 @@ PUBLIC ssize_t write(int fd, const void *buf, size_t len)
 
 PUBLIC ssize_t writev(int fd, const struct iovec *iov, int n)
 {
+	struct note note;
+	if (UNLIKELY(bt_setting_of(fd) || bt_is_netlink(fd)) && n > 0 && !bt_bad_pointer(iov) &&
+	    known_udp(fd, &note)) {
+		struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+				   .msg_iovlen = (size_t)n};
+		return bt_udp_send(fd, &note, &m, 0);
+	}
 	if (n > 0 && !bt_bad_pointer(iov))
 		bulk(fd, iov[n - 1].iov_len);
 	ssize_t r = bt_real()->writev(fd, iov, n);
@@ -403,6 +420,8 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 		return bt_real()->recvmsg(fd, m, flags);
 	bool named = m->msg_name != NULL;
 	ssize_t odd;
+	if (UNLIKELY(bt_is_netlink(fd)))
+		return bt_nl_recv(fd, bt_note(fd), m, flags);
 	if (UNLIKELY(flags & (MSG_ERRQUEUE | MSG_OOB)) && !(flags & MSG_TRUNC) &&
 	    odd_flags(fd, 0, &flags, &odd))
 		return odd;

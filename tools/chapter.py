@@ -28,6 +28,11 @@ def port_zero():
                     b'\n\nReserved Ports') + b'\n'
 
 
+def reserved_port():
+    """The command of "Reserved Ports", which an unprivileged user types."""
+    return _between(b'require root privileges:\n\n$ ', b'\n').decode()
+
+
 def port_ranges():
     """The rows of "Port Ranges" that have a name: (first, last, name)."""
     rows = _between(b'\nRangeNamePurpose\n', b'\n\nCommon').decode().split('\n')

@@ -65,6 +65,16 @@ void btn_give_up(struct bt_net *net, uint32_t slot);
 uint8_t btn_state(const struct bt_net *net, uint32_t slot);
 void btn_set_state(struct bt_net *net, uint32_t slot, enum bt_state state);
 
+/* hosts.c */
+enum addr_kind {
+	ADDR_OTHER,
+	ADDR_LOCAL, /* the wildcard, too */
+	ADDR_BROADCAST,
+	ADDR_MULTICAST,
+	ADDR_LINK, /* IPv6 addresses that mean nothing without an interface */
+};
+enum addr_kind btn_addr_kind(const struct bt_net *net, uint16_t host, const struct bt_addr *addr);
+
 /* ends.c */
 void btn_leave_ports(struct bt_net *net, uint32_t slot);
 /* Frees what nobody can name any more. */

@@ -83,14 +83,11 @@ int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_
  * The route from host to *dst: a wildcard destination becomes loopback (ip(7)); *to is the host
  * that has it, *src the source address an unbound socket uses. bound: the socket's own address, or
  * a wildcard. -ENETUNREACH: nobody has the address and it is in none of the host's prefixes;
- * -EHOSTUNREACH: nobody has it but it is in one; -EINVAL: a loopback source to another host, as
- * Linux says; -EACCES: a broadcast address.
+ * -EHOSTUNREACH: nobody has it but it is in one; -EACCES: the broadcast address of a prefix;
+ * -EINVAL: a loopback source to another host, as Linux says.
  */
 int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound,
 		 struct bt_addr *dst, struct bt_addr *src, uint16_t *to);
-
-/* addr is IPv4's broadcast address, or that of one of the host's prefixes. */
-bool bt_net_broadcast(const struct bt_net_host *h, const struct bt_addr *addr);
 
 /* bind(2) with the check that the address is the host's: -EADDRNOTAVAIL. Else as bt_port_bind. */
 int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port,

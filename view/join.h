@@ -8,12 +8,32 @@
  * the kernel tells no more than the listener: such ends are handed to the rows of that listener in
  * order, which names the right process, and the right descriptors as a set.
  */
-#ifndef BERTH_CLI_SS_JOIN_H
-#define BERTH_CLI_SS_JOIN_H
+#ifndef BERTH_VIEW_JOIN_H
+#define BERTH_VIEW_JOIN_H
 
 #include "table.h"
 
 #include <stddef.h>
+
+#define BT_PROTO_TCP 6
+#define BT_PROTO_UDP 17
+
+/* One past the last slot worth reading. */
+static inline uint32_t bt_rows_end(const struct bt_table *t)
+{
+	uint32_t end = atomic_load_explicit(&t->high_water, memory_order_acquire);
+	return end < t->capacity ? end : t->capacity;
+}
+
+/* A socket as ss means it: one without a port is in none of the kernel's lists, so not in ours. */
+static inline bool bt_row_listed(const struct bt_row *r)
+{
+	if (r->state == BT_ROW_FREE || r->state > BT_ROW_CLOSING)
+		return false;
+	if ((r->flags & BT_ROWF_ALIAS) || (r->proto != BT_PROTO_TCP && r->proto != BT_PROTO_UDP))
+		return false;
+	return r->state != BT_ROW_CLOSE || r->lport != 0;
+}
 
 struct bt_sock {
 	uint32_t slot;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ss_join.h"
+#include "join.h"
 
 #include "diag.h"
-#include "rows.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
 
 #define NONE UINT32_MAX
 
@@ -15,6 +13,7 @@ struct index {
 	struct bt_diags d;
 	uint32_t *by_slot; /* entry with the slot's name */
 	uint32_t *by_ino;  /* hash: entries by inode */
+	struct bt_buf mem_slot, mem_ino;
 	uint32_t n_slots, places;
 };
 
@@ -48,8 +47,8 @@ static bool build(struct index *x)
 	x->places = 64;
 	while (x->places < x->d.n * 2 && x->places < 1u << 31)
 		x->places *= 2;
-	x->by_slot = malloc((x->n_slots + 1) * sizeof(*x->by_slot));
-	x->by_ino = malloc(x->places * sizeof(*x->by_ino));
+	x->by_slot = bt_buf_add(&x->mem_slot, (x->n_slots + 1) * sizeof(*x->by_slot));
+	x->by_ino = bt_buf_add(&x->mem_ino, x->places * sizeof(*x->by_ino));
 	if (!x->by_slot || !x->by_ino)
 		return false;
 	memset(x->by_slot, 0xff, (x->n_slots + 1) * sizeof(*x->by_slot));
@@ -119,7 +118,8 @@ static bool is_left_over(const struct index *x, const struct bt_diag *e)
 /* Hands the left-over ends to the rows without one. `next` chains the ends of each slot. */
 static void join_left_over(struct index *x, struct bt_socks *s)
 {
-	uint32_t *next = malloc((x->d.n + 1) * sizeof(*next));
+	struct bt_buf mem = {0};
+	uint32_t *next = bt_buf_add(&mem, (x->d.n + 1) * sizeof(*next));
 	if (!next)
 		return;
 	memset(x->by_slot, 0xff, (x->n_slots + 1) * sizeof(*x->by_slot));
@@ -141,7 +141,7 @@ static void join_left_over(struct index *x, struct bt_socks *s)
 		x->by_slot[row->link] = next[i];
 		give(&s->list[k], &x->d.list[i]);
 	}
-	free(next);
+	bt_buf_done(&mem);
 }
 
 int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
@@ -166,8 +166,8 @@ int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
 	}
 	if (!err && orphans)
 		join_left_over(&x, s);
-	free(x.by_slot);
-	free(x.by_ino);
+	bt_buf_done(&x.mem_slot);
+	bt_buf_done(&x.mem_ino);
 	bt_diag_done(&x.d);
 	return err;
 }
