@@ -186,6 +186,18 @@ int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_
 	return 0;
 }
 
+/* The interface on which host `to` gets what is sent to dst: also what it sends to itself counts as
+ * arriving where the address is (Linux). */
+static uint8_t arrives_on(const struct bt_net *net, uint16_t to, const struct bt_addr *dst)
+{
+	const struct bt_net_host *h = &net->hosts[to]->pub;
+
+	for (uint16_t i = 2; i < h->n_addrs; i++)
+		if (bt_addr_eq(&h->addrs[i].addr, dst))
+			return h->addrs[i].dev;
+	return BT_DEV_LO;
+}
+
 /* ---- calls ---- */
 
 /* inet_bind and __inet6_bind: which addresses a socket may be given. */
@@ -292,7 +304,8 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 		bt_net_set_flag(net, slot, BT_NETF_SELF, true);
 		return 0;
 	}
-	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport);
+	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport,
+					    arrives_on(net, to, &dst));
 	if (*listener == BT_NO_SLOT) {
 		bt_port_disconnect(net->ports, slot);
 		return -ECONNREFUSED;
@@ -388,6 +401,7 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 			return r;
 		bt_port_get(net->ports, slot, &i);
 	}
-	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport);
+	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport,
+				 arrives_on(net, to, &dst));
 	return 0;
 }

@@ -405,8 +405,9 @@ static void to_itself(void **state)
 		assert_int_equal(bt_net_connect(net, s, own, port, 0, &child, &l, &why), 0);
 		assert_true(child == BT_NO_SLOT && l == BT_NO_SLOT);
 		assert_true(bt_port_get(bt_net_ports(net), s, &i) && i.state == BT_ESTABLISHED);
-		assert_int_equal(
-			bt_port_lookup(bt_net_ports(net), 0, BT_TCP, &own, port, &own, port), s);
+		assert_int_equal(bt_port_lookup(bt_net_ports(net), 0, BT_TCP, &own, port, &own,
+						port, BT_DEV_LO),
+				 s);
 		if (reset)
 			bt_net_reset(net, s);
 		else
