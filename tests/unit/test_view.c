@@ -55,11 +55,14 @@ static const struct {
 	{"tcp",
 	 "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
 	 "timeout inode" PAD53 "\n"
-	 "   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 "
+	 "   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        "
+	 "0 "
 	 "0 1 0000000700000002 100 0 0 10 0                         \n"
-	 "   1: 6401A8C0:0050 3200000A:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 "
+	 "   1: 6401A8C0:0050 3200000A:9C40 01 00000000:00000000 00:00000000 00000000  1000        "
+	 "0 "
 	 "0 1 0000000700000001 20 0 0 10 -1                         \n"
-	 "   2: 0100007F:A028 0100007F:0050 06 00000000:00000000 03:00001770 00000000     0        0 "
+	 "   2: 0100007F:A028 0100007F:0050 06 00000000:00000000 03:00001770 00000000     0        "
+	 "0 "
 	 "0 3 0000000700000003                                      \n"},
 	{"tcp6",
 	 "  sl  local_address                         remote_address                        st "
@@ -73,7 +76,8 @@ static const struct {
 	{"udp",
 	 "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
 	 "timeout inode ref pointer drops            \n"
-	 "   53: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 "
+	 "   53: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000       "
+	 " 0 "
 	 "0 2 0000000700000007 0             \n"},
 	{"udp6",
 	 "  sl  local_address                         remote_address                        st "
@@ -140,10 +144,10 @@ static void heads_as_the_kernel(void **state)
 	static const struct {
 		const char *name;
 		unsigned lines;
-	} heads[] = {{"tcp", 1},	   {"tcp6", 1},	    {"udp", 1},	     {"udp6", 1},
-		     {"udplite", 1},	   {"udplite6", 1}, {"raw", 1},	     {"raw6", 1},
-		     {"icmp", 1},	   {"icmp6", 1},    {"dev", 2},	     {"igmp", 2},
-		     {"route", 1},	   {"arp", 1},	    {"unix", 1},     {"packet", 1},
+	} heads[] = {{"tcp", 1},	   {"tcp6", 1},	    {"udp", 1},	      {"udp6", 1},
+		     {"udplite", 1},	   {"udplite6", 1}, {"raw", 1},	      {"raw6", 1},
+		     {"icmp", 1},	   {"icmp6", 1},    {"dev", 2},	      {"igmp", 2},
+		     {"route", 1},	   {"arp", 1},	    {"unix", 1},      {"packet", 1},
 		     {"netlink", 1},	   {"mcfilter", 1}, {"mcfilter6", 1}, {"ptype", 1},
 		     {"ip6_flowlabel", 1}, {"psched", 1}};
 	struct bt_view v;
@@ -503,8 +507,9 @@ static uint32_t number(uint32_t below)
 
 static void random_requests(void **state)
 {
-	static const uint16_t types[] = {RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETRULE,
-					 RTM_GETNEIGH, SOCK_DIAG_BY_FAMILY, SOCK_DESTROY};
+	static const uint16_t types[] = {RTM_GETLINK, RTM_GETADDR,  RTM_GETROUTE,
+					 RTM_GETRULE, RTM_GETNEIGH, SOCK_DIAG_BY_FAMILY,
+					 SOCK_DESTROY};
 	struct bt_view v;
 	unsigned answered = 0;
 	(void)state;
@@ -520,10 +525,11 @@ static void random_requests(void **state)
 		for (size_t k = 0; k < len; k++)
 			p[k] = (uint8_t)(number(3) ? number(6) : number(256));
 		if (len >= sizeof(struct nlmsghdr) && number(8)) {
-			struct nlmsghdr h = {.nlmsg_len = (uint32_t)len - (number(4) ? 0 : number(20)),
-					     .nlmsg_type = types[number(7)],
-					     .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | number(0x800)),
-					     .nlmsg_seq = i};
+			struct nlmsghdr h = {
+				.nlmsg_len = (uint32_t)len - (number(4) ? 0 : number(20)),
+				.nlmsg_type = types[number(7)],
+				.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | number(0x800)),
+				.nlmsg_seq = i};
 			memcpy(p, &h, sizeof(h));
 			if (len > sizeof(h))
 				p[sizeof(h)] = number(2) ? AF_INET : AF_INET6;
@@ -583,9 +589,10 @@ static size_t random_code(uint8_t *code, uint16_t port)
 	size_t n = 0, ops = 1 + number(6);
 	for (size_t i = 0; i < ops; i++) {
 		struct inet_diag_bc_op op = {.code = (uint8_t)number(14), .yes = 4, .no = 4};
-		struct inet_diag_bc_op value = {
-			.no = number(2) ? port : (uint16_t)(port + 1 - number(3))};
-		struct inet_diag_hostcond c = {.family = (uint8_t)(number(4) ? AF_INET : number(12)),
+		struct inet_diag_bc_op value = {.no = number(2) ? port
+								: (uint16_t)(port + 1 - number(3))};
+		struct inet_diag_hostcond c = {.family =
+						       (uint8_t)(number(4) ? AF_INET : number(12)),
 					       .prefix_len = (uint8_t)number(36),
 					       .port = number(3) ? -1 : port + (int)number(2)};
 		size_t size = sizeof(op);
@@ -627,7 +634,8 @@ static void filters_as_the_kernel(void **state)
 	socklen_t size = sizeof(in);
 	unsigned taken = 0, matched = 0, missed = 0;
 	static const uint8_t any[4], own[4] = {127, 0, 0, 1};
-	int nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG), s = socket(AF_INET, SOCK_STREAM, 0);
+	int nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG),
+	    s = socket(AF_INET, SOCK_STREAM, 0);
 	(void)state;
 	if (nl < 0 || s < 0 || bind(s, (struct sockaddr *)&in, size) != 0 || listen(s, 1) != 0 ||
 	    getsockname(s, (struct sockaddr *)&in, &size) != 0)
