@@ -198,6 +198,9 @@ static int call_connect(struct call *k)
 		k->rep.target = ident(k->d, listener);
 		d_count(k->d, BT_CNT_CONNECTS);
 	} else if (r == -ECONNREFUSED) {
+		struct bt_addr tried;
+		bt_net_tried(k->d->net, &tried, &k->rep.port);
+		memcpy(k->rep.addr, tried.b, 16);
 		d_count(k->d, BT_CNT_REFUSED);
 	}
 	return finish(k, r);

@@ -209,7 +209,8 @@ int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, u
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
 	int r = bindable(net, &i, addr);
-	if (r < 0)
+	/* inet6_bind looks whether the socket is bound already before it looks at the address. */
+	if (r < 0 && !(r == -EADDRNOTAVAIL && i.family == BT_V6 && i.lport != 0))
 		return r;
 	btn_mark(net, slot);
 	return bt_port_bind(net->ports, slot, addr, port, root, now_ns, why);
@@ -283,6 +284,8 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	if (r < 0)
 		return r;
 	bt_port_get(net->ports, slot, &i);
+	net->tried = i.laddr;
+	net->tried_port = i.lport;
 	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport);
 	if (*listener == BT_NO_SLOT) {
 		bt_port_disconnect(net->ports, slot);
@@ -304,6 +307,12 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	btn_set_state(net, slot, BT_ESTABLISHED);
 	btn_set_state(net, *child, BT_ESTABLISHED);
 	return 0;
+}
+
+void bt_net_tried(const struct bt_net *net, struct bt_addr *addr, uint16_t *port)
+{
+	*addr = net->tried;
+	*port = net->tried_port;
 }
 
 void bt_net_connect_undo(struct bt_net *net, uint32_t slot)

@@ -97,6 +97,8 @@ int bt_net_listen(struct bt_net *net, uint32_t slot, uint64_t now_ns, struct bt_
  * space, or -ECONNREFUSED. */
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		   uint64_t now_ns, uint32_t *child, uint32_t *listener, struct bt_reason *why);
+/* The local end that the last bt_net_connect gave the socket, and took again if it was refused. */
+void bt_net_tried(const struct bt_net *net, struct bt_addr *addr, uint16_t *port);
 /* The connection could not be joined after all: the child is freed, the client is unconnected
  * again. */
 void bt_net_connect_undo(struct bt_net *net, uint32_t slot);
