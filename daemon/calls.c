@@ -97,7 +97,7 @@ static bool held(struct call *k)
 	if ((*d_owner(k->d, k->slot) & ~SUSPECT_BIT) == k->c->id)
 		return true;
 	uint32_t link = bt_net_link(k->d->net, k->slot);
-	return (link != BT_NO_SLOT && accepts_on(k->c, link)) || proved(k);
+	return accepts_on(k->c, link != BT_NO_SLOT ? link : k->slot) || proved(k);
 }
 
 /* Finds the request's socket, or makes the fresh one that it asks for. */
@@ -198,6 +198,9 @@ static int call_connect(struct call *k)
 		k->rep.target = ident(k->d, listener);
 		d_count(k->d, BT_CNT_CONNECTS);
 	} else if (r == -ECONNREFUSED) {
+		struct bt_addr tried;
+		bt_net_tried(k->d->net, &tried, &k->rep.port);
+		memcpy(k->rep.addr, tried.b, 16);
 		d_count(k->d, BT_CNT_REFUSED);
 	}
 	return finish(k, r);
@@ -331,10 +334,23 @@ static int call_getval(struct call *k)
 	return r;
 }
 
+/* The program has read the peer's end, so the peer has shut, though its notice has not come yet: it
+ * writes that after the fact, and the two programs do not wait for each other. */
+static void peer_was_first(struct call *k)
+{
+	uint32_t peer = bt_net_peer(k->d->net, k->slot);
+	struct bt_port_info own, other;
+	if (k->req->flags & BT_REQF_END && peer != BT_NO_SLOT &&
+	    bt_port_get(bt_net_ports(k->d->net), k->slot, &own) && own.state == BT_ESTABLISHED &&
+	    bt_port_get(bt_net_ports(k->d->net), peer, &other) && other.state == BT_ESTABLISHED)
+		bt_net_shut(k->d->net, peer, d_now());
+}
+
 static int call_shut(struct call *k)
 {
 	if (!held(k))
 		return -ESTALE;
+	peer_was_first(k);
 	bt_net_shut(k->d->net, k->slot, d_now());
 	return 0;
 }
@@ -351,6 +367,8 @@ static int call_closed(struct call *k)
 {
 	if (!known(k))
 		return 0; /* closed by both of two holders: the first notice was enough */
+	if (k->req->flags & BT_REQF_END && held(k))
+		peer_was_first(k);
 	if (k->req->flags & BT_REQF_SOLE && held(k))
 		bt_net_closed(k->d->net, k->slot, d_now());
 	else

@@ -107,7 +107,7 @@ static void from_row(struct note *n, const struct bt_row *row)
 		n->flags |= NOTE_LISTENS;
 	if (row->flags & BT_ROWF_CHILD)
 		n->flags |= NOTE_CHILD;
-	if (row->rport != 0)
+	if (row->rport != 0 || (row->proto == 17 && row->state == BT_ROW_ESTABLISHED))
 		n->flags |= NOTE_CONNECTED;
 }
 
@@ -176,6 +176,8 @@ static void catch_up(int fd, struct note *own)
 	if (!(own->flags & NOTE_NAMED)) {
 		if (ask_kernel(fd, &now, true) && now.flags & NOTE_NAMED) {
 			now.flags |= own->flags;
+			memcpy(now.shown, own->shown, sizeof(now.shown));
+			now.shown_port = own->shown_port;
 			*own = now;
 		}
 	} else if (bt_note_row(own, &row)) {
@@ -190,6 +192,8 @@ static bool ident(int fd, struct note *n, bool inet)
 	if (!bt_in_host() || own == NULL)
 		return false;
 	if (LIKELY(own->flags & NOTE_OURS)) {
+		if (UNLIKELY(own->flags & NOTE_SETTING))
+			return false;
 		if (own->forks != bt_forks)
 			own->flags |= NOTE_SHARED;
 		if (UNLIKELY(own->flags & NOTE_SHARED))
@@ -215,7 +219,9 @@ bool bt_ident_inet(int fd, struct note *n)
 
 int bt_proof(int fd, const struct note *n)
 {
-	return LIKELY(n->link == bt_link_cookie()) || !(n->flags & NOTE_NAMED) ? -1 : fd;
+	/* 0: another process named it, and we have no connection yet either. */
+	bool made_here = n->link != 0 && n->link == bt_link_cookie();
+	return LIKELY(made_here) || !(n->flags & NOTE_NAMED) ? -1 : fd;
 }
 
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
@@ -247,6 +253,14 @@ int bt_pending(int fd, struct note *n)
 	if (e != 0)
 		bt_cookie_set(fd, n, c & ~(0xffull << CB_ERROR));
 	return e;
+}
+
+void bt_pend(int fd, struct note *n, int e)
+{
+	uint64_t c = 0;
+	if (bt_cookie_get(fd, &c) == 0)
+		bt_cookie_set(fd, n,
+			      (c & ~(0xffull << CB_ERROR)) | (uint64_t)(unsigned)e << CB_ERROR);
 }
 
 int bt_take_name(int fd, struct note *n, const struct bt_rep *rep)

@@ -91,29 +91,31 @@ bool bt_in_host(void)
 	return where == IN_HOST;
 }
 
-/* The host's root is who the token names; a program may have given that up (setuid). */
-bool bt_host_root(void)
+uint64_t bt_who(void)
 {
 	uint64_t who;
 	memcpy(&who, token, sizeof(who));
-	return !(who & BT_TOKEN_UNPRIVILEGED) &&
-	       (uint64_t)bt_sys(SYS_geteuid, 0, 0, 0, 0, 0, 0) == who >> 32;
+	return who;
+}
+
+uint16_t bt_host(void)
+{
+	return (uint16_t)bt_who();
+}
+
+/* The host's root is who the token names; a program may have given that up (setuid). */
+bool bt_host_root(void)
+{
+	return !(bt_who() & BT_TOKEN_UNPRIVILEGED) &&
+	       (uint64_t)bt_sys(SYS_geteuid, 0, 0, 0, 0, 0, 0) == bt_who() >> 32;
 }
 
 /* Where programs can become other users, each socket has the user who made it (sock_i_uid). */
 uint32_t bt_sock_uid(int fd)
 {
 	struct stat st;
-	uint64_t who;
-	memcpy(&who, token, sizeof(who));
-	return who >> 32 == 0 && bt_sys(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) == 0 ? st.st_uid : 0;
-}
-
-uint16_t bt_host(void)
-{
-	uint64_t who;
-	memcpy(&who, token, sizeof(who));
-	return (uint16_t)who;
+	return bt_who() >> 32 == 0 && bt_sys(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) == 0 ? st.st_uid
+											: 0;
 }
 
 uint64_t bt_netid(void)

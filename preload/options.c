@@ -290,6 +290,8 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return bt_real()->setsockopt(fd, level, name, value, len);
 	if ((int)len < 0)
 		return fail(EINVAL);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_setsockopt(fd, &n, level, name, value, len);
 	const struct option *o = find(&n, level, name);
 	if (o != NULL) {
 		e = number(o, value, len, &v);
@@ -419,6 +421,8 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 		return fail(EFAULT);
 	if ((int)*len < 0)
 		return fail(EINVAL);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_getsockopt(fd, &n, level, name, value, len);
 	const struct option *o = find(&n, level, name);
 	if (o != NULL && o->kind == BIT) {
 		bt_cookie_get(fd, &c);

@@ -41,8 +41,8 @@ enum bt_msg_type {
 	BT_IDENT,     /* only make it */
 	BT_BIND,      /* addr, port, opts. Reply: addr, port */
 	BT_LISTEN_ON, /* value = backlog. Reply: addr, port */
-	BT_CONNECT,   /* TCP: addr, port = destination. Reply: id, addr/port = local end, target =
-			 listener */
+	BT_CONNECT,   /* TCP: addr, port = destination. Reply: id, addr/port = local end (also with
+			 ECONNREFUSED), target = listener */
 	BT_CONNECT_FAIL, /* notice: the descriptor could not be joined to the target; value = errno
 			  */
 	BT_UDP_CONNECT,	 /* addr, port; port 0 and flag BT_REQF_UNSPEC: disconnect. Reply: addr/port
@@ -89,6 +89,8 @@ enum bt_req_flag {
 	BT_REQF_ROOT = 1 << 4, /* the caller counts as the host's root (ports below 1024); obeyed if
 				  its token says so, too */
 	BT_REQF_WRITE = 1 << 5,
+	BT_REQF_END = 1 << 6, /* BT_SHUT, BT_CLOSED: the peer's end was read before, so the peer was
+				 first, whatever order the notices come in */
 };
 
 enum bt_rep_flag {

@@ -24,8 +24,9 @@ struct class_key btp_class_key(const struct psock *s)
 		opts |= BT_V6ONLY;
 	if (s->family == BT_V4)
 		opts &= (uint8_t)~BT_V6ONLY;
-	return (struct class_key){s->laddr,	     s->uid, s->family, opts, (uint8_t)kind_of(s),
-				  s->flags & SF_HELD};
+	if (s->flags & SF_HELD)
+		opts |= KEY_HELD;
+	return (struct class_key){s->laddr, s->uid, s->family, opts, (uint8_t)kind_of(s), 0};
 }
 
 const struct class *btp_first_class(const struct bt_port_net *net, const struct space *sp,
@@ -51,6 +52,14 @@ static uint32_t *find_class(const struct bt_port_net *net, uint32_t *first,
 	return link;
 }
 
+/* The bucket's history, or NULL. */
+static struct class *history_of(const struct bt_port_net *net, uint32_t first)
+{
+	struct class *c = first == 0 || first & SOLE ? NULL : class_at(net, first);
+
+	return c != NULL && c->key.kind == KIND_HISTORY ? c : NULL;
+}
+
 /* Where aux is a place, members are in falling order of it; else the newest is the first. */
 static void enter_class(struct bt_port_net *net, uint32_t *first, uint32_t slot)
 {
@@ -61,9 +70,12 @@ static void enter_class(struct bt_port_net *net, uint32_t *first, uint32_t slot)
 	struct class *c;
 
 	if (i == 0) {
+		struct class *history = history_of(net, *first);
+		uint32_t *link = history == NULL ? first : &history->next;
+
 		i = btp_pool_take(&net->classes);
-		*class_at(net, i) = (struct class){*first, 0, BT_NO_SLOT, key};
-		*first = i;
+		*class_at(net, i) = (struct class){*link, 0, BT_NO_SLOT, key};
+		*link = i;
 	}
 	c = class_at(net, i);
 	next = c->head;
@@ -121,7 +133,16 @@ static void leave_class(struct bt_port_net *net, uint32_t *first, uint32_t slot)
 		*link = c->next;
 		btp_pool_give(&net->classes, i);
 	}
-	i = *first;
+}
+
+/* A bucket with one socket and no history has no class. */
+static void shrink(struct bt_port_net *net, uint32_t *first)
+{
+	uint32_t i = *first;
+	const struct class *c;
+
+	if (i == 0 || i & SOLE)
+		return;
 	c = class_at(net, i);
 	if (c->next == 0 && c->count == 1) {
 		*first = SOLE | c->head;
@@ -129,27 +150,60 @@ static void leave_class(struct bt_port_net *net, uint32_t *first, uint32_t slot)
 	}
 }
 
-void btp_leave_bucket(struct bt_port_net *net, uint32_t slot)
+static void forget(struct bt_port_net *net, uint32_t *first)
+{
+	const struct class *history = history_of(net, *first);
+	uint32_t i = *first;
+
+	if (history == NULL)
+		return;
+	*first = history->next;
+	btp_pool_give(&net->classes, i);
+	shrink(net, first);
+}
+
+void btp_change_begin(struct bt_port_net *net, uint32_t slot)
 {
 	const struct psock *s = sock_at(net, slot);
-	struct class sole;
-	struct space *sp;
+	uint32_t *first;
 
 	if (s->lport == 0)
 		return;
-	sp = space_of(net, s->host, s->proto);
-	if (sp->first[s->lport] == (SOLE | slot)) {
-		sp->first[s->lport] = 0;
-		bit_clear(sp->any, s->lport);
-		bit_clear(sp->held, s->lport);
+	first = &space_of(net, s->host, s->proto)->first[s->lport];
+	if (*first == (SOLE | slot))
+		*first = 0;
+	else
+		leave_class(net, first, slot);
+}
+
+void btp_change_end(struct bt_port_net *net, uint32_t slot)
+{
+	if (sock_at(net, slot)->lport != 0)
+		btp_enter_bucket(net, slot);
+}
+
+void btp_leave_bucket(struct bt_port_net *net, uint32_t slot)
+{
+	const struct psock *s = sock_at(net, slot);
+	uint16_t port = s->lport;
+	bool held = false;
+	struct class sole;
+	struct space *sp;
+
+	if (port == 0)
 		return;
-	}
-	leave_class(net, &sp->first[s->lport], slot);
-	bit_clear(sp->held, s->lport);
-	for (const struct class *c = btp_first_class(net, sp, s->lport, &sole); c != NULL;
+	btp_change_begin(net, slot);
+	sp = space_of(net, s->host, s->proto);
+	for (const struct class *c = btp_first_class(net, sp, port, &sole); c != NULL;
 	     c = next_class(net, c))
-		if (c->key.held)
-			bit_set(sp->held, s->lport);
+		held |= (c->key.opts & KEY_HELD) != 0;
+	if (!held) {
+		bit_clear(sp->held, port);
+		forget(net, &sp->first[port]);
+	}
+	shrink(net, &sp->first[port]);
+	if (sp->first[port] == 0)
+		bit_clear(sp->any, port);
 }
 
 void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts)
@@ -162,9 +216,9 @@ void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts)
 	if (s->lport == 0) {
 		s->opts = (uint8_t)opts;
 	} else if (s->opts != (uint8_t)opts && btp_reserve(net, s)) {
-		btp_leave_bucket(net, slot);
+		btp_change_begin(net, slot);
 		s->opts = (uint8_t)opts;
-		btp_enter_bucket(net, slot);
+		btp_change_end(net, slot);
 	}
 }
 
@@ -180,8 +234,9 @@ static uint32_t as_v4(const struct bt_addr *a)
 	return bt_addr_is_v4(a) ? bt_addr_to_v4(a) : V6_AS_V4;
 }
 
-/* ipv4_rcv_saddr_equal and ipv6_rcv_saddr_equal of net/ipv4/inet_connection_sock.c. */
-static bool overlap(const struct class_key *a, const struct class_key *b)
+/* ipv4_rcv_saddr_equal and ipv6_rcv_saddr_equal of net/ipv4/inet_connection_sock.c. b_wild: b's
+ * wildcard overlaps with every address, as a's does. */
+static bool overlap(const struct class_key *a, const struct class_key *b, bool b_wild)
 {
 	bool a4 = bt_addr_is_v4(&a->laddr), b4 = bt_addr_is_v4(&b->laddr);
 	bool a_only = a->opts & BT_V6ONLY, b_only = b->opts & BT_V6ONLY;
@@ -189,13 +244,56 @@ static bool overlap(const struct class_key *a, const struct class_key *b)
 	if (a->family == BT_V4 || (a4 && b4)) {
 		uint32_t x = as_v4(&a->laddr), y = as_v4(&b->laddr);
 
-		return !b_only && (x == y || x == 0 || y == 0);
+		return !b_only && (x == y || x == 0 || (y == 0 && b_wild));
 	}
-	if (!b4 && bt_addr_is_any(&b->laddr) && !(b_only && a4))
+	if (b_wild && !b4 && bt_addr_is_any(&b->laddr) && !(b_only && a4))
 		return true;
 	if (!a4 && bt_addr_is_any(&a->laddr) && !(a_only && b4))
 		return true;
 	return bt_addr_eq(&a->laddr, &b->laddr);
+}
+
+/*
+ * What Linux remembers of a port (fastreuseport and the fast_ members of struct inet_bind_bucket):
+ * the last socket with SO_REUSEPORT that took it and was not like the one remembered before. A
+ * socket that is like it may have the port without a look at who is there. It is forgotten when a
+ * socket without the option takes the port, and with the last socket that holds the port.
+ */
+static bool remembered(const struct bt_port_net *net, uint32_t first, const struct class_key *key)
+{
+	const struct class *history = history_of(net, first);
+
+	return history != NULL && key->opts & BT_REUSEPORT && history->key.uid == key->uid &&
+	       overlap(&history->key, key, false);
+}
+
+/* The socket has taken its port; after btp_reserve. */
+static void remember(struct bt_port_net *net, uint32_t slot)
+{
+	const struct psock *s = sock_at(net, slot);
+	uint32_t *first = &space_of(net, s->host, s->proto)->first[s->lport], i = *first;
+	struct class_key key = btp_class_key(s);
+	struct class *history = history_of(net, i);
+
+	if (!(key.opts & BT_REUSEPORT)) {
+		forget(net, first);
+		return;
+	}
+	if (remembered(net, i, &key))
+		return;
+	if (i & SOLE) {
+		*first = 0;
+		enter_class(net, first, slot);
+	}
+	if (history == NULL) {
+		i = btp_pool_take(&net->classes);
+		history = class_at(net, i);
+		*history = (struct class){*first, 0, BT_NO_SLOT, key};
+		*first = i;
+	}
+	key.opts &= BT_V6ONLY;
+	key.kind = KIND_HISTORY;
+	history->key = key;
 }
 
 /* inet_bind_conflict and udp_lib_lport_inuse, but for the addresses. */
@@ -225,9 +323,9 @@ static int rank(enum bt_why why)
 }
 
 /*
- * TCP: one conflicting class is enough. UDP, when bind(2) names the port: Linux stops at the first
- * other socket in its list that overlaps, unless both have SO_REUSEADDR; when both have
- * SO_REUSEPORT, bind succeeds.
+ * TCP: one conflicting class is enough, but for a socket that is like the one remembered. UDP, when
+ * bind(2) names the port: Linux stops at the first other socket in its list that overlaps, unless
+ * both have SO_REUSEADDR; when both have SO_REUSEPORT, bind succeeds.
  */
 bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool chosen,
 		  struct bt_reason *reason)
@@ -240,12 +338,14 @@ bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, b
 	struct class sole;
 	enum bt_why worst = BT_WHY_NONE;
 
+	if (!chosen && !udp && remembered(net, sp->first[port], &key))
+		return false;
 	for (const struct class *c = btp_first_class(net, sp, port, &sole); c != NULL;
 	     c = next_class(net, c)) {
 		uint32_t other = c->head == slot ? s->class_next : c->head;
 		enum bt_why why;
 
-		if (other == BT_NO_SLOT || !overlap(&key, &c->key))
+		if (other == BT_NO_SLOT || !overlap(&key, &c->key, true))
 			continue;
 		why = compare(&key, &c->key, udp, chosen && !udp);
 		if (udp && !chosen) {
@@ -295,6 +395,8 @@ static int take_port(struct bt_port_net *net, uint32_t slot, uint16_t port,
 	s->flags |= SF_HELD;
 	s->aux = list_place(net, s);
 	btp_enter_bucket(net, slot);
+	if (s->proto == BT_TCP)
+		remember(net, slot);
 	return 0;
 }
 
@@ -329,7 +431,7 @@ int bt_port_bind(struct bt_port_net *net, uint32_t slot, const struct bt_addr *a
 		s->flags = old_flags;
 		return r;
 	}
-	if (specific)
+	if (specific || (v6 && bt_addr_is_v4(addr))) /* ::ffff:0.0.0.0, too (Linux) */
 		s->flags |= SF_ADDR_LOCK;
 	if (port != 0)
 		s->flags |= SF_PORT_LOCK;
@@ -359,11 +461,12 @@ int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns,
 	}
 	if (!btp_reserve(net, s))
 		return btp_refuse(reason, -ENOMEM, BT_WHY_NO_MEMORY, BT_NO_SLOT, 0);
-	btp_leave_bucket(net, slot);
+	btp_change_begin(net, slot);
 	s->state = BT_LISTEN;
 	s->flags |= SF_HELD;
 	s->aux = list_place(net, s);
-	btp_enter_bucket(net, slot);
+	btp_change_end(net, slot);
+	remember(net, slot);
 	return 0;
 }
 

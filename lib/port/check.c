@@ -69,14 +69,22 @@ static uint32_t check_space(const struct bt_port_net *net, uint16_t host, uint8_
 		struct class sole;
 		bool held = false;
 		uint32_t before = n;
+		bool history = false;
 
 		for (c = btp_first_class(net, sp, (uint16_t)port, &sole); c != NULL;
 		     c = next_class(net, c)) {
-			n += check_class(net, c, host, proto, (uint16_t)port);
-			held |= c->key.held != 0;
 			*classes += c != &sole;
+			if (c->key.kind == KIND_HISTORY) {
+				must(proto == BT_TCP && c->count == 0 && c->head == BT_NO_SLOT);
+				must(c == class_at(net, sp->first[port]) && c->next != 0);
+				history = true;
+				continue;
+			}
+			n += check_class(net, c, host, proto, (uint16_t)port);
+			held |= (c->key.opts & KEY_HELD) != 0;
 		}
-		must((n - before == 1) == ((sp->first[port] & SOLE) != 0));
+		must(!history || held);
+		must((n - before == 1 && !history) == ((sp->first[port] & SOLE) != 0));
 		must(sp->first[port] == 0 || sp->pages >> (port / PAGE_PORTS) & 1);
 		must(bit_test(sp->any, port) == (sp->first[port] != 0));
 		must(bit_test(sp->held, port) == held);

@@ -10,14 +10,45 @@ static void join(struct bt_port_net *net, uint32_t slot, const struct tuple *t, 
 	struct psock *s = sock_at(net, slot);
 
 	btp_leave_tuple(net, slot);
-	btp_leave_bucket(net, slot);
+	btp_change_begin(net, slot);
 	s->laddr = t->laddr;
 	s->raddr = t->raddr;
 	s->lport = t->lport;
 	s->rport = t->rport;
 	s->state = (uint8_t)state;
-	btp_enter_bucket(net, slot);
+	btp_change_end(net, slot);
 	btp_enter_tuple(net, slot);
+}
+
+/* What remains when a connection ends: the port if it is to be kept, the address if bind gave it.
+ */
+static void let_go(struct bt_port_net *net, uint32_t slot, bool keep, struct bt_addr laddr)
+{
+	struct psock *s = sock_at(net, slot);
+
+	keep = keep && s->lport != 0 && btp_reserve(net, s);
+	btp_leave_tuple(net, slot);
+	if (keep)
+		btp_change_begin(net, slot);
+	else
+		btp_leave_bucket(net, slot);
+	s->state = BT_CLOSE;
+	s->raddr = any_of(s->family);
+	s->rport = 0;
+	s->laddr = s->flags & SF_ADDR_LOCK ? laddr : any_of(s->family);
+	if (keep) {
+		btp_change_end(net, slot);
+		return;
+	}
+	s->lport = 0;
+	s->flags &= (uint8_t) ~(SF_PORT_LOCK | SF_HELD);
+}
+
+/* Linux has begun the connection before it looks for its place, and undoes that. */
+static int no_place(struct bt_port_net *net, uint32_t slot, const struct tuple *t)
+{
+	let_go(net, slot, sock_at(net, slot)->flags & SF_PORT_LOCK, t->laddr);
+	return -EADDRNOTAVAIL;
 }
 
 static int connect_tcp(struct bt_port_net *net, uint32_t slot, struct tuple *t, uint64_t now_ns,
@@ -27,8 +58,8 @@ static int connect_tcp(struct bt_port_net *net, uint32_t slot, struct tuple *t, 
 		uint32_t other = btp_find_tuple(net, t);
 
 		if (other != BT_NO_SLOT && !btp_may_take_over(net, other, now_ns))
-			return btp_refuse(reason, -EADDRNOTAVAIL, BT_WHY_TUPLE_IN_USE, other,
-					  btp_expires(net, other));
+			return btp_refuse(reason, no_place(net, slot, t), BT_WHY_TUPLE_IN_USE,
+					  other, btp_expires(net, other));
 		*taken = other;
 	} else {
 		uint32_t i = btp_find_dest(net, t->host, &t->laddr, &t->raddr, t->rport);
@@ -37,8 +68,8 @@ static int connect_tcp(struct bt_port_net *net, uint32_t slot, struct tuple *t, 
 			return btp_refuse(reason, -ENOMEM, BT_WHY_NO_MEMORY, BT_NO_SLOT, 0);
 		t->lport = btp_connect_port(net, t, i, now_ns, taken);
 		if (t->lport == 0)
-			return btp_refuse(reason, -EADDRNOTAVAIL, BT_WHY_NO_FREE_PORT, BT_NO_SLOT,
-					  0);
+			return btp_refuse(reason, no_place(net, slot, t), BT_WHY_NO_FREE_PORT,
+					  BT_NO_SLOT, 0);
 	}
 	if (*taken != BT_NO_SLOT)
 		bt_port_free(net, *taken);
@@ -81,27 +112,14 @@ int bt_port_connect(struct bt_port_net *net, uint32_t slot, const struct bt_addr
 
 void bt_port_disconnect(struct bt_port_net *net, uint32_t slot)
 {
-	struct psock *s;
-	bool keep;
+	const struct psock *s;
 
 	if (!btp_slot_used(net, slot))
 		return;
 	s = sock_at(net, slot);
 	/* A TCP socket that never connected keeps what it has, as in Linux (tcp_disconnect). */
-	keep = s->flags & SF_PORT_LOCK || (s->proto == BT_TCP && s->state == BT_CLOSE);
-	btp_leave_tuple(net, slot);
-	btp_leave_bucket(net, slot);
-	s->state = BT_CLOSE;
-	s->raddr = any_of(s->family);
-	s->rport = 0;
-	if (!(s->flags & SF_ADDR_LOCK))
-		s->laddr = any_of(s->family);
-	if (keep && s->lport != 0 && btp_reserve(net, s)) {
-		btp_enter_bucket(net, slot);
-		return;
-	}
-	s->lport = 0;
-	s->flags &= (uint8_t) ~(SF_PORT_LOCK | SF_HELD);
+	let_go(net, slot, s->flags & SF_PORT_LOCK || (s->proto == BT_TCP && s->state == BT_CLOSE),
+	       s->laddr);
 }
 
 int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_addr *laddr,

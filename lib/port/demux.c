@@ -217,9 +217,9 @@ void bt_port_time_wait(struct bt_port_net *net, uint32_t slot, uint64_t now_ns)
 		skip_time_wait(net, slot);
 		return;
 	}
-	btp_leave_bucket(net, slot);
+	btp_change_begin(net, slot);
 	s->state = BT_TIME_WAIT;
-	btp_enter_bucket(net, slot);
+	btp_change_end(net, slot);
 	dest_time_wait(net, s, true, now_ns);
 	heap_settle(net, net->n_heap++, tw);
 }

@@ -54,16 +54,20 @@ enum class_kind {
 	KIND_PLAIN,	/* TCP: bound or connected; UDP: not connected */
 	KIND_CONNECTED, /* UDP */
 	KIND_TIME_WAIT,
+	KIND_HISTORY, /* no members: what a bucket of TCP remembers */
 };
+
+#define KEY_HELD 0x80u /* in opts */
 
 /* No padding: compared as bytes. */
 struct class_key {
 	struct bt_addr laddr;
 	uint32_t uid;
 	uint8_t family;
-	uint8_t opts; /* BT_REUSEADDR, BT_REUSEPORT and the effective BT_V6ONLY */
+	uint8_t opts; /* BT_REUSEADDR, BT_REUSEPORT, the effective BT_V6ONLY, and KEY_HELD when the
+			 members have SF_HELD */
 	uint8_t kind; /* enum class_kind */
-	uint8_t held; /* SF_HELD of the members */
+	uint8_t unused;
 };
 
 struct class
@@ -98,7 +102,8 @@ struct pool {
 };
 
 struct space {			 /* one protocol of one host */
-	uint32_t first[N_PORTS]; /* the bucket of each port: its first class, or SOLE and a slot */
+	uint32_t first[N_PORTS]; /* the bucket of each port: its first class (its history, if it has
+				    one), or SOLE and a slot */
 	uint64_t any[N_WORDS];	 /* ports with a bucket */
 	uint64_t held[N_WORDS];	 /* ports with a socket that is held */
 	uint64_t pages;		 /* bit i: first[i * PAGE_PORTS] and following were written */
@@ -210,6 +215,10 @@ int btp_refuse(struct bt_reason *reason, int err, enum bt_why why, uint32_t slot
 struct class_key btp_class_key(const struct psock *s);
 void btp_enter_bucket(struct bt_port_net *net, uint32_t slot); /* after btp_reserve */
 void btp_leave_bucket(struct bt_port_net *net, uint32_t slot);
+/* Around a change of a socket that stays in its bucket, so that the bucket's history does, too.
+ * Nothing happens if it is in none; btp_reserve before. */
+void btp_change_begin(struct bt_port_net *net, uint32_t slot);
+void btp_change_end(struct bt_port_net *net, uint32_t slot);
 /* The first class of a bucket, or NULL. `sole` is the place for that of a bucket's only socket. */
 const struct class *btp_first_class(const struct bt_port_net *net, const struct space *sp,
 				    uint16_t port, struct class *sole);

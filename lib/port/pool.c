@@ -206,7 +206,7 @@ bool btp_reserve(struct bt_port_net *net, const struct psock *s)
 
 	if (*space == NULL)
 		*space = calloc(1, sizeof(**space));
-	return *space != NULL && btp_pool_reserve(&net->classes, 2) &&
+	return *space != NULL && btp_pool_reserve(&net->classes, 3) &&
 	       btp_pool_reserve(&net->dests, 1);
 }
 

@@ -164,7 +164,8 @@ int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns,
  * must be equal to it) and the remote end to raddr:rport, picks an ephemeral port if there is none
  * yet, and enters the demultiplexer. TCP: state becomes BT_SYN_SENT. UDP: BT_ESTABLISHED, and
  * connecting again is allowed. -EADDRNOTAVAIL: no free port for this destination, or the 4-tuple is
- * in use; UDP without a free port: -EAGAIN (as Linux). -EISCONN: TCP in a state other than
+ * in use; the socket then loses a port that bind to 0 gave, and keeps src if bind gave an address
+ * before (Linux). UDP without a free port: -EAGAIN (as Linux). -EISCONN: TCP in a state other than
  * BT_CLOSE. -ENOMEM. A TIME_WAIT socket with the same 4-tuple is taken over (freed; its slot goes
  * to *taken, else BT_NO_SLOT) where tw_reuse allows it.
  */

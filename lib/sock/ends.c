@@ -161,11 +161,14 @@ void bt_net_reset(struct bt_net *net, uint32_t slot)
 	/* An end that is done, or waits, has nothing left to reset. */
 	if (peer == BT_NO_SLOT || state == BT_TIME_WAIT || state == BT_CLOSE)
 		return;
+	/* Who has had our FIN reads that end; the reset comes too late to be told (tcp_reset). */
+	bool told = btn_state(net, peer) != BT_CLOSE_WAIT;
 	bt_port_disconnect(net->ports, slot);
 	bt_port_disconnect(net->ports, peer);
 	btn_set_state(net, slot, BT_CLOSE);
 	btn_set_state(net, peer, BT_CLOSE);
-	btn_find(net, peer)->flags |= BT_NETF_RESET;
+	if (told)
+		btn_find(net, peer)->flags |= BT_NETF_RESET;
 }
 
 void bt_net_advance(struct bt_net *net, uint64_t now_ns)

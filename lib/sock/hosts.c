@@ -131,6 +131,33 @@ int bt_net_addr_add(struct bt_net *net, uint16_t host, const struct bt_net_addr 
 	return 0;
 }
 
+/* inet_addr_type: whether the host has the address, or it means several hosts. */
+enum addr_kind btn_addr_kind(const struct bt_net *net, uint16_t host, const struct bt_addr *addr)
+{
+	const struct bt_net_host *h = bt_net_host(net, host);
+	uint32_t v4 = bt_addr_to_v4(addr);
+	if (!bt_addr_is_v4(addr)) {
+		if (addr->b[0] == 0xff)
+			return (addr->b[1] & 15) == 2 ? ADDR_LINK : ADDR_MULTICAST;
+		if (addr->b[0] == 0xfe && (addr->b[1] & 0xc0) == 0x80)
+			return ADDR_LINK;
+	} else if (v4 >> 28 == 14) {
+		return ADDR_MULTICAST;
+	} else if (v4 == UINT32_MAX || v4 == 0x7fffffff) {
+		return ADDR_BROADCAST;
+	}
+	if (bt_addr_is_any(addr) || bt_addr_is_loopback(addr) ||
+	    bt_net_host_by_addr(net, addr) == host)
+		return ADDR_LOCAL;
+	for (uint16_t i = 2; h != NULL && bt_addr_is_v4(addr) && i < h->n_addrs; i++) {
+		const struct bt_net_addr *own = &h->addrs[i];
+		if (own->family == BT_V4 && own->bits < 31 &&
+		    (bt_addr_to_v4(&own->addr) | UINT32_MAX >> own->bits) == v4)
+			return ADDR_BROADCAST;
+	}
+	return ADDR_OTHER;
+}
+
 static bool in_prefix(const struct bt_net_addr *a, const struct bt_addr *addr)
 {
 	return bt_addr_same_prefix(&a->addr, addr, a->family == BT_V4 ? 96u + a->bits : a->bits);
@@ -142,9 +169,19 @@ int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *
 	const struct bt_net_host *h = bt_net_host(net, host);
 	if (h == NULL)
 		return -ENETUNREACH;
-	const struct bt_addr *loopback = &h->addrs[bt_addr_is_v4(dst) ? 0 : 1].addr;
-	if (bt_addr_is_any(dst))
-		*dst = *loopback;
+	bool v4 = bt_addr_is_v4(dst), bound4 = bt_addr_is_v4(bound);
+	if (bt_addr_is_any(dst)) { /* of IPv4 it is the socket's own address, if it has one */
+		bool own = v4 && bound4 && !bt_addr_is_any(bound);
+		v4 = v4 || bound4;
+		*dst = own ? *bound : h->addrs[v4 ? 0 : 1].addr;
+	}
+	const struct bt_addr *loopback = &h->addrs[v4 ? 0 : 1].addr;
+	enum addr_kind kind = btn_addr_kind(net, host, dst);
+	if (kind == ADDR_BROADCAST) /* the one of all networks has no route without a source */
+		return bt_addr_to_v4(dst) == UINT32_MAX && bt_addr_is_any(bound) ? -ENETUNREACH
+										 : -EACCES;
+	if (kind == ADDR_LINK) /* no scope is given, and none is offered */
+		return -EINVAL;
 	*to = bt_addr_is_loopback(dst) ? host : bt_net_host_by_addr(net, dst);
 	const struct bt_net_addr *near = NULL, *first = NULL;
 	for (uint16_t i = 2; i < h->n_addrs; i++) {
@@ -158,7 +195,8 @@ int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *
 	}
 	if (*to == BT_NET_NO_HOST)
 		return near != NULL ? -EHOSTUNREACH : -ENETUNREACH;
-	if (!bt_addr_is_any(bound)) {
+	kind = btn_addr_kind(net, host, bound);
+	if (!bt_addr_is_any(bound) && kind != ADDR_MULTICAST && kind != ADDR_BROADCAST) {
 		if (bt_addr_is_loopback(bound) && *to != host)
 			return -EINVAL;
 		*src = *bound;

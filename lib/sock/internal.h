@@ -33,7 +33,6 @@ struct host {
 	int32_t n_time_wait;
 };
 
-
 /* An end in FIN_WAIT2 that nobody holds any more. It is told from a later life of its slot by the
  * stamp, so entries need not be found again when the other end closes in time. */
 struct orphan {
@@ -51,6 +50,8 @@ struct bt_net {
 	uint32_t changed_first, changed_last;
 	struct orphan *orphans; /* heap, the next to end first */
 	uint32_t n_orphans, orphan_room;
+	struct bt_addr tried; /* the local end of the last TCP connect */
+	uint16_t tried_port;
 };
 
 /* net.c. The entry of a slot to read, which may be that of no socket. */
@@ -63,6 +64,16 @@ void btn_mark(struct bt_net *net, uint32_t slot);
 void btn_give_up(struct bt_net *net, uint32_t slot);
 uint8_t btn_state(const struct bt_net *net, uint32_t slot);
 void btn_set_state(struct bt_net *net, uint32_t slot, enum bt_state state);
+
+/* hosts.c */
+enum addr_kind {
+	ADDR_OTHER,
+	ADDR_LOCAL, /* the wildcard, too */
+	ADDR_BROADCAST,
+	ADDR_MULTICAST,
+	ADDR_LINK, /* IPv6 addresses that mean nothing without an interface */
+};
+enum addr_kind btn_addr_kind(const struct bt_net *net, uint16_t host, const struct bt_addr *addr);
 
 /* ends.c */
 void btn_leave_ports(struct bt_net *net, uint32_t slot);

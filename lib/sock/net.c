@@ -188,10 +188,18 @@ int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_
 
 /* ---- calls ---- */
 
-static bool is_local(const struct bt_net *net, uint16_t host, const struct bt_addr *addr)
+/* inet_bind and __inet6_bind: which addresses a socket may be given. */
+static int bindable(const struct bt_net *net, const struct bt_port_info *i,
+		    const struct bt_addr *addr)
 {
-	return bt_addr_is_any(addr) || bt_addr_is_loopback(addr) ||
-	       bt_net_host_by_addr(net, addr) == host;
+	const struct bt_net_conf *conf = &net->hosts[i->host]->conf;
+	enum addr_kind kind = btn_addr_kind(net, i->host, addr);
+	bool v4 = bt_addr_is_v4(addr);
+	if (!v4 && (kind == ADDR_LINK || (kind == ADDR_MULTICAST && i->proto == BT_TCP)))
+		return -EINVAL;
+	if (kind != ADDR_OTHER || i->opts & BT_FREEBIND)
+		return 0;
+	return (v4 ? conf->nonlocal_bind4 : conf->nonlocal_bind6) ? 0 : -EADDRNOTAVAIL;
 }
 
 int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port,
@@ -200,11 +208,10 @@ int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, u
 	struct bt_port_info i;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
-	const struct bt_net_conf *conf = &net->hosts[i.host]->conf;
-	bool anywhere = i.opts & BT_FREEBIND ||
-			(bt_addr_is_v4(addr) ? conf->nonlocal_bind4 : conf->nonlocal_bind6);
-	if (!is_local(net, i.host, addr) && !anywhere)
-		return -EADDRNOTAVAIL;
+	int r = bindable(net, &i, addr);
+	/* inet6_bind looks whether the socket is bound already before it looks at the address. */
+	if (r < 0 && !(r == -EADDRNOTAVAIL && i.family == BT_V6 && i.lport != 0))
+		return r;
 	btn_mark(net, slot);
 	return bt_port_bind(net->ports, slot, addr, port, root, now_ns, why);
 }
@@ -270,13 +277,15 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 		return r;
 	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
 	if (r < 0)
-		return r;
+		return r == -EACCES ? -ENETUNREACH : r;
 	r = bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
 	taken_over(net, i.host, taken);
 	btn_mark(net, slot);
 	if (r < 0)
 		return r;
 	bt_port_get(net->ports, slot, &i);
+	net->tried = i.laddr;
+	net->tried_port = i.lport;
 	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport);
 	if (*listener == BT_NO_SLOT) {
 		bt_port_disconnect(net->ports, slot);
@@ -298,6 +307,12 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	btn_set_state(net, slot, BT_ESTABLISHED);
 	btn_set_state(net, *child, BT_ESTABLISHED);
 	return 0;
+}
+
+void bt_net_tried(const struct bt_net *net, struct bt_addr *addr, uint16_t *port)
+{
+	*addr = net->tried;
+	*port = net->tried_port;
 }
 
 void bt_net_connect_undo(struct bt_net *net, uint32_t slot)
@@ -333,6 +348,10 @@ int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, ui
 	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
 	if (r < 0)
 		return r;
+	/* One that is bound to a group goes on to receive for it. */
+	enum addr_kind bound = btn_addr_kind(net, i.host, &i.laddr);
+	if (bound == ADDR_MULTICAST || bound == ADDR_BROADCAST)
+		src = i.laddr;
 	return bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
 }
 

@@ -83,8 +83,8 @@ int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_
  * The route from host to *dst: a wildcard destination becomes loopback (ip(7)); *to is the host
  * that has it, *src the source address an unbound socket uses. bound: the socket's own address, or
  * a wildcard. -ENETUNREACH: nobody has the address and it is in none of the host's prefixes;
- * -EHOSTUNREACH: nobody has it but it is in one; -EINVAL: a loopback source to another host, as
- * Linux says.
+ * -EHOSTUNREACH: nobody has it but it is in one; -EACCES: the broadcast address of a prefix;
+ * -EINVAL: a loopback source to another host, as Linux says.
  */
 int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound,
 		 struct bt_addr *dst, struct bt_addr *src, uint16_t *to);
@@ -97,6 +97,8 @@ int bt_net_listen(struct bt_net *net, uint32_t slot, uint64_t now_ns, struct bt_
  * space, or -ECONNREFUSED. */
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		   uint64_t now_ns, uint32_t *child, uint32_t *listener, struct bt_reason *why);
+/* The local end that the last bt_net_connect gave the socket, and took again if it was refused. */
+void bt_net_tried(const struct bt_net *net, struct bt_addr *addr, uint16_t *port);
 /* The connection could not be joined after all: the child is freed, the client is unconnected
  * again. */
 void bt_net_connect_undo(struct bt_net *net, uint32_t slot);

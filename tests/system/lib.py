@@ -13,6 +13,7 @@ import errno
 import inspect
 import json
 import os
+import pwd
 import queue
 import re
 import signal
@@ -218,17 +219,30 @@ class Net:
     def __init__(self, name):
         self.name = name
         self.hosts = {}
+        self.options = {}  # host: more options of berth run
+        self.users = {}  # name of a test's own: the host that it enters as a user who is not its root
         self.procs = []
 
     def host(self, name, *addresses):
         self.hosts[name] = list(addresses)
         return name
 
+    def user_of(self, name, host):
+        """From now on `name` is the host, entered by a user of it who is not its root."""
+        self.users[name] = host
+        return name
+
     def argv(self, host, argv):
-        options = ['--network', self.name, '--host', host]
-        for address in self.hosts[host]:
+        options = ['--network', self.name, '--host', self.users.get(host, host)]
+        if host in self.users:
+            options += ['--unprivileged']
+        for address in self.hosts.get(host, ()):
             options += ['--ip', address]
-        return [BERTH, 'run', *options, '--', *argv]
+        return [BERTH, 'run', *options, *self.options.get(host, ()), '--', *argv]
+
+    def sysctl(self, host, *settings):
+        """Settings of a host that runs, each NAME=VALUE."""
+        self.berth('sysctl', host, *settings)
 
     def popen(self, host, argv, **kw):
         proc = Proc(f'{" ".join(argv)[:60]!r} in {host}', self.argv(host, argv), **kw)
@@ -335,12 +349,28 @@ class KernelNet(Net):
                     'netns', str(holder.pid))
             self.ip('link', 'set', port, 'master', self.bridge, 'up')
             self.ip('link', 'set', f'eth{i}', 'up', host=name)
-            self.ip('addr', 'add', address.split('/')[0] + '/32', 'dev', f'eth{i}', host=name)
-        self.ip('route', 'add', 'default', 'dev', 'eth0', host=name)
+            self.address(name, address, f'eth{i}')
+        for family in {'-6' if ':' in a else '-4' for a in addresses}:
+            self.ip(family, 'route', 'add', 'default', 'dev', 'eth0', host=name)
         return super().host(name, *addresses)
 
+    def address(self, host, address, interface):
+        address = address.split('/')[0]
+        v6 = ':' in address
+        self.ip('addr', 'add', f'{address}/{128 if v6 else 32}', 'dev', interface, *['nodad'] * v6, host=host)
+
     def argv(self, host, argv):
-        return ['nsenter', '-t', str(self.holders[host].pid), '-n', '--', *argv]
+        user = pwd.getpwnam('games')
+        become = [] if host not in self.users else \
+            ['setpriv', f'--reuid={user.pw_uid}', f'--regid={user.pw_gid}', '--clear-groups', '--']
+        holder = self.holders[self.users.get(host, host)]
+        return ['nsenter', '-t', str(holder.pid), '-n', '--', *become, *argv]
+
+    def sysctl(self, host, *settings):
+        for setting in settings:
+            name, _, value = setting.partition('=')
+            path = '/proc/sys/' + name.replace('.', '/')
+            subprocess.run(self.argv(host, ['sh', '-c', f'echo "{value}" >{path}']), check=True)
 
     def ss(self, *flags, status=0):
         raise Skip('not on the kernel: berth ss')

@@ -252,6 +252,48 @@ static void reply(int fd, struct bt_rep *rep, const void *extra, int pass)
 	sendmsg(fd, &msg, MSG_NOSIGNAL);
 }
 
+/* ---- settings of all hosts ---- */
+
+static struct {
+	const char *name;
+	char text[64];
+} settings[] = {
+	{"net/ipv4/ip_local_port_range", "32768\t60999"},
+	{"net/ipv4/ip_unprivileged_port_start", "1024"},
+	{"net/ipv4/tcp_tw_reuse", "2"},
+	{"net/berth/time_wait_ms", "60000"},
+};
+
+/* The reply's text is in answer. Returns what its err shall be. A value "bad" is one that no
+ * setting takes; "mine" one that the caller may not write. */
+static int sysctl_request(const struct bt_req *req, const char *extra, char *answer, size_t size)
+{
+	size_t used = 0, name_len = strnlen(extra, req->extra);
+	const char *text = name_len < req->extra ? extra + name_len + 1 : NULL;
+	size_t text_len = text ? req->extra - name_len - 1 : 0;
+	if (!(req->flags & BT_REQF_WRITE) != !text)
+		return EPROTO;
+	answer[0] = '\0';
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		if (req->extra == 0)
+			used += (size_t)snprintf(answer + used, size - used, "%s = %s\n",
+						 settings[i].name, settings[i].text);
+		if (strlen(settings[i].name) != name_len ||
+		    memcmp(settings[i].name, extra, name_len) != 0)
+			continue;
+		if (text && text_len == 3 && memcmp(text, "bad", 3) == 0)
+			return EINVAL;
+		if (text && text_len == 4 && memcmp(text, "mine", 4) == 0)
+			return EACCES;
+		if (text)
+			snprintf(settings[i].text, sizeof(settings[i].text), "%.*s", (int)text_len,
+				 text);
+		snprintf(answer, size, "%s\n", settings[i].text);
+		return 0;
+	}
+	return req->extra == 0 ? 0 : ENOENT;
+}
+
 static void log_open(FILE *f, const struct bt_host_open *open)
 {
 	fprintf(f, "open %s unprivileged=%u", open->name, open->unprivileged);
@@ -275,13 +317,20 @@ static void log_request(const struct bt_req *req, const char *extra)
 		memcpy(&open, extra, sizeof(open));
 		log_open(f, &open);
 	}
+	if (req->type == BT_SYSCTL) {
+		size_t n = strnlen(extra, req->extra);
+		fprintf(f, "sysctl %u %.*s", req->value, (int)n, extra);
+		if (req->flags & BT_REQF_WRITE)
+			fprintf(f, "=%.*s", (int)(req->extra - n - 1), extra + n + 1);
+		fprintf(f, "\n");
+	}
 	fclose(f);
 }
 
 /* False: the connection, or with BT_DOWN the network, is done. */
 static bool answer(int fd, bool *down)
 {
-	static char packet[BT_MSG_MAX];
+	static char packet[BT_MSG_MAX], answer[1024];
 	uint8_t token[BT_TOKEN_BYTES] = {1, 2, 3};
 	struct bt_req req;
 	ssize_t n = recv(fd, packet, sizeof(packet), 0);
@@ -299,6 +348,10 @@ static bool answer(int fd, bool *down)
 		rep.err = refuse;
 		rep.extra = refuse ? 3 : sizeof(token);
 		reply(fd, &rep, refuse ? (const void *)"web" : token, -1);
+	} else if (req.type == BT_SYSCTL) {
+		rep.err = sysctl_request(&req, packet + sizeof(req), answer, sizeof(answer));
+		rep.extra = rep.err ? 0 : (uint32_t)strlen(answer);
+		reply(fd, &rep, answer, -1);
 	} else if (req.type == BT_DOWN) {
 		rep.err = !(req.flags & BT_REQF_FORCE) && getenv("FAKE_BUSY") ? EBUSY : 0;
 		*down = rep.err == 0;

@@ -23,7 +23,15 @@ struct model {
 	int64_t place;
 };
 
+/* What a TCP port remembers of the sockets with SO_REUSEPORT that took it. */
+struct history {
+	bool on;
+	uint16_t host, port;
+	struct model like;
+};
+
 static struct model m[N_MODEL];
+static struct history remembered[N_MODEL];
 static struct bt_port_net *net;
 static uint64_t now;
 static int64_t serial;
@@ -40,14 +48,14 @@ static uint32_t v4(const struct bt_addr *a)
 	return bt_addr_is_any(a) ? 0 : bt_addr_is_v4(a) ? bt_addr_to_v4(a) : 0x7f000006;
 }
 
-static bool overlap(const struct model *a, const struct model *b)
+static bool overlap(const struct model *a, const struct model *b, bool b_wild)
 {
 	const struct bt_addr *x = &a->i.laddr, *y = &b->i.laddr;
 	bool x4 = bt_addr_is_v4(x), y4 = bt_addr_is_v4(y);
 
 	if (a->i.family == BT_V4 || (x4 && y4))
-		return !v6only(b) && (v4(x) == v4(y) || v4(x) == 0 || v4(y) == 0);
-	if (!y4 && bt_addr_is_any(y))
+		return !v6only(b) && (v4(x) == v4(y) || v4(x) == 0 || (b_wild && v4(y) == 0));
+	if (!y4 && bt_addr_is_any(y) && b_wild)
 		return !(v6only(b) && x4);
 	if (!x4 && bt_addr_is_any(x))
 		return !(v6only(a) && y4);
@@ -71,12 +79,46 @@ static bool pair_conflicts(const struct model *a, const struct model *b, bool ch
 		 (a->i.uid == b->i.uid || (tcp && b->i.state == BT_TIME_WAIT)));
 }
 
+static struct history *history(const struct model *a, uint16_t port)
+{
+	for (struct history *h = remembered; h < remembered + N_MODEL; h++)
+		if (h->on && a->i.proto == BT_TCP && h->host == a->i.host && h->port == port)
+			return h;
+	return NULL;
+}
+
+static bool like_remembered(const struct model *a, uint16_t port)
+{
+	const struct history *h = history(a, port);
+
+	return h != NULL && a->i.opts & BT_REUSEPORT && h->like.i.uid == a->i.uid &&
+	       overlap(&h->like, a, false);
+}
+
+static void remember(const struct model *a)
+{
+	struct history *h = history(a, a->i.lport);
+	bool like = like_remembered(a, a->i.lport);
+
+	if (h != NULL && !(a->i.opts & BT_REUSEPORT))
+		h->on = false;
+	if (like || a->i.proto != BT_TCP || !(a->i.opts & BT_REUSEPORT))
+		return;
+	for (struct history *f = remembered; h == NULL; f++)
+		if (!f->on)
+			h = f;
+	*h = (struct history){true, a->i.host, a->i.lport, *a};
+}
+
 static bool conflicts(const struct model *a, uint16_t port, bool chosen)
 {
 	const struct model *first = NULL;
 
+	if (!chosen && like_remembered(a, port))
+		return false;
+
 	for (const struct model *b = m; b < m + N_MODEL; b++) {
-		if (b == a || !same_space(a, b) || b->i.lport != port || !overlap(a, b))
+		if (b == a || !same_space(a, b) || b->i.lport != port || !overlap(a, b, true))
 			continue;
 		if (a->i.proto == BT_TCP || chosen) {
 			if (pair_conflicts(a, b, chosen))
@@ -281,6 +323,7 @@ static bool port_given(struct model *s, uint16_t asked, const struct bt_port_inf
 	s->i.lport = got->lport;
 	s->held = true;
 	s->place = place(s);
+	remember(s);
 	return true;
 }
 
@@ -317,7 +360,7 @@ static void do_bind(uint32_t slot)
 		s->i.laddr = any_addr(s->i.family);
 		return;
 	}
-	s->addr_lock |= !bt_addr_is_any(&a);
+	s->addr_lock |= !bt_addr_is_any(&a) || (s->i.family == BT_V6 && bt_addr_is_v4(&a));
 	s->port_lock = port != 0;
 }
 
@@ -345,7 +388,26 @@ static void do_listen(uint32_t slot)
 	if (r == 0) {
 		s->i.state = BT_LISTEN;
 		s->place = place(s);
+		remember(s);
 	}
+}
+
+static void let_go(struct model *s, bool keep, struct bt_addr laddr)
+{
+	s->tuple = false;
+	s->i.state = BT_CLOSE;
+	s->i.raddr = any_addr(s->i.family);
+	s->i.rport = 0;
+	s->i.laddr = s->addr_lock ? laddr : any_addr(s->i.family);
+	if (!keep) {
+		s->i.lport = 0;
+		s->held = false;
+	}
+}
+
+static void model_disconnect(struct model *s)
+{
+	let_go(s, s->port_lock || (s->i.proto == BT_TCP && s->i.state == BT_CLOSE), s->i.laddr);
 }
 
 static void do_connect(uint32_t slot)
@@ -383,6 +445,7 @@ static void do_connect(uint32_t slot)
 		MUST(r == -EADDRNOTAVAIL && taken == BT_NO_SLOT);
 		for (uint32_t p = lo; p <= hi; p++)
 			MUST(connect_free(s, &src, (uint16_t)p, &dst, rport) == 0);
+		let_go(s, s->port_lock, src);
 		return;
 	} else {
 		int can = connect_free(s, &src, got.lport, &dst, rport);
@@ -399,22 +462,6 @@ static void do_connect(uint32_t slot)
 	s->i.rport = rport;
 	s->i.state = s->i.proto == BT_TCP ? BT_SYN_SENT : BT_ESTABLISHED;
 	s->tuple = true;
-}
-
-static void model_disconnect(struct model *s)
-{
-	bool keep = s->port_lock || (s->i.proto == BT_TCP && s->i.state == BT_CLOSE);
-
-	s->tuple = false;
-	s->i.state = BT_CLOSE;
-	s->i.raddr = any_addr(s->i.family);
-	s->i.rport = 0;
-	if (!s->addr_lock)
-		s->i.laddr = any_addr(s->i.family);
-	if (!keep) {
-		s->i.lport = 0;
-		s->held = false;
-	}
 }
 
 static void do_accept(uint32_t slot)
@@ -593,6 +640,8 @@ static void compare(void)
 		MUST(bt_addr_eq(&i.laddr, &w->laddr) && bt_addr_eq(&i.raddr, &w->raddr));
 	}
 	MUST(bt_port_count(net) == used);
+	for (struct history *h = remembered; h < remembered + N_MODEL; h++)
+		h->on = h->on && port_used(&h->like, h->port, true);
 	if (op % 50 == 0)
 		bt_port_check(net);
 }
@@ -604,6 +653,7 @@ static void round_of(uint64_t s)
 	seed = rng = s;
 	memcpy(key, &s, sizeof(s));
 	memset(m, 0, sizeof(m));
+	memset(remembered, 0, sizeof(remembered));
 	now = 1000000000;
 	serial = 0;
 	net = bt_port_net_new(key, N_MODEL);

@@ -290,6 +290,92 @@ static void child_releases_its_port(void **state)
 	}
 }
 
+/* What was bound before counts, too: a port remembers the last kind of socket with SO_REUSEPORT
+ * that took it, as long as a socket holds it. Checked on Linux 6.18. */
+static void ports_remember(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+	struct bt_reason why;
+	uint32_t a, b, c, child, taken;
+
+	(void)state;
+	/* one like the remembered may have the port, whatever the others are now */
+	a = sock(net, BT_TCP, BT_V4, RP, 1);
+	assert_int_equal(bind_to(net, a, "0.0.0.0", 80, &why), 0);
+	bt_port_set_opts(net, a, 0);
+	b = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 80, &why), -EADDRINUSE);
+	bt_port_set_opts(net, b, RP);
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 80, &why), 0);
+	/* it must be of the same user, and for addresses that the remembered one serves */
+	c = sock(net, BT_TCP, BT_V4, RP, 2);
+	assert_int_equal(bind_to(net, c, "10.0.0.2", 80, &why), -EADDRINUSE);
+	c = sock(net, BT_TCP, BT_V6, RP, 1);
+	assert_int_equal(bind_to(net, c, "::", 80, &why), 0);
+	bt_port_free(net, c);
+	/* listening and connecting do not change that */
+	bt_port_set_opts(net, a, RP);
+	assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+	assert_int_equal(bt_port_accept(net, a, &l, &r, 9, &child, &taken, &why), 0);
+	bt_port_set_opts(net, a, 0);
+	bt_port_set_opts(net, child, 0);
+	c = sock(net, BT_TCP, BT_V4, RP, 1);
+	assert_int_equal(bind_to(net, c, "10.0.0.2", 80, &why), 0);
+	/* a listen without the option forgets */
+	bt_port_set_opts(net, c, 0);
+	assert_int_equal(bt_port_listen(net, c, 0, &why), -EADDRINUSE);
+	bt_port_free(net, a);
+	assert_int_equal(bt_port_listen(net, c, 0, &why), 0);
+	bt_port_set_opts(net, c, RP);
+	b = sock(net, BT_TCP, BT_V4, RP, 1);
+	bt_port_set_opts(net, child, 0);
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 80, &why), -EADDRINUSE);
+	bt_port_check(net);
+
+	/* the last that holds the port is gone: forgotten, though a connection that chose the port
+	 * is there still */
+	bt_port_host_conf(net, 0)->range_lo = bt_port_host_conf(net, 0)->range_hi = 5000;
+	a = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(connect_to(net, a, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
+	b = sock(net, BT_TCP, BT_V4, RP, 1);
+	assert_int_equal(bind_to(net, b, "10.0.0.2", 5000, &why), 0);
+	bt_port_free(net, b);
+	bt_port_check(net);
+	b = sock(net, BT_TCP, BT_V4, RP, 1);
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 5000, &why), -EADDRINUSE);
+	assert_int_equal(why.slot, a);
+	end(net);
+}
+
+/* A TCP connect that finds no place. Checked on Linux 6.18. */
+static void connect_without_a_place(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_addr one = address("10.0.0.1");
+	struct bt_reason why;
+	struct bt_port_info i;
+	uint32_t a, b, taken;
+
+	(void)state;
+	for (int port = 0; port < 2; port++) {
+		a = sock(net, BT_TCP, BT_V4, RA, 1);
+		b = sock(net, BT_TCP, BT_V4, RA, 1);
+		/* the other has the 4-tuple */
+		assert_int_equal(bind_to(net, a, "10.0.0.1", port ? 5000 : 0, &why), 0);
+		assert_int_equal(bind_to(net, b, "0.0.0.0", port_of(net, a), &why), 0);
+		assert_int_equal(connect_to(net, b, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
+		assert_int_equal(connect_to(net, a, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why),
+				 -EADDRNOTAVAIL);
+		assert_int_equal(why.slot, b);
+		/* it has no port any more unless bind was told which */
+		assert_int_equal(port_of(net, a), port ? 5000 : 0);
+		assert_true(bt_port_get(net, a, &i) && bt_addr_eq(&i.laddr, &one));
+		bt_port_check(net);
+	}
+	end(net);
+}
+
 static void slots_rest(void **state)
 {
 	struct bt_port_net *net = make(3000);
@@ -904,6 +990,8 @@ int main(void)
 		cmocka_unit_test(bind_refusals),
 		cmocka_unit_test(bind_again),
 		cmocka_unit_test(child_releases_its_port),
+		cmocka_unit_test(ports_remember),
+		cmocka_unit_test(connect_without_a_place),
 		cmocka_unit_test(slots_rest),
 		cmocka_unit_test(range_is_used_up),
 		cmocka_unit_test(many_to_one),
