@@ -147,9 +147,10 @@ static int total(const struct msghdr *m, size_t *size)
 }
 
 /* What Linux looks at when the destination is known. */
-static int contents(const struct msghdr *m, size_t size)
+static int contents(const struct msghdr *m, size_t size, bool v4)
 {
-	if (size > 65507)
+	/* 65,535 bytes less the UDP header, and in IPv4 less the IP header as well. */
+	if (size > (v4 ? 65507 : 65527))
 		return EMSGSIZE;
 	for (size_t i = 0; i < m->msg_iovlen; i++)
 		if (m->msg_iov[i].iov_len > 0 && bt_bad_pointer(m->msg_iov[i].iov_base))
@@ -241,7 +242,7 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	if (e == 0)
 		e = destination(&n, m, addr, &port);
 	if (e == 0)
-		e = contents(m, size);
+		e = contents(m, size, bt_is_v4(addr));
 	if (e != 0)
 		return fail(e);
 	struct way *w = way_to(&n, addr, port);
