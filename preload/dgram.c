@@ -18,6 +18,7 @@
  * away.
  */
 #include "preload.h"
+#include "view.h"
 
 #include <limits.h>
 #include <stdlib.h>
