@@ -365,13 +365,16 @@ class KernelNet(Net):
         holder = self.holders[name] = subprocess.Popen(['unshare', '-n', 'sleep', 'infinity'])
         until('a namespace', lambda: os.readlink(f'/proc/{holder.pid}/ns/net') != own)
         self.ip('link', 'set', 'lo', 'up', host=name)
-        for i, address in enumerate(addresses):
+        families = [[a for a in addresses if (':' in a) == v6] for v6 in (False, True)]
+        for i in range(max(len(family) for family in families)):  # the first of each family is eth0's, and so on
             port = f'{self.bridge}p{len(self.holders)}.{i}'
             self.ip('link', 'add', 'name', port, 'type', 'veth', 'peer', 'name', f'eth{i}',
                     'netns', str(holder.pid))
             self.ip('link', 'set', port, 'master', self.bridge, 'up')
             self.ip('link', 'set', f'eth{i}', 'up', host=name)
-            self.address(name, address, f'eth{i}')
+            for family in families:
+                if i < len(family):
+                    self.address(name, family[i], f'eth{i}')
         for family in {'-6' if ':' in a else '-4' for a in addresses}:
             self.ip(family, 'route', 'add', 'default', 'dev', 'eth0', host=name)
         return super().host(name, *addresses)
