@@ -287,7 +287,7 @@ static int call_udp_send(struct call *k)
 	struct bt_addr src;
 	uint32_t target;
 	k->silent = !(k->req->flags & BT_REQF_SYNC);
-	if (k->req->extra > 65507)
+	if (k->req->extra > 65527)
 		return -EMSGSIZE;
 	int r = udp_route(k, &target, &src);
 	if (r < 0)
