@@ -448,7 +448,11 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	if (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_MTU)
 		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65536, value, len)
 							       : fail(ENOTCONN);
+	if ((level == IPPROTO_IP && name == IP_TRANSPARENT) ||
+	    (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_TRANSPARENT))
+		return give_int(NULL, 0, value, len);
 	bool own_level = level == IPPROTO_IP || (level == IPPROTO_IPV6 && n.flags & NOTE_V6) ||
 			 level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
-	return fail(own_level ? ENOPROTOOPT : EOPNOTSUPP);
+	/* ipv6_getsockopt does not tell levels apart. */
+	return fail(own_level || n.flags & NOTE_V6 ? ENOPROTOOPT : EOPNOTSUPP);
 }

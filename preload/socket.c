@@ -160,6 +160,8 @@ PUBLIC int listen(int fd, int backlog)
 		return bt_real()->listen(fd, backlog);
 	if (n.flags & NOTE_UDP)
 		return fail(EOPNOTSUPP);
+	if (n.flags & NOTE_STARTED) /* its outcome has not been asked for */
+		return fail(EINVAL);
 	bt_req_make(&q, BT_LISTEN_ON, &n, fd);
 	/* berthd bounds it by somaxconn, silently; a negative one is as large as can be. */
 	q.value = (uint32_t)backlog;
@@ -189,7 +191,7 @@ static int pending_error(int fd, struct note *n, int e)
 	struct note *own = bt_note(fd);
 	bt_pend(fd, n, e);
 	if (own != NULL)
-		own->flags |= NOTE_FAILED;
+		own->flags |= NOTE_FAILED | NOTE_STARTED;
 	return EINPROGRESS;
 }
 
@@ -240,17 +242,23 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		return EISCONN;
 	if (n->flags & NOTE_CONNECTED) {
 		struct note *own = bt_note(fd);
-		if (own != NULL && own->flags & NOTE_STARTED) {
-			own->flags &= ~(uint32_t)NOTE_STARTED;
+		struct bt_row row;
+		if (own == NULL || !(own->flags & NOTE_STARTED))
+			return EISCONN;
+		own->flags &= ~(uint32_t)NOTE_STARTED;
+		if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)
 			return 0;
-		}
-		return EISCONN;
+		int lost = bt_pending(fd, n); /* and is over already */
+		return lost != 0 ? lost : bt_reset_untold(fd, n) ? ECONNRESET : ECONNABORTED;
 	}
 	int pending = bt_pending(fd, n);
-	if (bt_note(fd) != NULL)
-		bt_note(fd)->flags &= ~(uint32_t)NOTE_SHOWN;
-	if (pending != 0) /* of an earlier attempt: said by this call, the next one tries again */
-		return pending;
+	struct note *own = bt_note(fd);
+	if (own != NULL)
+		own->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
+	/* Of an earlier attempt: said by this call, the next one tries again. Somebody may have
+	 * been told meanwhile (inet_stream_connect). */
+	if (pending != 0 || n->flags & NOTE_STARTED)
+		return pending != 0 ? pending : ECONNABORTED;
 	if (bad != 0)
 		return bad;
 	bool async = nonblocking(fd, n);

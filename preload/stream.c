@@ -257,6 +257,9 @@ static bool known_udp(int fd, struct note *n)
 	struct note *own = bt_note(fd);
 	if (own == NULL || !(own->flags & NOTE_OURS) || !(own->flags & NOTE_UDP))
 		return false;
+	/* Another holder may have given it its name. */
+	if (UNLIKELY(!(own->flags & NOTE_NAMED)))
+		return bt_ident(fd, n);
 	*n = *own;
 	return true;
 }
@@ -446,8 +449,12 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 			m->msg_namelen = 0;
 			return 0;
 		}
-		if (r < 0)
-			return received(fd, r, 1, flags);
+		if (r < 0) {
+			r = received(fd, r, 1, flags);
+			if (r >= 0)
+				m->msg_namelen = 0;
+			return r;
+		}
 		socklen_t len = m->msg_namelen;
 		if (!give_source(&n, &sun, own.msg_namelen, m->msg_name, &len)) {
 			if (flags & MSG_PEEK) /* it must be taken out of the way */

@@ -185,7 +185,7 @@ class Program:
 
     def recv(self, proc):
         s = self.pick(proc, lambda o: o.joined or o.dgram)
-        self.line(proc, self.r.choice(('recv', 'recvfrom')), s.name, self.r.choice((2, 40, 40, 40, 0)),
+        self.line(proc, self.r.choice(('recv', 'recvfrom')), s.name, self.r.choice((2, 40, 40, 40, 0 if s.dgram else 1)),
                   *(['peek'] if self.r.random() < 0.08 else []))
 
     def shutdown(self, proc):
