@@ -392,6 +392,8 @@ static int get_info(const struct note *n, void *value, socklen_t *len)
 	struct tcp_info info = {0};
 	struct bt_row row;
 	info.tcpi_state = bt_note_row(n, &row) ? row.state : BT_ROW_CLOSE;
+	if (info.tcpi_state == BT_ROW_TIME_WAIT) /* which is not the program's socket in Linux */
+		info.tcpi_state = BT_ROW_CLOSE;
 	info.tcpi_snd_mss = info.tcpi_rcv_mss = 65483; /* what loopback's MTU gives */
 	info.tcpi_pmtu = 65535;
 	info.tcpi_rto = 201000;

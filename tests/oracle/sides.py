@@ -128,7 +128,8 @@ class Differences:
         for (want, want_ours, want_theirs, before, _), number in self.entries:
             if (matches(call, want.lstrip('!')) and matches(ours, want_ours) and
                     matches(theirs, want_theirs.replace('{k}', ours)) and
-                    (before == '*' or self.came_before(before.replace('$s', words[1]), kernel[:i]))):
+                    all(b.strip() == '*' or self.came_before(b.strip().replace('$s', words[1]), kernel[:i])
+                        for b in before.split('&'))):
                 self.used[number] = self.used.get(number, 0) + 1
                 return 'stop' if want.startswith('!') else 'go on'
         return None
