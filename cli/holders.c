@@ -5,9 +5,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ENVIRON_MAX = 1 << 20, NAMED_PROGRAMS = 8 };
@@ -78,57 +82,180 @@ static void add_holder(struct bt_holders *h, struct bt_wanted *w, uint32_t progr
 	w->first = (uint32_t)h->n_holders++;
 }
 
-/* "socket:[123]" */
-static uint32_t socket_inode(const char *link)
+static uint32_t add_program(struct bt_holders *h, int pid)
 {
-	static const char head[] = "socket:[";
-	if (strncmp(link, head, sizeof(head) - 1) != 0)
-		return 0;
-	return (uint32_t)strtoul(link + sizeof(head) - 1, NULL, 10);
+	if (h->n_programs == h->program_room)
+		h->programs = bt_grow(h->programs, &h->program_room, sizeof(*h->programs));
+	struct bt_program *p = &h->programs[h->n_programs];
+	p->pid = pid;
+	if (!bt_program_name(pid, p->name))
+		memcpy(p->name, "?", 2);
+	return (uint32_t)h->n_programs++;
 }
 
-static void walk_process(struct bt_holders *h, int pid)
+/* ---- the walk ---- */
+
+/* A process's descriptors, or with many of them a slice: every SLICE_FDS-th run of them. Threads
+ * take one part after the other, for reading 100,000 links is most of the time of `berth ss -p`. */
+struct part {
+	int pid;
+	uint32_t first, n; /* of its worker's finds */
+	unsigned slice, worker;
+};
+
+struct find {
+	uint32_t place; /* in wanted */
+	int fd;
+};
+
+struct walk {
+	const struct bt_holders *h;
+	struct part *parts;
+	size_t n_parts, room;
+	unsigned slices;
+	_Atomic size_t next;
+};
+
+struct worker {
+	struct walk *walk;
+	struct find *finds;
+	size_t n, room;
+	unsigned number;
+	pthread_t thread;
+	bool runs;
+};
+
+enum { SLICE_FDS = 64, SLICED_FROM = 1024, MAX_WORKERS = 8 };
+
+/* "socket:[123]"; 0: something else. */
+static uint32_t socket_inode(const char *link, size_t n)
 {
+	static const char head[] = "socket:[";
+	uint32_t v = 0;
+	if (n < sizeof(head) || memcmp(link, head, sizeof(head) - 1) != 0)
+		return 0;
+	for (size_t i = sizeof(head) - 1; i < n && link[i] >= '0' && link[i] <= '9'; i++)
+		v = v * 10 + (uint32_t)(link[i] - '0');
+	return v;
+}
+
+static int number_of(const char *name)
+{
+	int v = 0;
+	for (; *name >= '0' && *name <= '9'; name++)
+		v = v * 10 + (*name - '0');
+	return *name ? -1 : v;
+}
+
+static void walk_part(struct worker *me, struct part *part)
+{
+	const struct bt_holders *h = me->walk->h;
+	unsigned slices = me->walk->slices;
 	char path[64], link[64];
-	uint32_t program = UINT32_MAX;
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	struct stat st;
+	part->worker = me->number;
+	part->first = (uint32_t)me->n;
+	snprintf(path, sizeof(path), "/proc/%d/fd", part->pid);
 	DIR *dir = opendir(path);
 	if (!dir)
 		return;
-	for (struct dirent *d; (d = readdir(dir));) {
-		ssize_t n = readlinkat(dirfd(dir), d->d_name, link, sizeof(link) - 1);
-		if (n <= 0)
+	/* Since Linux 6.2 the size is the number of descriptors; before, it is 0. */
+	if (slices > 1 && (fstat(dirfd(dir), &st) != 0 || st.st_size < SLICED_FROM))
+		slices = 1;
+	for (struct dirent *d; part->slice < slices && (d = readdir(dir));) {
+		int fd = number_of(d->d_name);
+		if (fd < 0 || (unsigned)fd / SLICE_FDS % slices != part->slice)
 			continue;
-		link[n] = '\0';
-		uint32_t ino = socket_inode(link);
-		struct bt_wanted *w = ino ? find(h, ino) : NULL;
+		ssize_t n = readlinkat(dirfd(dir), d->d_name, link, sizeof(link));
+		uint32_t ino = n > 0 ? socket_inode(link, (size_t)n) : 0;
+		const struct bt_wanted *w = ino ? find(h, ino) : NULL;
 		if (!w || w->ino != ino)
 			continue;
-		if (program == UINT32_MAX) {
-			if (h->n_programs == h->program_room)
-				h->programs = bt_grow(h->programs, &h->program_room,
-						      sizeof(*h->programs));
-			program = (uint32_t)h->n_programs++;
-			h->programs[program].pid = pid;
-			if (!bt_program_name(pid, h->programs[program].name))
-				memcpy(h->programs[program].name, "?", 2);
-		}
-		add_holder(h, w, program, atoi(d->d_name));
+		if (me->n == me->room)
+			me->finds = bt_grow(me->finds, &me->room, sizeof(*me->finds));
+		me->finds[me->n++] = (struct find){(uint32_t)(w - h->wanted), fd};
 	}
 	closedir(dir);
+	part->n = (uint32_t)me->n - part->first;
+}
+
+static void *work(void *arg)
+{
+	struct worker *me = arg;
+	struct walk *walk = me->walk;
+	for (size_t i; (i = atomic_fetch_add(&walk->next, 1)) < walk->n_parts;)
+		walk_part(me, &walk->parts[i]);
+	return NULL;
+}
+
+static void list_parts(struct walk *walk)
+{
+	DIR *proc = opendir("/proc");
+	for (struct dirent *d; proc && (d = readdir(proc));) {
+		int pid = parse_pid(d->d_name);
+		for (unsigned slice = 0; pid && pid != getpid() && slice < walk->slices; slice++) {
+			if (walk->n_parts == walk->room)
+				walk->parts =
+					bt_grow(walk->parts, &walk->room, sizeof(*walk->parts));
+			walk->parts[walk->n_parts++] = (struct part){.pid = pid, .slice = slice};
+		}
+	}
+	if (proc)
+		closedir(proc);
+}
+
+/* In the order of the processes, whichever thread was first. */
+static void gather(struct bt_holders *h, const struct walk *walk, const struct worker *workers)
+{
+	uint32_t program = 0;
+	int pid = 0;
+	for (size_t i = 0; i < walk->n_parts; i++) {
+		const struct part *part = &walk->parts[i];
+		const struct find *f = workers[part->worker].finds + part->first;
+		if (part->n && part->pid != pid) {
+			pid = part->pid;
+			program = add_program(h, pid);
+		}
+		for (uint32_t k = 0; k < part->n; k++)
+			add_holder(h, &h->wanted[f[k].place], program, f[k].fd);
+	}
+}
+
+/* One for each CPU that we may use; for few sockets, the start of a thread costs more than it
+ * saves.
+ */
+static unsigned workers_for(const struct bt_holders *h)
+{
+	enum { WORTH_IT = 2000 };
+	cpu_set_t set;
+	if (h->n_wanted < WORTH_IT || sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	int n = CPU_COUNT(&set);
+	return n < 1 ? 1 : n > MAX_WORKERS ? MAX_WORKERS : (unsigned)n;
 }
 
 void bt_holders_walk(struct bt_holders *h)
 {
-	DIR *proc = h->n_wanted ? opendir("/proc") : NULL;
-	if (!proc)
+	struct worker workers[MAX_WORKERS] = {{.walk = NULL}};
+	struct walk walk = {.h = h, .slices = workers_for(h)};
+	if (h->n_wanted == 0)
 		return;
-	for (struct dirent *d; (d = readdir(proc));) {
-		int pid = parse_pid(d->d_name);
-		if (pid && pid != getpid())
-			walk_process(h, pid);
+	list_parts(&walk);
+	for (unsigned i = 0; i < walk.slices; i++) {
+		workers[i].walk = &walk;
+		workers[i].number = i;
+		workers[i].runs =
+			i > 0 && pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0;
 	}
-	closedir(proc);
+	work(&workers[0]);
+	for (unsigned i = 1; i < walk.slices; i++) {
+		if (workers[i].runs)
+			pthread_join(workers[i].thread, NULL);
+	}
+	gather(h, &walk, workers);
+	for (unsigned i = 0; i < walk.slices; i++)
+		free(workers[i].finds);
+	free(walk.parts);
 }
 
 const struct bt_holder *bt_holders_of(const struct bt_holders *h, uint32_t ino)

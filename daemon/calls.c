@@ -334,10 +334,23 @@ static int call_getval(struct call *k)
 	return r;
 }
 
+/* The program has read the peer's end, so the peer has shut, though its notice has not come yet: it
+ * writes that after the fact, and the two programs do not wait for each other. */
+static void peer_was_first(struct call *k)
+{
+	uint32_t peer = bt_net_peer(k->d->net, k->slot);
+	struct bt_port_info own, other;
+	if (k->req->flags & BT_REQF_END && peer != BT_NO_SLOT &&
+	    bt_port_get(bt_net_ports(k->d->net), k->slot, &own) && own.state == BT_ESTABLISHED &&
+	    bt_port_get(bt_net_ports(k->d->net), peer, &other) && other.state == BT_ESTABLISHED)
+		bt_net_shut(k->d->net, peer, d_now());
+}
+
 static int call_shut(struct call *k)
 {
 	if (!held(k))
 		return -ESTALE;
+	peer_was_first(k);
 	bt_net_shut(k->d->net, k->slot, d_now());
 	return 0;
 }
@@ -354,6 +367,8 @@ static int call_closed(struct call *k)
 {
 	if (!known(k))
 		return 0; /* closed by both of two holders: the first notice was enough */
+	if (k->req->flags & BT_REQF_END && held(k))
+		peer_was_first(k);
 	if (k->req->flags & BT_REQF_SOLE && held(k))
 		bt_net_closed(k->d->net, k->slot, d_now());
 	else

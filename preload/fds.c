@@ -62,7 +62,8 @@ void bt_closed(const struct note *n, bool tell)
 	if (!tell)
 		return;
 	bt_req_init(&q, BT_CLOSED, n);
-	q.flags = n->flags & NOTE_SHARED ? 0 : BT_REQF_SOLE;
+	q.flags = (n->flags & NOTE_SHARED ? 0 : BT_REQF_SOLE) |
+		  (n->flags & NOTE_END ? BT_REQF_END : 0);
 	bt_notice(-1, &q);
 }
 

@@ -175,6 +175,7 @@ enum note_flag {
 	NOTE_LAZY = 1 << 16, /* the cookie is a listener's, inherited, and not in the kernel yet */
 	NOTE_KEEPALIVE = 1 << 17, /* a listener's; AF_UNIX does not pass it on */
 	NOTE_SHUT_WR = 1 << 19,	  /* this process has shut the sending direction */
+	NOTE_END = 1 << 21,	  /* the peer's end has been read */
 	NOTE_SHOWN = 1 << 20,	  /* getsockname shows `shown` once the connection is over */
 	NOTE_FAILED = 1 << 18,	  /* a non-blocking connect failed */
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
@@ -259,7 +260,12 @@ struct bt_view;
 void bt_own_view(struct bt_view *v); /* what the instruments of this host see */
 /* A descriptor, -1 and errno, or -2: the kernel's to open. */
 int bt_open_net(const char *path, int flags);
-bool bt_setting_of(int fd);
+extern bool bt_any_setting; /* this process has one: the others need not look */
+static inline bool bt_setting_of(int fd)
+{
+	const struct note *n = UNLIKELY(bt_any_setting) ? bt_note(fd) : NULL;
+	return n != NULL && n->flags & NOTE_SETTING;
+}
 /* A write to a descriptor with NOTE_SETTING: the number of bytes, or -1 and errno. */
 ssize_t bt_setting_write(int fd, const struct msghdr *m);
 /* Sets what libc has written into the memfd. 0 or errno. */

@@ -639,6 +639,7 @@ PUBLIC int shutdown(int fd, int how)
 			own->flags |= NOTE_SHUT_WR;
 		bt_req_init(&q, BT_SHUT, &n);
 		q.value = (uint32_t)how;
+		q.flags = n.flags & NOTE_END ? BT_REQF_END : 0;
 		bt_notice(bt_proof(fd, &n), &q);
 	}
 	return r;

@@ -29,9 +29,14 @@ bool bt_reset_untold(int fd, const struct note *n)
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 {
 	struct note note;
-	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) ||
-	    note.flags & NOTE_UDP || !bt_reset_untold(fd, &note))
+	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) || note.flags & NOTE_UDP)
 		return n;
+	if (!bt_reset_untold(fd, &note)) {
+		struct note *own = bt_note(fd);
+		if (own != NULL)
+			own->flags |= NOTE_END;
+		return n;
+	}
 	errno = ECONNRESET;
 	return -1;
 }

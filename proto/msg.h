@@ -89,6 +89,8 @@ enum bt_req_flag {
 	BT_REQF_ROOT = 1 << 4, /* the caller counts as the host's root (ports below 1024); obeyed if
 				  its token says so, too */
 	BT_REQF_WRITE = 1 << 5,
+	BT_REQF_END = 1 << 6, /* BT_SHUT, BT_CLOSED: the peer's end was read before, so the peer was
+				 first, whatever order the notices come in */
 };
 
 enum bt_rep_flag {
