@@ -311,7 +311,7 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	}
 	if (UNLIKELY(n.flags & NOTE_FAILED) && bt_pending(fd, &n) != 0)
 		return fail(ECONNREFUSED);
-	if (w->target == BT_SLOT_NONE)
+	if (w->target == BT_SLOT_NONE || n.flags & NOTE_SHUT_WR)
 		return nobody(fd, &n, addr, port, size);
 	const struct bt_row *target = bt_table_row(bt_table(), w->target);
 	bool relay = w->relay || target->flags & BT_ROWF_RELAY;
