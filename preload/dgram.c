@@ -244,7 +244,9 @@ static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 	const uint8_t *to = addr;
 	if (n->cookie & COOKIE_BIT(CB_RECVERR))
 		return true;
-	if (!(n->flags & NOTE_CONNECTED) || !bt_note_row(n, &row) || row.rport != port)
+	/* Port 0 of connect is any. */
+	if (!(n->flags & NOTE_CONNECTED) || !bt_note_row(n, &row) ||
+	    (row.rport != port && row.rport != 0))
 		return false;
 	/* The wildcard means the sender's own address, or loopback. */
 	if (bt_is_v4(addr) && memcmp(addr + 12, none, 4) == 0)
@@ -303,7 +305,9 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 			return fail(e);
 		}
 	}
-	if (w->target == BT_SLOT_NONE)
+	if (UNLIKELY(n.flags & NOTE_FAILED) && bt_pending(fd, &n) != 0)
+		return fail(ECONNREFUSED);
+	if (w->target == BT_SLOT_NONE || n.flags & NOTE_SHUT_WR)
 		return nobody(fd, &n, addr, port, size);
 	const struct bt_row *target = bt_table_row(bt_table(), w->target);
 	bool relay = w->relay || target->flags & BT_ROWF_RELAY;
