@@ -192,7 +192,10 @@ static int call_connect(struct call *k)
 	if (r == 0)
 		r = bt_net_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &child,
 				   &listener, &k->why);
-	if (r == 0) {
+	if (r == 0 && child == BT_NO_SLOT) {
+		k->rep.flags |= BT_REPF_SELF;
+		d_count(k->d, BT_CNT_CONNECTS);
+	} else if (r == 0) {
 		const struct bt_row *l = d_row(k->d, listener);
 		d_identify(k->d, child, l->pid, 0);
 		k->rep.target = ident(k->d, listener);
@@ -284,7 +287,7 @@ static int call_udp_send(struct call *k)
 	struct bt_addr src;
 	uint32_t target;
 	k->silent = !(k->req->flags & BT_REQF_SYNC);
-	if (k->req->extra > 65507)
+	if (k->req->extra > 65527)
 		return -EMSGSIZE;
 	int r = udp_route(k, &target, &src);
 	if (r < 0)

@@ -247,7 +247,8 @@ void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, 
 int bt_pending(int fd, struct note *n)
 {
 	uint64_t c = 0;
-	if (!(n->flags & NOTE_COOKIE) || bt_cookie_get(fd, &c) != 0)
+	/* Another holder may have given it its cookie. */
+	if (!(n->flags & (NOTE_COOKIE | NOTE_SHARED)) || bt_cookie_get(fd, &c) != 0)
 		return 0;
 	int e = (int)(c >> CB_ERROR & 0xff);
 	if (e != 0)

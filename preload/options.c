@@ -392,6 +392,8 @@ static int get_info(const struct note *n, void *value, socklen_t *len)
 	struct tcp_info info = {0};
 	struct bt_row row;
 	info.tcpi_state = bt_note_row(n, &row) ? row.state : BT_ROW_CLOSE;
+	if (info.tcpi_state == BT_ROW_TIME_WAIT) /* which is not the program's socket in Linux */
+		info.tcpi_state = BT_ROW_CLOSE;
 	info.tcpi_snd_mss = info.tcpi_rcv_mss = 65483; /* what loopback's MTU gives */
 	info.tcpi_pmtu = 65535;
 	info.tcpi_rto = 201000;
@@ -448,7 +450,11 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	if (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_MTU)
 		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65536, value, len)
 							       : fail(ENOTCONN);
+	if ((level == IPPROTO_IP && name == IP_TRANSPARENT) ||
+	    (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_TRANSPARENT))
+		return give_int(NULL, 0, value, len);
 	bool own_level = level == IPPROTO_IP || (level == IPPROTO_IPV6 && n.flags & NOTE_V6) ||
 			 level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
-	return fail(own_level ? ENOPROTOOPT : EOPNOTSUPP);
+	/* ipv6_getsockopt does not tell levels apart. */
+	return fail(own_level || n.flags & NOTE_V6 ? ENOPROTOOPT : EOPNOTSUPP);
 }

@@ -148,6 +148,8 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
 	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
 		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
+	if (e == EADDRINUSE && bt_note(fd) != NULL) /* it has no address any more */
+		bt_note(fd)->flags &= ~(uint32_t)NOTE_SHOWN;
 	return e == 0 ? 0 : fail(e);
 }
 
@@ -160,6 +162,8 @@ PUBLIC int listen(int fd, int backlog)
 		return bt_real()->listen(fd, backlog);
 	if (n.flags & NOTE_UDP)
 		return fail(EOPNOTSUPP);
+	if (n.flags & NOTE_STARTED) /* its outcome has not been asked for */
+		return fail(EINVAL);
 	bt_req_make(&q, BT_LISTEN_ON, &n, fd);
 	/* berthd bounds it by somaxconn, silently; a negative one is as large as can be. */
 	q.value = (uint32_t)backlog;
@@ -189,7 +193,7 @@ static int pending_error(int fd, struct note *n, int e)
 	struct note *own = bt_note(fd);
 	bt_pend(fd, n, e);
 	if (own != NULL)
-		own->flags |= NOTE_FAILED;
+		own->flags |= NOTE_FAILED | NOTE_STARTED;
 	return EINPROGRESS;
 }
 
@@ -203,7 +207,8 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;
 	struct bt_req q;
-	socklen_t len = bt_name_make(&sun, bt_netid(), &rep->target);
+	socklen_t len = rep->flags & BT_REPF_SELF ? bt_name_self(&sun, bt_netid())
+						  : bt_name_make(&sun, bt_netid(), &rep->target);
 	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0)
 		return 0;
 	int e = errno;
@@ -240,17 +245,25 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		return EISCONN;
 	if (n->flags & NOTE_CONNECTED) {
 		struct note *own = bt_note(fd);
-		if (own != NULL && own->flags & NOTE_STARTED) {
-			own->flags &= ~(uint32_t)NOTE_STARTED;
+		struct bt_row row;
+		if (own == NULL || !(own->flags & NOTE_STARTED))
+			return EISCONN;
+		own->flags &= ~(uint32_t)NOTE_STARTED;
+		if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)
 			return 0;
-		}
-		return EISCONN;
+		int lost = bt_pending(fd, n); /* and is over already */
+		return lost != 0 ? lost : bt_reset_untold(fd, n) ? ECONNRESET : ECONNABORTED;
 	}
 	int pending = bt_pending(fd, n);
-	if (bt_note(fd) != NULL)
-		bt_note(fd)->flags &= ~(uint32_t)NOTE_SHOWN;
-	if (pending != 0) /* of an earlier attempt: said by this call, the next one tries again */
-		return pending;
+	if (pending == ECONNRESET) /* of tcp_disconnect; a new attempt forgets it */
+		pending = 0;
+	struct note *own = bt_note(fd);
+	if (own != NULL)
+		own->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
+	/* Of an earlier attempt: said by this call, the next one tries again. Somebody may have
+	 * been told meanwhile (inet_stream_connect). */
+	if (pending != 0 || n->flags & NOTE_STARTED)
+		return pending != 0 ? pending : ECONNABORTED;
 	if (bad != 0)
 		return bad;
 	bool async = nonblocking(fd, n);
@@ -279,6 +292,8 @@ static int tcp_disconnect(int fd, struct note *n)
 {
 	struct bt_req q;
 	struct bt_rep rep;
+	if (bt_note(fd) != NULL)
+		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED);
 	if (!(n->flags & NOTE_CONNECTED))
 		return 0;
 	if (n->flags & NOTE_SHARED)
@@ -301,7 +316,10 @@ static int tcp_disconnect(int fd, struct note *n)
 			     .forks = bt_forks,
 			     .shown_port = n->shown_port};
 	bt_note_set(fd, &clean);
-	return n->cookie != 0 ? bt_cookie_set(fd, &clean, n->cookie) : 0;
+	int e = n->cookie != 0 ? bt_cookie_set(fd, &clean, n->cookie) : 0;
+	if (e == 0)
+		bt_pend(fd, &clean, ECONNRESET);
+	return e;
 }
 
 static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, bool unspec)
@@ -507,7 +525,8 @@ PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 		if (!(n.flags & NOTE_V6))
 			memcpy(row.laddr, any4, 16);
 	}
-	bool over = row.state == BT_ROW_CLOSE || row.state == BT_ROW_FREE;
+	bool over = row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT ||
+		    row.state == BT_ROW_FREE;
 	if (over && !(n.flags & NOTE_UDP) && n.shown_port != 0 &&
 	    (row.lport == 0 || row.lport == n.shown_port)) {
 		row.lport = n.shown_port;
@@ -527,7 +546,7 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_name(&n, true, sa, len);
 	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
-	    row.state == BT_ROW_LISTEN) {
+	    row.state == BT_ROW_TIME_WAIT || row.state == BT_ROW_LISTEN) {
 		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))
 			return fail(ENOTCONN);
 	}
@@ -601,7 +620,8 @@ PUBLIC int shutdown(int fd, int how)
 	if (n.flags & NOTE_UDP)
 		return udp_shutdown(fd, &n, how);
 	struct bt_row row;
-	if (!(n.flags & NOTE_CONNECTED) || (bt_note_row(&n, &row) && row.state == BT_ROW_CLOSE))
+	if (!(n.flags & NOTE_CONNECTED) ||
+	    (bt_note_row(&n, &row) && (row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT)))
 		return fail(ENOTCONN);
 	struct note *own = bt_note(fd);
 	if (own != NULL)

@@ -41,6 +41,27 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 	return -1;
 }
 
+/* The connection is over for both ends. */
+static void end_by_reset(int fd, const struct note *n)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	bt_req_init(&q, BT_RESET, n);
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+}
+
+/* The kernel has told a reset: the peer's last holder closed it with data unread, which no program
+ * could say beforehand. */
+static void told_by_kernel(int fd, const struct note *n)
+{
+	struct bt_row row;
+	if (bt_note(fd) != NULL)
+		bt_note(fd)->flags |= NOTE_RESET_SAID;
+	if (bt_note_row(n, &row) &&
+	    (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT))
+		end_by_reset(fd, n);
+}
+
 /* The peer had sent its FIN before the reset: for TCP the end comes first, and the error that waits
  * for the next send or SO_ERROR is EPIPE (tcp_reset). */
 static bool after_end(int fd, struct note *n)
@@ -63,8 +84,12 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note)) {
 		if (note.flags & NOTE_UDP)
 			saved = ECONNREFUSED; /* see dgram.c */
-		else if (!bt_reset_untold(fd, &note) && after_end(fd, &note))
+		else if (bt_reset_untold(fd, &note))
+			errno = saved;
+		else if (after_end(fd, &note))
 			return 0;
+		else
+			told_by_kernel(fd, &note);
 	}
 	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
 	    !(note.flags & NOTE_UDP)) {
@@ -74,14 +99,20 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 		if (saved == 0)
 			saved = ENOTCONN;
 	}
-	/* See refuse in dgram.c. */
-	if (saved == EAGAIN && bt_note(fd) != NULL && bt_note(fd)->flags & NOTE_FAILED &&
-	    bt_ident(fd, &note) && note.flags & NOTE_UDP && bt_pending(fd, &note) != 0) {
-		bt_note(fd)->flags &= ~(uint32_t)NOTE_FAILED;
-		saved = ECONNREFUSED;
-	}
 	errno = saved;
 	return n;
+}
+
+/* An error kept in the cookie, by refuse in dgram.c: told by the next call. */
+static bool kept_error(int fd)
+{
+	struct note *own = bt_note(fd), n;
+	if (LIKELY(own == NULL || !(own->flags & NOTE_FAILED)) || !(own->flags & NOTE_UDP) ||
+	    !bt_ident(fd, &n))
+		return false;
+	own->flags &= ~(uint32_t)NOTE_FAILED;
+	errno = bt_pending(fd, &n);
+	return errno != 0;
 }
 
 /* SHUT_RD: take what is there, and say the end where the kernel would wait. */
@@ -143,6 +174,8 @@ PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 	}
 	if (UNLIKELY(flags & ODD_FLAGS) && odd_flags(fd, len, &flags, &odd))
 		return odd;
+	if (kept_error(fd))
+		return -1;
 	if (shut_rd(fd, flags)) {
 		ssize_t n = bt_real()->recv(fd, buf, len, flags | MSG_DONTWAIT);
 		return n < 0 && errno == EAGAIN ? 0 : n;
@@ -177,8 +210,6 @@ PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
 static bool first_after_end(int fd, struct note *n, size_t size)
 {
 	struct bt_row row;
-	struct bt_req q;
-	struct bt_rep rep;
 	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
 	/* Without RDHUP it is this end that has been shut, by another holder. */
 	if (n->flags & NOTE_SHUT_WR || bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1 ||
@@ -187,9 +218,21 @@ static bool first_after_end(int fd, struct note *n, size_t size)
 		return false;
 	if (size == 0)
 		return true;
-	bt_req_init(&q, BT_RESET, n);
-	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	end_by_reset(fd, n);
 	bt_pend(fd, n, EPIPE);
+	return true;
+}
+
+static bool reset_by_kernel(int fd, const struct note *n)
+{
+	struct note *own = bt_note(fd);
+	int e = 0;
+	socklen_t len = sizeof(e);
+	if (own == NULL || own->flags & NOTE_RESET_SAID ||
+	    bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&e, (long)&len, 0) < 0 ||
+	    e != ECONNRESET)
+		return false;
+	told_by_kernel(fd, n);
 	return true;
 }
 
@@ -222,7 +265,7 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 		return bt_udp_send(fd, &n, &m, flags);
 	}
 	if (e == EPIPE) {
-		if (bt_reset_untold(fd, &n))
+		if (bt_reset_untold(fd, &n) || reset_by_kernel(fd, &n))
 			e = ECONNRESET;
 		else if (bt_pending(fd, &n) == 0 && first_after_end(fd, &n, size_of(iov, n_iov)))
 			return (ssize_t)size_of(iov, n_iov);
@@ -262,6 +305,9 @@ static bool known_udp(int fd, struct note *n)
 	struct note *own = bt_note(fd);
 	if (own == NULL || !(own->flags & NOTE_OURS) || !(own->flags & NOTE_UDP))
 		return false;
+	/* Another holder may have given it its name. */
+	if (UNLIKELY(!(own->flags & NOTE_NAMED)))
+		return bt_ident(fd, n);
 	*n = *own;
 	return true;
 }
@@ -430,6 +476,8 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	if (UNLIKELY(flags & (MSG_ERRQUEUE | MSG_OOB)) && !(flags & MSG_TRUNC) &&
 	    odd_flags(fd, 0, &flags, &odd))
 		return odd;
+	if (kept_error(fd))
+		return -1;
 	bool ended = shut_rd(fd, flags);
 	if (ended)
 		flags |= MSG_DONTWAIT;
@@ -451,8 +499,12 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 			m->msg_namelen = 0;
 			return 0;
 		}
-		if (r < 0)
-			return received(fd, r, 1, flags);
+		if (r < 0) {
+			r = received(fd, r, 1, flags);
+			if (r >= 0)
+				m->msg_namelen = 0;
+			return r;
+		}
 		socklen_t len = m->msg_namelen;
 		if (!give_source(&n, &sun, own.msg_namelen, m->msg_name, &len)) {
 			if (flags & MSG_PEEK) /* it must be taken out of the way */

@@ -95,8 +95,9 @@ enum bt_req_flag {
 
 enum bt_rep_flag {
 	BT_REPF_RELAY = 1 << 0,
-	BT_REPF_NEW = 1 << 1, /* `id` is fresh: bind the descriptor to its name */
-	BT_REPF_FD = 1 << 2,  /* a descriptor comes with the reply */
+	BT_REPF_NEW = 1 << 1,  /* `id` is fresh: bind the descriptor to its name */
+	BT_REPF_FD = 1 << 2,   /* a descriptor comes with the reply */
+	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 };
 
 struct bt_req {

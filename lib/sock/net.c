@@ -186,6 +186,18 @@ int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_
 	return 0;
 }
 
+/* The interface on which host `to` gets what is sent to dst: also what it sends to itself counts as
+ * arriving where the address is (Linux). */
+static uint8_t arrives_on(const struct bt_net *net, uint16_t to, const struct bt_addr *dst)
+{
+	const struct bt_net_host *h = &net->hosts[to]->pub;
+
+	for (uint16_t i = 2; i < h->n_addrs; i++)
+		if (bt_addr_eq(&h->addrs[i].addr, dst))
+			return h->addrs[i].dev;
+	return BT_DEV_LO;
+}
+
 /* ---- calls ---- */
 
 /* inet_bind and __inet6_bind: which addresses a socket may be given. */
@@ -209,8 +221,12 @@ int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, u
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
 	int r = bindable(net, &i, addr);
-	/* inet6_bind looks whether the socket is bound already before it looks at the address. */
-	if (r < 0 && !(r == -EADDRNOTAVAIL && i.family == BT_V6 && i.lport != 0))
+	/* __inet6_bind looks at all that bt_port_bind refuses for before it looks at the address.
+	 */
+	bool early = i.lport != 0 || (i.opts & BT_V6ONLY && bt_addr_is_v4(addr)) ||
+		     (port != 0 && !root &&
+		      port < bt_port_host_conf(net->ports, i.host)->unprivileged_start);
+	if (r < 0 && !(r == -EADDRNOTAVAIL && i.family == BT_V6 && early))
 		return r;
 	btn_mark(net, slot);
 	return bt_port_bind(net->ports, slot, addr, port, root, now_ns, why);
@@ -242,7 +258,7 @@ static void taken_over(struct bt_net *net, uint16_t host, uint32_t taken)
 
 /* What of the two families an IPv6 socket may reach from its address (tcp_v6_connect,
  * ip6_datagram_connect, ip6_dst_lookup_tail); and which loopback a wildcard destination is. */
-static int reachable(const struct bt_port_info *i, struct bt_addr *dst)
+static int reachable(const struct bt_net *net, const struct bt_port_info *i, struct bt_addr *dst)
 {
 	if (i->family != BT_V6)
 		return 0;
@@ -252,7 +268,11 @@ static int reachable(const struct bt_port_info *i, struct bt_addr *dst)
 	if (!bt_addr_is_v4(dst)) {
 		if (dst->b[0] == 0xff)
 			return -ENETUNREACH;
-		return from_v4 ? -EAFNOSUPPORT : 0;
+		if (!from_v4)
+			return 0;
+		bool routed =
+			bt_addr_is_loopback(dst) || bt_net_host_by_addr(net, dst) != BT_NET_NO_HOST;
+		return routed ? -EAFNOSUPPORT : -ENETUNREACH;
 	}
 	bool from_v6 = !from_v4 && !bt_addr_is_any(&i->laddr);
 	return i->opts & BT_V6ONLY || from_v6 ? -ENETUNREACH : 0;
@@ -272,7 +292,7 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	if (btn_find(net, slot)->peer !=
 	    BT_NO_SLOT) /* of a connection whose other end is not closed yet */
 		return -EISCONN;
-	int r = reachable(&i, &dst);
+	int r = reachable(net, &i, &dst);
 	if (r < 0)
 		return r;
 	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
@@ -286,7 +306,14 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	bt_port_get(net->ports, slot, &i);
 	net->tried = i.laddr;
 	net->tried_port = i.lport;
-	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport);
+	if (to == i.host && i.lport == port && bt_addr_eq(&i.laddr, &dst)) {
+		*child = *listener = BT_NO_SLOT;
+		btn_set_state(net, slot, BT_ESTABLISHED);
+		bt_net_set_flag(net, slot, BT_NETF_SELF, true);
+		return 0;
+	}
+	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport,
+					    arrives_on(net, to, &dst));
 	if (*listener == BT_NO_SLOT) {
 		bt_port_disconnect(net->ports, slot);
 		return -ECONNREFUSED;
@@ -342,7 +369,7 @@ int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, ui
 	if (i.proto != BT_UDP)
 		return -EOPNOTSUPP;
 	btn_mark(net, slot);
-	int r = reachable(&i, &dst);
+	int r = reachable(net, &i, &dst);
 	if (r < 0)
 		return r;
 	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
@@ -369,7 +396,7 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 	uint16_t to;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
-	int r = reachable(&i, &dst);
+	int r = reachable(net, &i, &dst);
 	if (r < 0)
 		return r;
 	r = bt_net_route(net, i.host, &i.laddr, &dst, src, &to);
@@ -382,6 +409,7 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 			return r;
 		bt_port_get(net->ports, slot, &i);
 	}
-	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport);
+	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport,
+				 arrives_on(net, to, &dst));
 	return 0;
 }

@@ -20,7 +20,7 @@ OTHERS = (('nodelay', '01'), ('cork', '01'), ('keepalive', '01'), ('oobinline', 
           ('tos', ('0', '16', '255', '3')), ('recverr', '01'), ('recverr6', '01'), ('pktinfo', '01'),
           ('pktinfo6', '01'), ('hops', ('-1', '0', '64', '256')), ('tclass', ('-1', '0', '255', '256')),
           ('mtudisc', ('0', '2', '6')), ('error', '0'), ('type', '1'), ('domain', '2'), ('acceptconn', '1'),
-          ('freebind6', '01'), ('transparent6', '01'), ('ifindex', ('0', '1', '2', '9')), ('udpcork', '0'))
+          ('freebind6', '01'), ('transparent6', '01'), ('udpcork', '0'))
 READ_ONLY = ('error', 'type', 'domain', 'protocol', 'acceptconn', 'tcpstate')
 # What a program is about: how often each kind of call comes.
 THEMES = {
@@ -185,7 +185,7 @@ class Program:
 
     def recv(self, proc):
         s = self.pick(proc, lambda o: o.joined or o.dgram)
-        self.line(proc, self.r.choice(('recv', 'recvfrom')), s.name, self.r.choice((2, 40, 40, 40, 0)),
+        self.line(proc, self.r.choice(('recv', 'recvfrom')), s.name, self.r.choice((2, 40, 40, 40, 0 if s.dgram else 1)),
                   *(['peek'] if self.r.random() < 0.08 else []))
 
     def shutdown(self, proc):
