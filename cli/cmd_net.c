@@ -7,22 +7,53 @@
 #include "rows.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-bool bt_sync(struct bt_client *c, const char *network)
+struct sync {
+	struct bt_client *client;
+	int err;
+};
+
+static void *call_sync(void *arg)
 {
+	struct sync *s = arg;
 	struct bt_req req = {.type = BT_SYNC};
 	struct bt_rep rep;
-	int err = bt_client_call(c, &req, NULL, &rep, NULL, NULL);
-	if (!err && rep.err)
-		err = -rep.err;
-	if (err)
-		bt_say_client(err, network);
-	return !err;
+	s->err = bt_client_call(s->client, &req, NULL, &rep, NULL, NULL);
+	if (!s->err && rep.err)
+		s->err = -rep.err;
+	return NULL;
+}
+
+bool bt_sync(struct bt_client *c, const char *network)
+{
+	struct sync s = {.client = c};
+	call_sync(&s);
+	if (s.err)
+		bt_say_client(s.err, network);
+	return !s.err;
+}
+
+bool bt_sync_dump(struct bt_client *c, const char *network, uint32_t states, struct bt_diags *d,
+		  int *dump)
+{
+	struct sync s = {.client = c};
+	pthread_t thread;
+	bool apart = pthread_create(&thread, NULL, call_sync, &s) == 0;
+	if (!apart)
+		call_sync(&s);
+	*d = (struct bt_diags){0};
+	*dump = states ? bt_diag_dump(d, c->netid, states) : 0;
+	if (apart)
+		pthread_join(thread, NULL);
+	if (s.err)
+		bt_say_client(s.err, network);
+	return !s.err;
 }
 
 void bt_host_name(const struct bt_table *t, uint32_t index, char *buf)

@@ -275,7 +275,9 @@ int bt_cmd_netstat(const struct bt_args *args)
 {
 	const char *network = bt_args_network(args);
 	struct bt_client c;
+	struct bt_diags d;
 	struct bt_socks s;
+	int err;
 	struct view v = {
 		.all = bt_args_has(args, 'a'),
 		.numeric = bt_args_has(args, 'n'),
@@ -288,14 +290,17 @@ int bt_cmd_netstat(const struct bt_args *args)
 		return BT_EXIT_USAGE;
 	if (!bt_join(&c, network))
 		return BT_EXIT_FAIL;
-	if (!bt_sync(&c, network) ||
+	bool ask = v.owner || v.program || v.json;
+	uint32_t states = v.all ? UINT32_MAX : UINT32_MAX & ~(1u << BT_ROW_LISTEN);
+	if (!bt_sync_dump(&c, network, ask ? bt_socks_states(states) : 0, &d, &err) ||
 	    (args->n_rest && !bt_find_host(c.table, args->rest[0], network, &v.host))) {
+		bt_diag_done(&d);
 		bt_client_close(&c);
 		return BT_EXIT_FAIL;
 	}
 	collect(c.table, &v, &s);
-	if (v.owner || v.program || v.json) {
-		v.kernel_tells = bt_socks_join(c.table, c.netid, &s) == 0;
+	if (ask) {
+		v.kernel_tells = !err && bt_socks_join_with(c.table, &d, &s) == 0;
 		bt_holders_init(&v.holders, (uint32_t)s.n);
 		for (size_t i = 0; i < s.n; i++)
 			bt_holders_want(&v.holders, s.list[i].ino);
@@ -306,6 +311,7 @@ int bt_cmd_netstat(const struct bt_args *args)
 	print_all(&v, c.table, network, &s);
 	bt_holders_done(&v.holders);
 	free(s.list);
+	bt_diag_done(&d);
 	bt_client_close(&c);
 	return BT_EXIT_OK;
 }

@@ -74,6 +74,13 @@ static bool wanted(const struct wish *w, const struct bt_row *r)
 	return !w->host || r->host == w->host_index;
 }
 
+/* Of the table's rows that are wished for: a socket that is only bound is in BT_ROW_CLOSE there. */
+static uint32_t row_states(const struct wish *w)
+{
+	bool bound = w->states & 1u << BOUND_INACTIVE;
+	return (w->states & ~(1u << BOUND_INACTIVE)) | (bound ? 1u << BT_ROW_CLOSE : 0);
+}
+
 static void collect(const struct bt_table *t, const struct wish *w, struct bt_socks *s)
 {
 	uint32_t end = bt_rows_end(t);
@@ -308,27 +315,33 @@ int bt_cmd_ss(const struct bt_args *args)
 {
 	const char *network = bt_args_network(args);
 	struct bt_client c;
+	struct bt_diags d;
 	struct bt_socks s;
 	struct wish w;
+	int err;
 	read_wish(args, &w);
 	if (!bt_join(&c, network))
 		return BT_EXIT_FAIL;
-	if (!bt_sync(&c, network) ||
+	bool summary = bt_args_has(args, 's');
+	uint32_t states = summary ? 0 : bt_socks_states(row_states(&w));
+	if (!bt_sync_dump(&c, network, states, &d, &err) ||
 	    (w.host && !bt_find_host(c.table, w.host, network, &w.host_index))) {
+		bt_diag_done(&d);
 		bt_client_close(&c);
 		return BT_EXIT_FAIL;
 	}
-	bool summary = bt_args_has(args, 's');
 	if (summary)
 		w.states = ALL_STATES;
 	collect(c.table, &w, &s);
 	if (summary) {
 		print_summary(&w, network, &s);
 	} else {
-		int err = bt_socks_join(c.table, c.netid, &s);
+		if (!err)
+			err = bt_socks_join_with(c.table, &d, &s);
 		print_socks(&w, &c, network, &s, err == 0);
 	}
 	free(s.list);
+	bt_diag_done(&d);
 	bt_client_close(&c);
 	return BT_EXIT_OK;
 }

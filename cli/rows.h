@@ -8,6 +8,10 @@
 
 /* Has berthd bring the table up to date. False after saying why not. */
 bool bt_sync(struct bt_client *c, const char *network);
+/* The same while the kernel is asked for its sockets in `states`: both take as long, and what
+ * berthd drops meanwhile is told by its name. *dump: 0 or -errno; d is the caller's to end. */
+bool bt_sync_dump(struct bt_client *c, const char *network, uint32_t states, struct bt_diags *d,
+		  int *dump);
 /* A host's name, "?" where the row names none; buf holds BT_HOST_NAME bytes. */
 void bt_host_name(const struct bt_table *t, uint32_t index, char *buf);
 

@@ -192,12 +192,18 @@ static int call_connect(struct call *k)
 	if (r == 0)
 		r = bt_net_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &child,
 				   &listener, &k->why);
-	if (r == 0) {
+	if (r == 0 && child == BT_NO_SLOT) {
+		k->rep.flags |= BT_REPF_SELF;
+		d_count(k->d, BT_CNT_CONNECTS);
+	} else if (r == 0) {
 		const struct bt_row *l = d_row(k->d, listener);
 		d_identify(k->d, child, l->pid, 0);
 		k->rep.target = ident(k->d, listener);
 		d_count(k->d, BT_CNT_CONNECTS);
 	} else if (r == -ECONNREFUSED) {
+		struct bt_addr tried;
+		bt_net_tried(k->d->net, &tried, &k->rep.port);
+		memcpy(k->rep.addr, tried.b, 16);
 		d_count(k->d, BT_CNT_REFUSED);
 	}
 	return finish(k, r);

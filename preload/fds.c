@@ -221,7 +221,7 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	va_end(ap);
 	struct note n;
 	int r;
-	if (UNLIKELY(request >> 8 == 0x89) && bt_in_host() && bt_if_ioctl(request, arg, &r))
+	if (UNLIKELY(request >> 8 == 0x89) && bt_in_host() && bt_if_ioctl(fd, request, arg, &r))
 		return r;
 	r = bt_real()->ioctl(fd, request, arg);
 	if (r < 0 && request == SIOCATMARK && bt_ident(fd, &n))

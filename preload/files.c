@@ -21,8 +21,9 @@
 
 #define SETTING_BYTES 4096 /* as much as a page of /proc/sys */
 #define MEMFD_PREFIX  "/memfd:berth:"
+#define MEMFD_RW      "+" /* then: opened for reading too, so what it holds is the text of a read */
 
-static _Atomic bool any_setting;
+bool bt_any_setting;
 
 static int fail(int e)
 {
@@ -42,10 +43,9 @@ enum file { NOT_OURS, OF_NET, OF_SETTINGS };
 /* Cheap for what every program opens: nothing but a comparison. */
 static inline bool may_be_proc(const char *path)
 {
-	return path != NULL && path[0] == '/' &&
-	       (path[1] == '/' || path[1] == '.' ||
-		(path[1] == 'p' && path[2] == 'r' && path[3] == 'o' && path[4] == 'c' &&
-		 path[5] == '/'));
+	return path[0] == '/' && (path[1] == '/' || path[1] == '.' ||
+				  (path[1] == 'p' && path[2] == 'r' && path[3] == 'o' &&
+				   path[4] == 'c' && path[5] == '/'));
 }
 
 /* Without double slashes and "/./"; false: too long for a file of ours. */
@@ -150,7 +150,9 @@ static int open_net(const char *name, int flags)
 
 /* ---- settings ---- */
 
-static int ask_setting(const char *name, const char *value, size_t n, char *text, size_t *got)
+/* text and *got: of a read; *taken: of a write, how many bytes Linux takes. 0 or errno. */
+static int ask_setting(const char *name, const char *value, size_t n, char *text, size_t *got,
+		       size_t *taken)
 {
 	char extra[512 + SETTING_BYTES];
 	struct bt_req q;
@@ -167,13 +169,10 @@ static int ask_setting(const char *name, const char *value, size_t n, char *text
 		q.extra = (uint32_t)(len + 1 + n);
 		q.flags = BT_REQF_WRITE | BT_REQF_ROOT;
 	}
-	return bt_call(-1, &q, extra, &rep, text, got);
-}
-
-/* As the mode 0644 of the kernel's files says. */
-static bool may_set(void)
-{
-	return bt_host_root();
+	int e = bt_call(-1, &q, extra, &rep, text, got);
+	if (e == 0 && taken != NULL)
+		*taken = rep.value < n ? rep.value : n;
+	return e;
 }
 
 static void note_setting(int fd)
@@ -181,7 +180,7 @@ static void note_setting(int fd)
 	/* Ours, so that a write is looked at; UDP, so that it never reaches the kernel first. */
 	struct note n = {.flags = NOTE_OURS | NOTE_UDP | NOTE_SETTING, .forks = bt_forks};
 	bt_note_set(fd, &n);
-	any_setting = true;
+	bt_any_setting = true;
 }
 
 /* The text of a read; -2: not a host's own setting. */
@@ -190,7 +189,7 @@ static int open_setting(const char *name, const char *path, int flags)
 	char text[SETTING_BYTES], label[256];
 	size_t got = sizeof(text);
 	bool writes = (flags & O_ACCMODE) != O_RDONLY;
-	int e = ask_setting(name, NULL, 0, text, &got);
+	int e = ask_setting(name, NULL, 0, text, &got, NULL);
 	if (e == ENETDOWN)
 		return fail(e);
 	if (e != 0) {
@@ -201,9 +200,10 @@ static int open_setting(const char *name, const char *path, int flags)
 				    ? ENOENT
 				    : EACCES);
 	}
-	if (writes && !may_set())
+	if (writes && !bt_host_root()) /* as the mode 0644 of the kernel's files says */
 		return fail(EACCES);
-	snprintf(label, sizeof(label), "berth:%s", name);
+	snprintf(label, sizeof(label), "%s%s%s", writes ? "berth:" : "berth-",
+		 (flags & O_ACCMODE) == O_RDWR ? MEMFD_RW : "", name);
 	if ((flags & O_ACCMODE) == O_WRONLY)
 		got = 0;
 	int fd = memory_file(label, text, got, flags);
@@ -212,8 +212,8 @@ static int open_setting(const char *name, const char *path, int flags)
 	return fd;
 }
 
-/* The name of the setting that a memfd of ours stands for. */
-static bool setting_name(int fd, char *name, size_t size)
+/* The name of the setting that a memfd of ours, opened for writing, stands for. */
+static bool setting_name(int fd, char *name, size_t size, bool *reads)
 {
 	char path[32], link[300];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -224,6 +224,8 @@ static bool setting_name(int fd, char *name, size_t size)
 	const char *p = after(link, MEMFD_PREFIX);
 	if (p == NULL)
 		return false;
+	*reads = *p == MEMFD_RW[0];
+	p += *reads;
 	size_t len = strcspn(p, " ");
 	if (len >= size)
 		return false;
@@ -235,7 +237,8 @@ static bool setting_name(int fd, char *name, size_t size)
 ssize_t bt_setting_write(int fd, const struct msghdr *m)
 {
 	char name[256], text[SETTING_BYTES];
-	size_t n = 0, total = 0;
+	size_t n = 0, total = 0, taken = 0;
+	bool reads;
 	for (size_t i = 0; i < m->msg_iovlen; i++) {
 		const struct iovec *v = &m->msg_iov[i];
 		size_t len = v->iov_len < sizeof(text) - n ? v->iov_len : sizeof(text) - n;
@@ -245,29 +248,31 @@ ssize_t bt_setting_write(int fd, const struct msghdr *m)
 		n += len;
 		total += v->iov_len;
 	}
-	if (!setting_name(fd, name, sizeof(name)))
+	if (!setting_name(fd, name, sizeof(name), &reads))
 		return fail(EBADF);
-	if (total == 0)
-		return 0;
-	int e = total > sizeof(text) ? EINVAL : ask_setting(name, text, n, NULL, NULL);
-	return e == 0 ? (ssize_t)total : fail(e);
+	/* Linux hears only what is written at the beginning (sysctl_writes_strict). */
+	if (total == 0 || bt_sys(SYS_lseek, fd, 0, SEEK_CUR, 0, 0, 0) != 0)
+		return (ssize_t)total;
+	int e = total > sizeof(text) ? EINVAL : ask_setting(name, text, n, NULL, NULL, &taken);
+	if (e != 0)
+		return fail(e);
+	bt_sys(SYS_lseek, fd, (long)taken, SEEK_SET, 0, 0, 0);
+	return (ssize_t)taken;
 }
 
 int bt_setting_flush(int fd)
 {
 	char name[256], text[SETTING_BYTES];
 	struct stat st;
-	/* What was opened for reading too holds the old text, and only our write is heard. */
-	long how = bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
-	if (how < 0 || bt_sys(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) < 0 || st.st_size == 0 ||
-	    !setting_name(fd, name, sizeof(name)))
+	bool reads;
+	if (bt_sys(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) < 0 || st.st_size == 0 ||
+	    !setting_name(fd, name, sizeof(name), &reads) || reads)
 		return 0;
 	long n = bt_sys(SYS_pread64, fd, (long)text, sizeof(text), 0, 0, 0);
 	bt_sys(SYS_ftruncate, fd, 0, 0, 0, 0, 0);
-	bt_sys(SYS_lseek, fd, 0, SEEK_SET, 0, 0, 0);
-	if (n <= 0)
+	if (n <= 0 || text[0] == '\0') /* a hole: not written at the beginning */
 		return 0;
-	return ask_setting(name, text, (size_t)n, NULL, NULL);
+	return ask_setting(name, text, (size_t)n, NULL, NULL, NULL);
 }
 
 /* A shell has opened the file, and we are the program whose output it is. */
@@ -275,10 +280,10 @@ static void find_inherited(void)
 {
 	char name[256];
 	struct stat st;
+	bool reads;
 	for (int fd = 0; fd < 3; fd++)
 		if (bt_sys(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) == 0 && S_ISREG(st.st_mode) &&
-		    st.st_nlink == 0 && setting_name(fd, name, sizeof(name)) &&
-		    (bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0) & O_ACCMODE) != O_RDONLY)
+		    st.st_nlink == 0 && setting_name(fd, name, sizeof(name), &reads))
 			note_setting(fd);
 }
 
@@ -290,7 +295,7 @@ __attribute__((constructor)) static void start(void)
 
 __attribute__((destructor)) static void finish(void)
 {
-	if (!any_setting)
+	if (!bt_any_setting)
 		return;
 	bt_real()->fflush(NULL);
 	for (int fd = 0; fd < 1024; fd++) {
@@ -306,7 +311,7 @@ int bt_open_net(const char *path, int flags)
 {
 	char room[256];
 	const char *name;
-	if (LIKELY(!may_be_proc(path)) || bt_bad_pointer(path) || flags & (O_DIRECTORY | O_PATH) ||
+	if (bt_bad_pointer(path) || LIKELY(!may_be_proc(path)) || flags & (O_DIRECTORY | O_PATH) ||
 	    !bt_in_host())
 		return -2;
 	switch (which(path, room, &name)) {
@@ -415,7 +420,7 @@ static int mode_flags(const char *mode)
 /* -2: libc's to open. */
 static int our_stream(const char *path, const char *mode)
 {
-	if (LIKELY(!may_be_proc(path)) || bt_bad_pointer(path) || bt_bad_pointer(mode))
+	if (bt_bad_pointer(path) || LIKELY(!may_be_proc(path)) || bt_bad_pointer(mode))
 		return -2;
 	return bt_open_net(path, mode_flags(mode));
 }
@@ -444,6 +449,16 @@ PUBLIC FILE *fopen64(const char *path, const char *mode)
 	return LIKELY(fd == -2) ? bt_real()->fopen64(path, mode) : stream_of(fd, mode);
 }
 
+/* libc closes the stream's descriptor inside itself. */
+static void leave(FILE *f)
+{
+	int fd = f != NULL && bt_any_setting ? fileno_unlocked(f) : -1;
+	if (fd >= 0 && bt_setting_of(fd)) {
+		fflush(f);
+		bt_note_clear(fd);
+	}
+}
+
 /* libc opens the memfd by its number's name, and puts it where the stream's descriptor was. */
 static FILE *again(int fd, const char *mode, FILE *f)
 {
@@ -454,15 +469,12 @@ static FILE *again(int fd, const char *mode, FILE *f)
 		errno = saved;
 		return NULL;
 	}
-	const struct note *n = bt_note(fd);
-	bool setting = n != NULL && n->flags & NOTE_SETTING;
-	int flush = bt_setting_of(fileno_unlocked(f)) ? fflush(f) : 0;
-	(void)flush;
+	bool setting = bt_setting_of(fd);
+	leave(f);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	FILE *r = bt_real()->freopen(path, mode, f);
 	int saved = errno;
 	if (r != NULL) {
-		bt_note_clear(fileno_unlocked(r));
 		if (setting)
 			note_setting(fileno_unlocked(r));
 	}
@@ -474,20 +486,22 @@ static FILE *again(int fd, const char *mode, FILE *f)
 PUBLIC FILE *freopen(const char *path, const char *mode, FILE *f)
 {
 	int fd = our_stream(path, mode);
-	return LIKELY(fd == -2) ? bt_real()->freopen(path, mode, f) : again(fd, mode, f);
+	if (LIKELY(fd == -2)) {
+		leave(f);
+		return bt_real()->freopen(path, mode, f);
+	}
+	return again(fd, mode, f);
 }
 
 FILE *freopen64(const char *path, const char *mode, FILE *f);
 PUBLIC FILE *freopen64(const char *path, const char *mode, FILE *f)
 {
 	int fd = our_stream(path, mode);
-	return LIKELY(fd == -2) ? bt_real()->freopen64(path, mode, f) : again(fd, mode, f);
-}
-
-bool bt_setting_of(int fd)
-{
-	const struct note *n = any_setting ? bt_note(fd) : NULL;
-	return n != NULL && n->flags & NOTE_SETTING;
+	if (LIKELY(fd == -2)) {
+		leave(f);
+		return bt_real()->freopen64(path, mode, f);
+	}
+	return again(fd, mode, f);
 }
 
 /* A stream whose buffer goes into a setting: the kernel's write would have failed, so the flush
@@ -495,7 +509,7 @@ bool bt_setting_of(int fd)
 PUBLIC int fflush(FILE *f)
 {
 	int r = bt_real()->fflush(f);
-	if (LIKELY(!any_setting) || f == NULL || r != 0 || !bt_setting_of(fileno_unlocked(f)))
+	if (f == NULL || r != 0 || !bt_setting_of(fileno_unlocked(f)))
 		return r;
 	int e = bt_setting_flush(fileno_unlocked(f));
 	if (e == 0)

@@ -107,7 +107,7 @@ static void from_row(struct note *n, const struct bt_row *row)
 		n->flags |= NOTE_LISTENS;
 	if (row->flags & BT_ROWF_CHILD)
 		n->flags |= NOTE_CHILD;
-	if (row->rport != 0)
+	if (row->rport != 0 || (row->proto == 17 && row->state == BT_ROW_ESTABLISHED))
 		n->flags |= NOTE_CONNECTED;
 }
 
@@ -176,6 +176,8 @@ static void catch_up(int fd, struct note *own)
 	if (!(own->flags & NOTE_NAMED)) {
 		if (ask_kernel(fd, &now, true) && now.flags & NOTE_NAMED) {
 			now.flags |= own->flags;
+			memcpy(now.shown, own->shown, sizeof(now.shown));
+			now.shown_port = own->shown_port;
 			*own = now;
 		}
 	} else if (bt_note_row(own, &row)) {
@@ -251,6 +253,14 @@ int bt_pending(int fd, struct note *n)
 	if (e != 0)
 		bt_cookie_set(fd, n, c & ~(0xffull << CB_ERROR));
 	return e;
+}
+
+void bt_pend(int fd, struct note *n, int e)
+{
+	uint64_t c = 0;
+	if (bt_cookie_get(fd, &c) == 0)
+		bt_cookie_set(fd, n,
+			      (c & ~(0xffull << CB_ERROR)) | (uint64_t)(unsigned)e << CB_ERROR);
 }
 
 int bt_take_name(int fd, struct note *n, const struct bt_rep *rep)

@@ -176,7 +176,7 @@ enum note_flag {
 	NOTE_KEEPALIVE = 1 << 17, /* a listener's; AF_UNIX does not pass it on */
 	NOTE_SHUT_WR = 1 << 19,	  /* this process has shut the sending direction */
 	NOTE_END = 1 << 21,	  /* the peer's end has been read */
-	NOTE_PIPE = 1 << 20,	  /* data has been sent to a peer that had closed */
+	NOTE_SHOWN = 1 << 20,	  /* getsockname shows `shown` once the connection is over */
 	NOTE_FAILED = 1 << 18,	  /* a non-blocking connect failed */
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
 	NOTE_SETTING = 1 << 24,	 /* no socket: a memfd that stands for a file of /proc/sys */
@@ -190,6 +190,9 @@ struct note {
 	struct bt_ident id;
 	uint64_t cookie;
 	uint64_t link; /* over which connection berthd learned that this process holds it */
+	/* The local end of the last connection or attempt: Linux shows it when it is over, too. */
+	uint8_t shown[16];
+	uint16_t shown_port;
 };
 
 /*
@@ -257,7 +260,12 @@ struct bt_view;
 void bt_own_view(struct bt_view *v); /* what the instruments of this host see */
 /* A descriptor, -1 and errno, or -2: the kernel's to open. */
 int bt_open_net(const char *path, int flags);
-bool bt_setting_of(int fd);
+extern bool bt_any_setting; /* this process has one: the others need not look */
+static inline bool bt_setting_of(int fd)
+{
+	const struct note *n = UNLIKELY(bt_any_setting) ? bt_note(fd) : NULL;
+	return n != NULL && n->flags & NOTE_SETTING;
+}
 /* A write to a descriptor with NOTE_SETTING: the number of bytes, or -1 and errno. */
 ssize_t bt_setting_write(int fd, const struct msghdr *m);
 /* Sets what libc has written into the memfd. 0 or errno. */
@@ -287,7 +295,7 @@ ssize_t bt_nl_recv(int fd, const struct note *n, struct msghdr *m, int flags);
 /* ---- ifs.c ---- */
 
 /* An ioctl about interfaces. False: not one; else *r is the result, with errno. */
-bool bt_if_ioctl(unsigned long request, void *arg, int *r);
+bool bt_if_ioctl(int fd, unsigned long request, void *arg, int *r);
 
 /* ---- others ---- */
 
@@ -296,12 +304,15 @@ bool bt_if_ioctl(unsigned long request, void *arg, int *r);
 extern _Atomic uint32_t bt_udp_changes;
 /* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */
 int bt_pending(int fd, struct note *n);
+void bt_pend(int fd, struct note *n, int e); /* sets it */
 bool bt_silenced(
 	void); /* fds.c: a seccomp filter is on; calls beyond the program's own may kill it */
 void bt_closing(int fd, struct note *n, bool *tell); /* fds.c: before and after a native close */
 void bt_closed(const struct note *n, bool tell);
 ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m,
 		    int flags); /* dgram.c: -1 and errno */
+/* Gives an unbound UDP socket its port, as Linux does before it looks at the rest of a call. */
+void bt_udp_autobind(int fd, struct note *n);
 /* The peer's reset that this descriptor has not told yet; then it has. */
 bool bt_reset_untold(int fd, const struct note *n);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */

@@ -186,9 +186,8 @@ static bool nonblocking(int fd, const struct note *n)
 
 static int pending_error(int fd, struct note *n, int e)
 {
-	uint64_t c = n->cookie & ~(0xffull << CB_ERROR);
 	struct note *own = bt_note(fd);
-	bt_cookie_set(fd, n, c | (uint64_t)(unsigned)e << CB_ERROR);
+	bt_pend(fd, n, e);
 	if (own != NULL)
 		own->flags |= NOTE_FAILED;
 	return EINPROGRESS;
@@ -204,7 +203,8 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;
 	struct bt_req q;
-	socklen_t len = bt_name_make(&sun, bt_netid(), &rep->target);
+	socklen_t len = rep->flags & BT_REPF_SELF ? bt_name_self(&sun, bt_netid())
+						  : bt_name_make(&sun, bt_netid(), &rep->target);
 	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0)
 		return 0;
 	int e = errno;
@@ -214,6 +214,22 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 	if (e == ENOENT || e == EPERM || e == EPROTOTYPE)
 		return ECONNREFUSED; /* the listener died, and berthd does not know yet */
 	return e == EAGAIN ? ETIMEDOUT : e;
+}
+
+/* addr: whether the address is shown with the port, as after an attempt that has not been told yet.
+ */
+static void will_show(int fd, struct note *n, const uint8_t end[16], uint16_t port, bool addr)
+{
+	struct note *own = bt_note(fd);
+	n->flags = addr ? n->flags | NOTE_SHOWN : n->flags & ~(uint32_t)NOTE_SHOWN;
+	memcpy(n->shown, end, 16);
+	n->shown_port = port;
+	if (own == NULL)
+		return;
+	if (own->flags & NOTE_OURS)
+		own->flags = (own->flags & ~(uint32_t)NOTE_SHOWN) | (n->flags & NOTE_SHOWN);
+	memcpy(own->shown, end, 16);
+	own->shown_port = port;
 }
 
 /* bad: what is wrong with the address, which counts only where the socket may connect at all. */
@@ -232,6 +248,8 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		return EISCONN;
 	}
 	int pending = bt_pending(fd, n);
+	if (bt_note(fd) != NULL)
+		bt_note(fd)->flags &= ~(uint32_t)NOTE_SHOWN;
 	if (pending != 0) /* of an earlier attempt: said by this call, the next one tries again */
 		return pending;
 	if (bad != 0)
@@ -244,6 +262,8 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		e = bt_take_name(fd, n, &rep);
 	if (e == 0)
 		e = tcp_join(fd, n, &rep);
+	if (e == 0 || e == ECONNREFUSED)
+		will_show(fd, n, rep.addr, rep.port, e == 0 || async);
 	if (e != 0)
 		return async && comes_later(e) ? pending_error(fd, n, e) : e;
 	n->flags |= NOTE_CONNECTED | (async ? NOTE_STARTED : 0);
@@ -279,7 +299,8 @@ static int tcp_disconnect(int fd, struct note *n)
 	q.flags = BT_REQF_SOLE;
 	bt_notice(-1, &q);
 	struct note clean = {.flags = NOTE_OURS | (n->flags & (NOTE_V6 | NOTE_NONBLOCK)),
-			     .forks = bt_forks};
+			     .forks = bt_forks,
+			     .shown_port = n->shown_port};
 	bt_note_set(fd, &clean);
 	return n->cookie != 0 ? bt_cookie_set(fd, &clean, n->cookie) : 0;
 }
@@ -295,6 +316,8 @@ static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, n, &rep);
+	if (e != 0 && !unspec)
+		bt_udp_autobind(fd, n);
 	if (e != 0)
 		return e;
 	n->flags = unspec ? n->flags & ~(uint32_t)NOTE_CONNECTED : n->flags | NOTE_CONNECTED;
@@ -331,10 +354,12 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 		e = tcp_disconnect(fd, &n);
 	else if (!udp)
 		e = tcp_connect(fd, &n, addr, port, e);
+	else if (e == 0 && n.flags & NOTE_V6 && !v6 && !unspec && v6only(fd))
+		e = EAFNOSUPPORT;
 	else if (e == 0)
-		e = n.flags & NOTE_V6 && !v6 && !unspec && v6only(fd)
-			    ? EAFNOSUPPORT
-			    : udp_connect(fd, &n, addr, port, unspec);
+		return (e = udp_connect(fd, &n, addr, port, unspec)) == 0 ? 0 : fail(e);
+	if (udp && e != 0)
+		bt_udp_autobind(fd, &n);
 	return e == 0 ? 0 : fail(e);
 }
 
@@ -386,7 +411,8 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			return c;
 		if (LIKELY(vouched(&sun, n, l, &row, &slot))) {
 			struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD |
-						      NOTE_CONNECTED | (l->flags & NOTE_V6) |
+						      NOTE_SHOWN | NOTE_CONNECTED |
+						      (l->flags & NOTE_V6) |
 						      (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 					     .forks = bt_forks,
 					     .id = {slot, row.gen, row.nonce},
@@ -398,6 +424,8 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			if (UNLIKELY(l->flags & NOTE_KEEPALIVE))
 				bt_real()->setsockopt(c, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 			bt_new_fd(c);
+			memcpy(child.shown, row.laddr, 16);
+			child.shown_port = row.lport;
 			bt_note_set(c, &child);
 			/* Linux finds a bad address when the connection is off the queue, and drops
 			 * it. */
@@ -434,10 +462,14 @@ PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 		return fail(EINVAL);
 	if (!(n.flags & NOTE_LISTENS) && n.flags & NOTE_NAMED && !(n.flags & NOTE_CHILD)) {
 		/* Another process may have made it a listener since. */
-		bt_note_clear(fd);
-		if (!bt_ident(fd, &n))
-			return fail(EBADF);
+		struct bt_row row;
+		if (bt_note_row(&n, &row) && row.state == BT_ROW_LISTEN && bt_note(fd) != NULL) {
+			bt_note(fd)->flags |= NOTE_LISTENS;
+			n.flags |= NOTE_LISTENS;
+		}
 	}
+	if (!(n.flags & NOTE_LISTENS))
+		return fail(EINVAL);
 	say_accepts(fd, &n);
 	return take_connection(fd, sa, len, flags, &n);
 }
@@ -475,6 +507,13 @@ PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 		memset(&row, 0, sizeof(row));
 		if (!(n.flags & NOTE_V6))
 			memcpy(row.laddr, any4, 16);
+	}
+	bool over = row.state == BT_ROW_CLOSE || row.state == BT_ROW_FREE;
+	if (over && !(n.flags & NOTE_UDP) && n.shown_port != 0 &&
+	    (row.lport == 0 || row.lport == n.shown_port)) {
+		row.lport = n.shown_port;
+		if (n.flags & NOTE_SHOWN)
+			memcpy(row.laddr, n.shown, 16);
 	}
 	bt_addr_out(row.laddr, row.lport, n.flags & NOTE_V6, sa, len);
 	return 0;
@@ -535,6 +574,19 @@ static int shut_listener(int fd, const struct note *n, int how)
 	return bt_real()->shutdown(fd, how);
 }
 
+/* Also without a peer, of which it then complains (inet_shutdown). Datagrams go on to come in, so
+ * the kernel's SHUT_RD is not ours: it would tell the senders. */
+static int udp_shutdown(int fd, const struct note *n, int how)
+{
+	struct note *own = bt_note(fd);
+	if (how != SHUT_RD && bt_real()->shutdown(fd, SHUT_WR) != 0)
+		return -1;
+	if (own != NULL)
+		own->flags |=
+			(how != SHUT_RD ? NOTE_SHUT_WR : 0u) | (how != SHUT_WR ? NOTE_SHUT_RD : 0u);
+	return n->flags & NOTE_CONNECTED ? 0 : fail(ENOTCONN);
+}
+
 PUBLIC int shutdown(int fd, int how)
 {
 	struct note n;
@@ -547,22 +599,24 @@ PUBLIC int shutdown(int fd, int how)
 		return fail(EINVAL);
 	if (n.flags & NOTE_LISTENS)
 		return shut_listener(fd, &n, how);
-	if (!(n.flags & NOTE_CONNECTED))
-		return fail(ENOTCONN);
 	if (n.flags & NOTE_UDP)
-		return bt_real()->shutdown(fd, how);
+		return udp_shutdown(fd, &n, how);
+	struct bt_row row;
+	if (!(n.flags & NOTE_CONNECTED) || (bt_note_row(&n, &row) && row.state == BT_ROW_CLOSE))
+		return fail(ENOTCONN);
+	struct note *own = bt_note(fd);
+	if (own != NULL)
+		own->flags &= ~(uint32_t)NOTE_STARTED;
 	if (how == SHUT_RD) {
 		/* The kernel's would stop the peer from sending, which TCP's does not (tcp(7),
 		 * shutdown(2)). Ours ends this side's reading only: what comes is left, and readers
 		 * are told the end. */
-		struct note *own = bt_note(fd);
 		if (own != NULL)
 			own->flags |= NOTE_SHUT_RD;
 		return 0;
 	}
 	int r = bt_real()->shutdown(fd, how);
 	if (r == 0) {
-		struct note *own = bt_note(fd);
 		if (own != NULL)
 			own->flags |= NOTE_SHUT_WR;
 		bt_req_init(&q, BT_SHUT, &n);

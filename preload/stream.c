@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 
 bool bt_reset_untold(int fd, const struct note *n)
 {
@@ -17,6 +18,10 @@ bool bt_reset_untold(int fd, const struct note *n)
 	    !(row.flags & BT_ROWF_RESET))
 		return false;
 	own->flags |= NOTE_RESET_SAID; /* said once; then it is an end of file, as in Linux */
+	/* AF_UNIX keeps the same error where the peer left data unread. */
+	int said;
+	socklen_t len = sizeof(said);
+	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&said, (long)&len, 0);
 	return true;
 }
 
@@ -36,6 +41,17 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 	return -1;
 }
 
+/* The peer had sent its FIN before the reset: for TCP the end comes first, and the error that waits
+ * for the next send or SO_ERROR is EPIPE (tcp_reset). */
+static bool after_end(int fd, struct note *n)
+{
+	struct bt_row row;
+	if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE || row.flags & BT_ROWF_RESET)
+		return false;
+	bt_pend(fd, n, EPIPE);
+	return true;
+}
+
 static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 {
 	struct note note;
@@ -45,28 +61,37 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	if (n == 0)
 		return flags & MSG_ERRQUEUE ? n : bt_stream_end(fd, n, wanted);
 	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note)) {
-		struct note *own = bt_note(fd);
 		if (note.flags & NOTE_UDP)
 			saved = ECONNREFUSED; /* see dgram.c */
-		else if (own != NULL)	      /* by the kernel, which saw unread data */
-			own->flags |= NOTE_RESET_SAID;
-	} else if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
-		   !(note.flags & NOTE_UDP)) {
+		else if (!bt_reset_untold(fd, &note) && after_end(fd, &note))
+			return 0;
+	}
+	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
+	    !(note.flags & NOTE_UDP)) {
 		saved = bt_pending(fd, &note);
 		if (saved == 0 && note.flags & NOTE_FAILED)
 			return 0;
 		if (saved == 0)
 			saved = ENOTCONN;
 	}
+	/* See refuse in dgram.c. */
+	if (saved == EAGAIN && bt_note(fd) != NULL && bt_note(fd)->flags & NOTE_FAILED &&
+	    bt_ident(fd, &note) && note.flags & NOTE_UDP && bt_pending(fd, &note) != 0) {
+		bt_note(fd)->flags &= ~(uint32_t)NOTE_FAILED;
+		saved = ECONNREFUSED;
+	}
 	errno = saved;
 	return n;
 }
 
 /* SHUT_RD: take what is there, and say the end where the kernel would wait. */
-static bool shut_rd(int fd)
+static bool shut_rd(int fd, int flags)
 {
 	struct note *n = bt_note(fd);
-	return n != NULL && UNLIKELY(n->flags & NOTE_SHUT_RD) && n->flags & NOTE_OURS;
+	if (LIKELY(n == NULL || !(n->flags & NOTE_SHUT_RD)) || !(n->flags & NOTE_OURS))
+		return false;
+	/* UDP notices only when it is about to wait. */
+	return !(n->flags & NOTE_UDP) || !(flags & MSG_DONTWAIT || n->flags & NOTE_NONBLOCK);
 }
 
 /*
@@ -118,7 +143,7 @@ PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 	}
 	if (UNLIKELY(flags & ODD_FLAGS) && odd_flags(fd, len, &flags, &odd))
 		return odd;
-	if (shut_rd(fd)) {
+	if (shut_rd(fd, flags)) {
 		ssize_t n = bt_real()->recv(fd, buf, len, flags | MSG_DONTWAIT);
 		return n < 0 && errno == EAGAIN ? 0 : n;
 	}
@@ -127,7 +152,7 @@ PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 
 PUBLIC ssize_t read(int fd, void *buf, size_t len)
 {
-	if (shut_rd(fd))
+	if (shut_rd(fd, 0))
 		return recv(fd, buf, len, 0);
 	return received(fd, bt_real()->read(fd, buf, len), len, 0);
 }
@@ -146,18 +171,25 @@ PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
 
 /*
  * The peer has closed, and this end has not. TCP takes the first data after that, to learn from the
- * reset that nobody reads it; AF_UNIX knows at once. (A program that does not ignore SIGPIPE has
- * met it already.)
+ * reset that nobody reads it: the connection is over then, and the error waits (tcp_reset). AF_UNIX
+ * knows at once. (A program that does not ignore SIGPIPE has met it already.)
  */
-static bool first_after_end(int fd, const struct note *n)
+static bool first_after_end(int fd, struct note *n, size_t size)
 {
-	struct note *own = bt_note(fd);
 	struct bt_row row;
-	if (own == NULL || !(n->flags & NOTE_CONNECTED) ||
-	    n->flags & (NOTE_SHUT_WR | NOTE_PIPE | NOTE_SHARED) ||
-	    (bt_note_row(n, &row) && row.flags & BT_ROWF_RESET))
+	struct bt_req q;
+	struct bt_rep rep;
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	/* Without RDHUP it is this end that has been shut, by another holder. */
+	if (n->flags & NOTE_SHUT_WR || bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1 ||
+	    !(p.revents & POLLRDHUP) || !bt_note_row(n, &row) || row.flags & BT_ROWF_RESET ||
+	    (row.state != BT_ROW_ESTABLISHED && row.state != BT_ROW_CLOSE_WAIT))
 		return false;
-	own->flags |= NOTE_PIPE;
+	if (size == 0)
+		return true;
+	bt_req_init(&q, BT_RESET, n);
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	bt_pend(fd, n, EPIPE);
 	return true;
 }
 
@@ -192,7 +224,7 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 	if (e == EPIPE) {
 		if (bt_reset_untold(fd, &n))
 			e = ECONNRESET;
-		else if (first_after_end(fd, &n))
+		else if (bt_pending(fd, &n) == 0 && first_after_end(fd, &n, size_of(iov, n_iov)))
 			return (ssize_t)size_of(iov, n_iov);
 	} else if (e == ENOTCONN) {
 		e = bt_pending(fd, &n);
@@ -398,13 +430,14 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	if (UNLIKELY(flags & (MSG_ERRQUEUE | MSG_OOB)) && !(flags & MSG_TRUNC) &&
 	    odd_flags(fd, 0, &flags, &odd))
 		return odd;
-	if (shut_rd(fd))
+	bool ended = shut_rd(fd, flags);
+	if (ended)
 		flags |= MSG_DONTWAIT;
 	if (!named || !bt_ident(fd, &n)) {
 		ssize_t r = bt_real()->recvmsg(fd, m, flags);
 		if (r >= 0 && m->msg_control != NULL && m->msg_controllen > 0)
 			clear_received(m);
-		if (r < 0 && errno == EAGAIN && shut_rd(fd))
+		if (r < 0 && errno == EAGAIN && ended)
 			return 0;
 		return received(fd, r, 1, flags);
 	}
@@ -414,8 +447,10 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 		own.msg_name = &sun;
 		own.msg_namelen = sizeof(sun);
 		ssize_t r = bt_real()->recvmsg(fd, &own, flags);
-		if (r < 0 && errno == EAGAIN && shut_rd(fd))
+		if (r < 0 && errno == EAGAIN && ended) {
+			m->msg_namelen = 0;
 			return 0;
+		}
 		if (r < 0)
 			return received(fd, r, 1, flags);
 		socklen_t len = m->msg_namelen;

@@ -41,8 +41,8 @@ enum bt_msg_type {
 	BT_IDENT,     /* only make it */
 	BT_BIND,      /* addr, port, opts. Reply: addr, port */
 	BT_LISTEN_ON, /* value = backlog. Reply: addr, port */
-	BT_CONNECT,   /* TCP: addr, port = destination. Reply: id, addr/port = local end, target =
-			 listener */
+	BT_CONNECT,   /* TCP: addr, port = destination. Reply: id, addr/port = local end (also with
+			 ECONNREFUSED), target = listener */
 	BT_CONNECT_FAIL, /* notice: the descriptor could not be joined to the target; value = errno
 			  */
 	BT_UDP_CONNECT,	 /* addr, port; port 0 and flag BT_REQF_UNSPEC: disconnect. Reply: addr/port
@@ -95,8 +95,9 @@ enum bt_req_flag {
 
 enum bt_rep_flag {
 	BT_REPF_RELAY = 1 << 0,
-	BT_REPF_NEW = 1 << 1, /* `id` is fresh: bind the descriptor to its name */
-	BT_REPF_FD = 1 << 2,  /* a descriptor comes with the reply */
+	BT_REPF_NEW = 1 << 1,  /* `id` is fresh: bind the descriptor to its name */
+	BT_REPF_FD = 1 << 2,   /* a descriptor comes with the reply */
+	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 };
 
 struct bt_req {

@@ -126,11 +126,12 @@ static bool collect(const struct bt_view *v, uint8_t proto, uint8_t family, uint
 	return true;
 }
 
-/* A bound socket that the kernel does not have any more: its program was killed, and berthd has not
- * been told yet. */
+/* A socket with a name that the kernel does not have any more: its program was killed, and berthd
+ * has not been told yet. */
 static bool is_dead(const struct bt_sock *s)
 {
-	return s->ino == 0 && (s->row.state == BT_ROW_LISTEN || s->row.state == BT_ROW_CLOSE);
+	return s->ino == 0 && (s->row.state == BT_ROW_LISTEN || s->row.state == BT_ROW_CLOSE ||
+			       s->row.proto == BT_PROTO_UDP);
 }
 
 bool bt_snap_take(const struct bt_view *v, uint8_t proto, uint8_t family, uint32_t states,

@@ -17,19 +17,15 @@ struct index {
 	uint32_t n_slots, places;
 };
 
-/* What the kernel is to be asked for: a list of listeners should not cost 100,000 connections. */
-static uint32_t states_for(const struct bt_socks *s)
+uint32_t bt_socks_states(uint32_t rows)
 {
 	uint32_t states = 0;
-	for (size_t i = 0; i < s->n; i++) {
-		uint8_t state = s->list[i].row.state;
-		if (state == BT_ROW_LISTEN)
-			states |= 1u << TCP_LISTEN;
-		else if (state == BT_ROW_CLOSE)
-			states |= 1u << TCP_CLOSE;
-		else if (state != BT_ROW_TIME_WAIT)
-			states |= 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE;
-	}
+	if (rows & 1u << BT_ROW_LISTEN)
+		states |= 1u << TCP_LISTEN;
+	if (rows & 1u << BT_ROW_CLOSE)
+		states |= 1u << TCP_CLOSE;
+	if (rows & ~(1u << BT_ROW_LISTEN | 1u << BT_ROW_CLOSE | 1u << BT_ROW_TIME_WAIT))
+		states |= 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE;
 	return states;
 }
 
@@ -144,16 +140,11 @@ static void join_left_over(struct index *x, struct bt_socks *s)
 	bt_buf_done(&mem);
 }
 
-int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
+int bt_socks_join_with(const struct bt_table *t, struct bt_diags *d, struct bt_socks *s)
 {
-	struct index x = {.t = t};
+	struct index x = {.t = t, .d = *d};
 	bool orphans = false;
-	uint32_t states = states_for(s);
-	if (states == 0)
-		return 0;
-	int err = bt_diag_dump(&x.d, netid, states);
-	if (!err && !build(&x))
-		err = -ENOMEM;
+	int err = build(&x) ? 0 : -ENOMEM;
 	for (size_t i = 0; !err && i < s->n; i++) {
 		struct bt_sock *sock = &s->list[i];
 		bool child = sock->row.flags & BT_ROWF_CHILD;
@@ -168,6 +159,20 @@ int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
 		join_left_over(&x, s);
 	bt_buf_done(&x.mem_slot);
 	bt_buf_done(&x.mem_ino);
-	bt_diag_done(&x.d);
+	bt_diag_done(d);
 	return err;
+}
+
+int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
+{
+	struct bt_diags d;
+	uint32_t rows = 0;
+	for (size_t i = 0; i < s->n; i++)
+		rows |= 1u << (s->list[i].row.state & 31);
+	if (bt_socks_states(rows) == 0)
+		return 0;
+	int err = bt_diag_dump(&d, netid, bt_socks_states(rows));
+	if (err)
+		bt_diag_done(&d);
+	return err ? err : bt_socks_join_with(t, &d, s);
 }

@@ -66,10 +66,9 @@ void bt_nl_end(struct bt_nl *n, size_t begun)
 		mark(n, n->out.n);
 }
 
-int bt_nl_dump_end(struct bt_nl *n, const struct bt_nl_req *q)
+int bt_nl_dump_end(struct bt_nl *n, const struct bt_nl_req *q, int err)
 {
-	const int none = 0;
-	bt_nl_end(n, bt_nl_begin(n, q, NLMSG_DONE, NLM_F_MULTI, &none, sizeof(none)));
+	bt_nl_end(n, bt_nl_begin(n, q, NLMSG_DONE, NLM_F_MULTI, &err, sizeof(err)));
 	mark(n, n->out.n);
 	return BT_NL_DUMPED;
 }

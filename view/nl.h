@@ -58,7 +58,8 @@ void bt_nl_put(struct bt_nl *n, unsigned type, const void *value, size_t len);
 void bt_nl_put_u32(struct bt_nl *n, unsigned type, uint32_t value);
 void bt_nl_put_u8(struct bt_nl *n, unsigned type, uint8_t value);
 void bt_nl_end(struct bt_nl *n, size_t begun);
-int bt_nl_dump_end(struct bt_nl *n, const struct bt_nl_req *q); /* BT_NL_DUMPED */
+/* Ends a dump; err: 0 or -errno, which the last message brings. BT_NL_DUMPED. */
+int bt_nl_dump_end(struct bt_nl *n, const struct bt_nl_req *q, int err);
 /* The attribute `type` behind the first `fixed` bytes of the body, *len its length; NULL: none. */
 const void *bt_nl_attr(const struct bt_nl_req *q, size_t fixed, unsigned type, size_t *len);
 

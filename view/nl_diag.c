@@ -164,7 +164,7 @@ static int dump(struct bt_nl *n, const struct bt_view *v, const struct bt_nl_req
 			put_socket(n, v, req, q, &snap.list[i], NLM_F_MULTI);
 	}
 	bt_snap_done(&snap);
-	return bt_nl_dump_end(n, req);
+	return bt_nl_dump_end(n, req, 0);
 }
 
 /* The one socket that a segment with these addresses would reach: the connection, or a listener. */
@@ -224,9 +224,9 @@ static int inet(struct bt_nl *n, const struct bt_view *v, const struct bt_nl_req
 	if (dumps && q.code && bt_bc_check(q.code, q.code_len) != 0)
 		return -EINVAL;
 	if (proto == IPPROTO_RAW || proto == IPPROTO_UDPLITE)
-		return dumps ? bt_nl_dump_end(n, req) : -ENOENT;
+		return dumps ? bt_nl_dump_end(n, req, 0) : -ENOENT;
 	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP)
-		return -ENOENT;
+		return dumps ? bt_nl_dump_end(n, req, -ENOENT) : -ENOENT;
 	q.proto = (uint8_t)proto;
 	return dumps ? dump(n, v, req, &q) : one(n, v, req, &q);
 }
@@ -245,7 +245,7 @@ int bt_nl_sock_diag(struct bt_nl *n, const struct bt_view *v, const struct bt_nl
 	case AF_UNIX:
 	case AF_PACKET:
 	case AF_NETLINK:
-		return dumps ? bt_nl_dump_end(n, q) : -ENOENT;
+		return dumps ? bt_nl_dump_end(n, q, 0) : -ENOENT;
 	default:
 		return (uint8_t)q->body[0] >= AF_MAX ? -EINVAL : -ENOENT;
 	}

@@ -72,7 +72,7 @@ static int get_link(struct bt_nl *n, const struct bt_view *v, const struct bt_nl
 		bool bridges = (uint8_t)q->body[0] == AF_BRIDGE;
 		for (unsigned i = 1; !bridges && !picks_none(q) && bt_dev_get(v, i, &d); i++)
 			put_link(n, q, &d);
-		return bt_nl_dump_end(n, q);
+		return bt_nl_dump_end(n, q, 0);
 	}
 	if (q->len < sizeof(m))
 		return -EINVAL;
@@ -153,7 +153,7 @@ static int get_addr(struct bt_nl *n, const struct bt_view *v, const struct bt_nl
 				put_addr(n, v, q, &a, i);
 		}
 	}
-	return bt_nl_dump_end(n, q);
+	return bt_nl_dump_end(n, q, 0);
 }
 
 /* ---- routes ---- */
@@ -298,7 +298,7 @@ static int dump_routes(struct bt_nl *n, const struct bt_view *v, const struct bt
 				routes6(n, q, &a, &w);
 		}
 	}
-	return bt_nl_dump_end(n, q);
+	return bt_nl_dump_end(n, q, 0);
 }
 
 /* Somebody on the network has the address. */
@@ -400,7 +400,7 @@ static int get_rule(struct bt_nl *n, const struct bt_nl_req *q)
 			bt_nl_end(n, begun);
 		}
 	}
-	return bt_nl_dump_end(n, q);
+	return bt_nl_dump_end(n, q, 0);
 }
 
 int bt_nl_route(struct bt_nl *n, const struct bt_view *v, const struct bt_nl_req *q)
@@ -421,7 +421,7 @@ int bt_nl_route(struct bt_nl *n, const struct bt_view *v, const struct bt_nl_req
 	case RTM_GETRULE:
 		return get_rule(n, q);
 	case RTM_GETNEIGH:
-		return dumps(q) ? bt_nl_dump_end(n, q) : -ENOENT;
+		return dumps(q) ? bt_nl_dump_end(n, q, 0) : -ENOENT;
 	case RTM_GETNEIGHTBL:
 	case RTM_GETQDISC:
 	case RTM_GETADDRLABEL:
@@ -431,7 +431,7 @@ int bt_nl_route(struct bt_nl *n, const struct bt_view *v, const struct bt_nl_req
 	case RTM_GETANYCAST:
 	case RTM_GETMDB:
 	case RTM_GETNSID:
-		return dumps(q) ? bt_nl_dump_end(n, q) : -EOPNOTSUPP;
+		return dumps(q) ? bt_nl_dump_end(n, q, 0) : -EOPNOTSUPP;
 	default:
 		return -EOPNOTSUPP;
 	}

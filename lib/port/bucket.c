@@ -26,7 +26,7 @@ struct class_key btp_class_key(const struct psock *s)
 		opts &= (uint8_t)~BT_V6ONLY;
 	if (s->flags & SF_HELD)
 		opts |= KEY_HELD;
-	return (struct class_key){s->laddr, s->uid, s->family, opts, (uint8_t)kind_of(s), 0};
+	return (struct class_key){s->laddr, s->uid, s->family, opts, (uint8_t)kind_of(s), s->dev};
 }
 
 const struct class *btp_first_class(const struct bt_port_net *net, const struct space *sp,
@@ -222,6 +222,20 @@ void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts)
 	}
 }
 
+void bt_port_set_uid(struct bt_port_net *net, uint32_t slot, uint32_t uid)
+{
+	struct psock *s;
+
+	if (!btp_slot_used(net, slot))
+		return;
+	s = sock_at(net, slot);
+	if (s->uid == uid || (s->lport != 0 && !btp_reserve(net, s)))
+		return;
+	btp_change_begin(net, slot);
+	s->uid = uid;
+	btp_change_end(net, slot);
+}
+
 /* ---- conflicts ---- */
 
 /* Linux keeps this IPv4 address in sockets that have an IPv6 address (LOOPBACK4_IPV6). */
@@ -293,6 +307,7 @@ static void remember(struct bt_port_net *net, uint32_t slot)
 	}
 	key.opts &= BT_V6ONLY;
 	key.kind = KIND_HISTORY;
+	key.dev = 0;
 	history->key = key;
 }
 
@@ -345,7 +360,8 @@ bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, b
 		uint32_t other = c->head == slot ? s->class_next : c->head;
 		enum bt_why why;
 
-		if (other == BT_NO_SLOT || !overlap(&key, &c->key, true))
+		if (other == BT_NO_SLOT || !overlap(&key, &c->key, true) ||
+		    (key.dev != 0 && c->key.dev != 0 && key.dev != c->key.dev))
 			continue;
 		why = compare(&key, &c->key, udp, chosen && !udp);
 		if (udp && !chosen) {

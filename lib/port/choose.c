@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 #define GROUP	    16u /* words that are counted at a time */
-#define TAKE_PROBES 8u	/* probes that look for a TIME_WAIT to take over, too */
+#define DEV_LO	    1u
+#define TAKE_PROBES 8u /* probes that look for a TIME_WAIT to take over, too */
 
 /* What is chosen from: the ports from lo to hi that are in none of three bitmaps. */
 struct view {
@@ -281,6 +282,11 @@ bool btp_reserve_dest(struct bt_port_net *net, uint32_t i)
 	return true;
 }
 
+bool btp_in_dest(const struct psock *s)
+{
+	return s->proto == BT_TCP && !(s->flags & SF_HELD) && s->dev == 0;
+}
+
 void btp_enter_dest(struct bt_port_net *net, uint32_t slot)
 {
 	const struct psock *s = sock_at(net, slot);
@@ -291,11 +297,29 @@ void btp_enter_dest(struct bt_port_net *net, uint32_t slot)
 		i = new_dest(net, s, link);
 	}
 	d = dest_at(net, i);
+	if (net->devices && btp_dest_has(d, s->lport))
+		return; /* a second one with the 4-tuple */
 	if (d->room == N_PORTS)
 		bit_set(d->bits, s->lport);
 	else
 		short_list(d)[d->count] = s->lport;
 	d->count++;
+}
+
+/* True if another connection of the destination has the 4-tuple, too. */
+static bool has_twin(const struct bt_port_net *net, uint32_t slot)
+{
+	struct tuple t = btp_tuple(sock_at(net, slot));
+	uint32_t i = btp_find_tuple(net, &t, 0);
+
+	for (; i != BT_NO_SLOT; i = sock_at(net, i)->hash_next) {
+		const struct psock *s = sock_at(net, i);
+		struct tuple other = btp_tuple(s);
+
+		if (i != slot && btp_in_dest(s) && memcmp(&other, &t, sizeof(t)) == 0)
+			return true;
+	}
+	return false;
 }
 
 void btp_leave_dest(struct bt_port_net *net, uint32_t slot)
@@ -304,6 +328,8 @@ void btp_leave_dest(struct bt_port_net *net, uint32_t slot)
 	uint32_t *link = dest_link(net, s->host, &s->laddr, &s->raddr, s->rport), i = *link, k = 0;
 	struct dest *d = dest_at(net, i);
 
+	if (net->devices && has_twin(net, slot))
+		return;
 	d->count--;
 	if (d->room == N_PORTS) {
 		bit_clear(d->bits, s->lport);
@@ -331,11 +357,13 @@ static uint64_t entered_ns(const struct bt_port_net *net, uint32_t slot)
 	return tw->expires - tw->wait_us * (uint64_t)1000;
 }
 
+/* tcp_twsk_unique */
 static bool reuse_allowed(const struct bt_port_conf *conf, const struct bt_addr *laddr,
-			  const struct bt_addr *raddr)
+			  const struct bt_addr *raddr, uint8_t dev)
 {
 	return conf->tw_reuse == 1 ||
-	       (conf->tw_reuse == 2 && (bt_addr_is_loopback(laddr) || bt_addr_is_loopback(raddr)));
+	       (conf->tw_reuse == 2 &&
+		(dev == DEV_LO || bt_addr_is_loopback(laddr) || bt_addr_is_loopback(raddr)));
 }
 
 bool btp_may_take_over(const struct bt_port_net *net, uint32_t slot, uint64_t now_ns)
@@ -343,16 +371,16 @@ bool btp_may_take_over(const struct bt_port_net *net, uint32_t slot, uint64_t no
 	const struct psock *s = sock_at(net, slot);
 	const struct bt_port_conf *conf = &net->hosts[s->host]->conf;
 
-	return s->state == BT_TIME_WAIT && reuse_allowed(conf, &s->laddr, &s->raddr) &&
+	return s->state == BT_TIME_WAIT && reuse_allowed(conf, &s->laddr, &s->raddr, s->dev) &&
 	       now_ns >= entered_ns(net, slot) &&
 	       now_ns - entered_ns(net, slot) >= conf->tw_reuse_delay_ns;
 }
 
 /* True if no connection has t, or one that may be taken over has. */
-static bool tuple_free(const struct bt_port_net *net, const struct tuple *t, uint64_t now_ns,
-		       uint32_t *taken)
+static bool tuple_free(const struct bt_port_net *net, const struct tuple *t, uint8_t dev,
+		       uint64_t now_ns, uint32_t *taken)
 {
-	uint32_t slot = btp_find_tuple(net, t);
+	uint32_t slot = btp_find_tuple(net, t, dev);
 
 	if (slot != BT_NO_SLOT && !btp_may_take_over(net, slot, now_ns))
 		return false;
@@ -364,7 +392,7 @@ static bool tuple_free(const struct bt_port_net *net, const struct tuple *t, uin
 static bool some_may_be_taken(const struct bt_port_conf *conf, const struct dest *d,
 			      uint64_t now_ns)
 {
-	return d != NULL && d->n_time_wait > 0 && reuse_allowed(conf, &d->laddr, &d->raddr) &&
+	return d != NULL && d->n_time_wait > 0 && reuse_allowed(conf, &d->laddr, &d->raddr, 0) &&
 	       now_ns >= d->oldest_ns && now_ns - d->oldest_ns >= conf->tw_reuse_delay_ns;
 }
 
@@ -384,7 +412,7 @@ static uint16_t take_over(const struct bt_port_net *net, struct dest *d, struct 
 
 		for (uint64_t bits = v->c[w]; bits != 0; bits &= bits - 1) {
 			t->lport = (uint16_t)(w * 64 + (uint32_t)__builtin_ctzll(bits));
-			*taken = btp_find_tuple(net, t);
+			*taken = btp_find_tuple(net, t, 0);
 			if (sock_at(net, *taken)->state != BT_TIME_WAIT)
 				continue;
 			if (entered_ns(net, *taken) < oldest)
@@ -410,12 +438,41 @@ static uint16_t connect_scan(const struct bt_port_net *net, struct dest *d, stru
 	return take_over(net, d, v, t, now_ns, taken);
 }
 
+/* With a device: destinations do not know such connections, so that the last resort is to look up
+ * every port. */
+static uint16_t connect_dev_port(struct bt_port_net *net, struct view *v, struct tuple *t,
+				 uint8_t dev, uint64_t now_ns, uint32_t *taken)
+{
+	uint32_t n = v->hi - v->lo + 1, ready = 0;
+	uint16_t port;
+
+	for (uint32_t k = 0; k < RANDOM_PROBES; k++) {
+		t->lport = (uint16_t)(v->lo + draw(v, n));
+		if (!bit_test(v->a, t->lport) && !bit_test(v->b, t->lport) &&
+		    tuple_free(net, t, dev, now_ns, taken))
+			return t->lport;
+	}
+	for (uint32_t p = v->lo; p <= v->hi; p++) {
+		t->lport = (uint16_t)p;
+		if (!tuple_free(net, t, dev, now_ns, taken))
+			bit_set(net->scratch, p);
+		ready += *taken != BT_NO_SLOT;
+	}
+	*taken = BT_NO_SLOT;
+	port = pick_clear(v);
+	memset(net->scratch, 0, sizeof(net->scratch));
+	t->lport = port;
+	if (port != 0 && ready > 0)
+		*taken = btp_find_tuple(net, t, dev);
+	return port;
+}
+
 /*
  * A connection on a port that is not held has a port that connect chose, so that it is one of the
  * destination's: a port neither held nor there is free.
  */
-uint16_t btp_connect_port(struct bt_port_net *net, struct tuple *t, uint32_t i, uint64_t now_ns,
-			  uint32_t *taken)
+uint16_t btp_connect_port(struct bt_port_net *net, uint32_t slot, struct tuple *t, uint32_t i,
+			  uint64_t now_ns, uint32_t *taken)
 {
 	const struct bt_port_conf *conf = &net->hosts[t->host]->conf;
 	struct dest *d = i == BT_NO_SLOT ? NULL : dest_at(net, i);
@@ -428,6 +485,8 @@ uint16_t btp_connect_port(struct bt_port_net *net, struct tuple *t, uint32_t i, 
 	if (!view_init(&v, net, t->host, space_of(net, t->host, BT_TCP)->held, conf->reserved,
 		       d != NULL && d->room == N_PORTS ? d->bits : net->scratch))
 		return 0;
+	if (sock_at(net, slot)->dev != 0)
+		return connect_dev_port(net, &v, t, sock_at(net, slot)->dev, now_ns, taken);
 	n = v.hi - v.lo + 1;
 	if (d != NULL && d->count >= n - n / 32)
 		probes = take ? TAKE_PROBES : 0; /* nearly full: a scan is faster */
@@ -436,7 +495,7 @@ uint16_t btp_connect_port(struct bt_port_net *net, struct tuple *t, uint32_t i, 
 		if (bit_test(v.a, t->lport) || bit_test(v.b, t->lport))
 			continue;
 		if (d == NULL || !btp_dest_has(d, t->lport) ||
-		    (take && k < TAKE_PROBES && tuple_free(net, t, now_ns, taken)))
+		    (take && k < TAKE_PROBES && tuple_free(net, t, 0, now_ns, taken)))
 			return t->lport;
 	}
 	if (d == NULL || d->room == N_PORTS)

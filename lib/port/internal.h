@@ -39,7 +39,7 @@ struct psock {
 	uint32_t uid;
 	uint16_t host;
 	uint8_t flags; /* enum sock_flag */
-	uint8_t unused;
+	uint8_t dev;
 	uint32_t class_next, class_prev; /* members of the class; in a slot that is free, or that
 					    skips TIME_WAIT: the list of those */
 	uint32_t hash_next;
@@ -67,7 +67,7 @@ struct class_key {
 	uint8_t opts; /* BT_REUSEADDR, BT_REUSEPORT, the effective BT_V6ONLY, and KEY_HELD when the
 			 members have SF_HELD */
 	uint8_t kind; /* enum class_kind */
-	uint8_t unused;
+	uint8_t dev;
 };
 
 struct class
@@ -77,7 +77,7 @@ struct class
 	struct class_key key;
 };
 
-/* The TCP connections to one remote end whose port connect chose. */
+/* The TCP connections to one remote end whose port connect chose, but for those with a device. */
 struct dest {
 	uint32_t next; /* hash chain (BT_NO_SLOT ends), or list of free items (0 ends) */
 	uint32_t count, n_time_wait;
@@ -141,7 +141,8 @@ struct bt_port_net {
 	uint32_t n_heap, heap_cap;
 	uint32_t skipped; /* list of slots that skip TIME_WAIT */
 	uint32_t serial;
-	size_t dest_bytes;	   /* lists and bitmaps */
+	bool devices;	   /* some socket has or had a device: 4-tuples may be there twice */
+	size_t dest_bytes; /* lists and bitmaps */
 	uint64_t scratch[N_WORDS]; /* zero between calls */
 };
 
@@ -230,10 +231,12 @@ bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, b
 /* choose.c */
 /* A port for bind to 0 and for autobind; 0: none. */
 uint16_t btp_free_port(struct bt_port_net *net, uint32_t slot);
-/* A port for connect to t's remote end, the destination i (BT_NO_SLOT: it has no connection); 0:
- * none. *taken: the TIME_WAIT socket that must give way. */
-uint16_t btp_connect_port(struct bt_port_net *net, struct tuple *t, uint32_t i, uint64_t now_ns,
-			  uint32_t *taken);
+/* A port for connect of the socket to t's remote end, the destination i (BT_NO_SLOT: it has no
+ * connection); 0: none. *taken: the TIME_WAIT socket that must give way. */
+uint16_t btp_connect_port(struct bt_port_net *net, uint32_t slot, struct tuple *t, uint32_t i,
+			  uint64_t now_ns, uint32_t *taken);
+/* True if the socket, which is in the 5-tuple hash, counts as one of a destination's. */
+bool btp_in_dest(const struct psock *s);
 /* True if the TIME_WAIT socket may be taken over by connect. */
 bool btp_may_take_over(const struct bt_port_net *net, uint32_t slot, uint64_t now_ns);
 uint32_t btp_find_dest(const struct bt_port_net *net, uint16_t host, const struct bt_addr *laddr,
@@ -248,7 +251,8 @@ void btp_leave_dest(struct bt_port_net *net, uint32_t slot);
 
 /* demux.c */
 struct tuple btp_tuple(const struct psock *s);
-uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t);
+/* The newest socket with t and with the device, or with none; BT_NO_SLOT: there is none. */
+uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t, uint8_t dev);
 void btp_enter_tuple(struct bt_port_net *net, uint32_t slot);
 void btp_leave_tuple(struct bt_port_net *net, uint32_t slot); /* TIME_WAIT ends, skipped or not */
 /* Doubles the table. A chain i of the lower half then has what belongs in chains i and i + half. */

@@ -351,6 +351,7 @@ bool bt_port_get(const struct bt_port_net *net, uint32_t slot, struct bt_port_in
 		.uid = s->uid,
 		.laddr = s->laddr,
 		.raddr = s->raddr,
+		.dev = s->dev,
 		.lport = s->lport,
 		.rport = s->rport,
 	};

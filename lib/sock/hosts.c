@@ -169,12 +169,17 @@ int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *
 	const struct bt_net_host *h = bt_net_host(net, host);
 	if (h == NULL)
 		return -ENETUNREACH;
-	const struct bt_addr *loopback = &h->addrs[bt_addr_is_v4(dst) ? 0 : 1].addr;
-	if (bt_addr_is_any(dst))
-		*dst = *loopback;
+	bool v4 = bt_addr_is_v4(dst), bound4 = bt_addr_is_v4(bound);
+	if (bt_addr_is_any(dst)) { /* of IPv4 it is the socket's own address, if it has one */
+		bool own = v4 && bound4 && !bt_addr_is_any(bound);
+		v4 = v4 || bound4;
+		*dst = own ? *bound : h->addrs[v4 ? 0 : 1].addr;
+	}
+	const struct bt_addr *loopback = &h->addrs[v4 ? 0 : 1].addr;
 	enum addr_kind kind = btn_addr_kind(net, host, dst);
-	if (kind == ADDR_BROADCAST)
-		return bt_addr_to_v4(dst) == UINT32_MAX ? -ENETUNREACH : -EACCES;
+	if (kind == ADDR_BROADCAST) /* the one of all networks has no route without a source */
+		return bt_addr_to_v4(dst) == UINT32_MAX && bt_addr_is_any(bound) ? -ENETUNREACH
+										 : -EACCES;
 	if (kind == ADDR_LINK) /* no scope is given, and none is offered */
 		return -EINVAL;
 	*to = bt_addr_is_loopback(dst) ? host : bt_net_host_by_addr(net, dst);

@@ -50,6 +50,8 @@ struct bt_net {
 	uint32_t changed_first, changed_last;
 	struct orphan *orphans; /* heap, the next to end first */
 	uint32_t n_orphans, orphan_room;
+	struct bt_addr tried; /* the local end of the last TCP connect */
+	uint16_t tried_port;
 };
 
 /* net.c. The entry of a slot to read, which may be that of no socket. */

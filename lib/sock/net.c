@@ -186,6 +186,18 @@ int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_
 	return 0;
 }
 
+/* The interface on which host `to` gets what is sent to dst: also what it sends to itself counts as
+ * arriving where the address is (Linux). */
+static uint8_t arrives_on(const struct bt_net *net, uint16_t to, const struct bt_addr *dst)
+{
+	const struct bt_net_host *h = &net->hosts[to]->pub;
+
+	for (uint16_t i = 2; i < h->n_addrs; i++)
+		if (bt_addr_eq(&h->addrs[i].addr, dst))
+			return h->addrs[i].dev;
+	return BT_DEV_LO;
+}
+
 /* ---- calls ---- */
 
 /* inet_bind and __inet6_bind: which addresses a socket may be given. */
@@ -209,7 +221,8 @@ int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, u
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
 	int r = bindable(net, &i, addr);
-	if (r < 0)
+	/* inet6_bind looks whether the socket is bound already before it looks at the address. */
+	if (r < 0 && !(r == -EADDRNOTAVAIL && i.family == BT_V6 && i.lport != 0))
 		return r;
 	btn_mark(net, slot);
 	return bt_port_bind(net->ports, slot, addr, port, root, now_ns, why);
@@ -283,7 +296,16 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	if (r < 0)
 		return r;
 	bt_port_get(net->ports, slot, &i);
-	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport);
+	net->tried = i.laddr;
+	net->tried_port = i.lport;
+	if (to == i.host && i.lport == port && bt_addr_eq(&i.laddr, &dst)) {
+		*child = *listener = BT_NO_SLOT;
+		btn_set_state(net, slot, BT_ESTABLISHED);
+		bt_net_set_flag(net, slot, BT_NETF_SELF, true);
+		return 0;
+	}
+	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport,
+					    arrives_on(net, to, &dst));
 	if (*listener == BT_NO_SLOT) {
 		bt_port_disconnect(net->ports, slot);
 		return -ECONNREFUSED;
@@ -304,6 +326,12 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	btn_set_state(net, slot, BT_ESTABLISHED);
 	btn_set_state(net, *child, BT_ESTABLISHED);
 	return 0;
+}
+
+void bt_net_tried(const struct bt_net *net, struct bt_addr *addr, uint16_t *port)
+{
+	*addr = net->tried;
+	*port = net->tried_port;
 }
 
 void bt_net_connect_undo(struct bt_net *net, uint32_t slot)
@@ -373,6 +401,7 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 			return r;
 		bt_port_get(net->ports, slot, &i);
 	}
-	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport);
+	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport,
+				 arrives_on(net, to, &dst));
 	return 0;
 }

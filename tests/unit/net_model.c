@@ -200,7 +200,8 @@ static void do_act(void)
 		bt_net_closed(net, e->slot, now);
 		if (was) {
 			c->reset = true;
-			c->end[!who].got_reset = true;
+			/* After a FIN the end has been told. */
+			c->end[!who].got_reset = !e->fin;
 		} else {
 			shut(c, who);
 		}

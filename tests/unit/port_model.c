@@ -20,7 +20,7 @@ struct model {
 	struct bt_port_info i;
 	bool used, port_lock, addr_lock, held, v6_addr, tuple;
 	uint64_t since, until; /* TIME_WAIT */
-	int64_t place;
+	int64_t place, tuple_place;
 };
 
 /* What a TCP port remembers of the sockets with SO_REUSEPORT that took it. */
@@ -110,6 +110,11 @@ static void remember(const struct model *a)
 	*h = (struct history){true, a->i.host, a->i.lport, *a};
 }
 
+static bool same_dev(const struct model *a, const struct model *b)
+{
+	return a->i.dev == 0 || b->i.dev == 0 || a->i.dev == b->i.dev;
+}
+
 static bool conflicts(const struct model *a, uint16_t port, bool chosen)
 {
 	const struct model *first = NULL;
@@ -121,9 +126,9 @@ static bool conflicts(const struct model *a, uint16_t port, bool chosen)
 		if (b == a || !same_space(a, b) || b->i.lport != port || !overlap(a, b, true))
 			continue;
 		if (a->i.proto == BT_TCP || chosen) {
-			if (pair_conflicts(a, b, chosen))
+			if (same_dev(a, b) && pair_conflicts(a, b, chosen))
 				return true;
-		} else if (!(a->i.opts & b->i.opts & BT_REUSEADDR) &&
+		} else if (same_dev(a, b) && !(a->i.opts & b->i.opts & BT_REUSEADDR) &&
 			   (first == NULL || b->place > first->place)) {
 			first = b;
 		}
@@ -166,7 +171,7 @@ static int best_bind_free(const struct model *s)
 }
 
 static uint32_t find_tuple(uint16_t host, uint8_t proto, const struct bt_addr *laddr,
-			   uint16_t lport, const struct bt_addr *raddr, uint16_t rport)
+			   uint16_t lport, const struct bt_addr *raddr, uint16_t rport, uint8_t dev)
 {
 	uint32_t found = BT_NO_SLOT;
 
@@ -175,8 +180,8 @@ static uint32_t find_tuple(uint16_t host, uint8_t proto, const struct bt_addr *l
 
 		if (m[k].used && m[k].tuple && i->host == host && i->proto == proto &&
 		    i->lport == lport && i->rport == rport && bt_addr_eq(&i->laddr, laddr) &&
-		    bt_addr_eq(&i->raddr, raddr) &&
-		    (found == BT_NO_SLOT || m[k].place > m[found].place))
+		    bt_addr_eq(&i->raddr, raddr) && (i->dev == 0 || i->dev == dev) &&
+		    (found == BT_NO_SLOT || m[k].tuple_place > m[found].tuple_place))
 			found = k;
 	}
 	return found;
@@ -186,7 +191,8 @@ static bool may_take(uint32_t slot)
 {
 	const struct model *s = &m[slot];
 	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
-	bool loop = bt_addr_is_loopback(&s->i.laddr) || bt_addr_is_loopback(&s->i.raddr);
+	bool loop = bt_addr_is_loopback(&s->i.laddr) || bt_addr_is_loopback(&s->i.raddr) ||
+		    s->i.dev == 1;
 
 	return s->i.state == BT_TIME_WAIT && (c->tw_reuse == 1 || (c->tw_reuse == 2 && loop)) &&
 	       now - s->since >= c->tw_reuse_delay_ns;
@@ -197,7 +203,7 @@ static int connect_free(const struct model *s, const struct bt_addr *src, uint16
 			const struct bt_addr *raddr, uint16_t rport)
 {
 	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
-	uint32_t other = find_tuple(s->i.host, BT_TCP, src, port, raddr, rport);
+	uint32_t other = find_tuple(s->i.host, BT_TCP, src, port, raddr, rport, s->i.dev);
 
 	if (s->i.lport == 0 && (port == 0 || port < c->range_lo || port > c->range_hi ||
 				reserved(c, port) || port_used(s, port, true)))
@@ -205,17 +211,20 @@ static int connect_free(const struct model *s, const struct bt_addr *src, uint16
 	return other == BT_NO_SLOT ? 2 : may_take(other);
 }
 
-static int score(const struct model *s, const struct bt_addr *laddr)
+static int score(const struct model *s, const struct bt_addr *laddr, uint8_t dev)
 {
 	bool is4 = bt_addr_is_v4(laddr), any = bt_addr_is_any(&s->i.laddr);
 	int plus = is4 && s->i.family == BT_V4;
 
+	plus += s->i.dev == 0 ? 0 : s->i.proto == BT_UDP ? 4 : 1;
+	if (s->i.dev != 0 && s->i.dev != dev)
+		return -1;
 	if ((!is4 && s->i.family == BT_V4) || (is4 && v6only(s)))
 		return -1;
 	if (any && !is4 && bt_addr_is_v4(&s->i.laddr))
 		return -1;
 	if (!any)
-		return bt_addr_eq(&s->i.laddr, laddr) ? 2 + plus : -1;
+		return bt_addr_eq(&s->i.laddr, laddr) ? 100 + plus : -1;
 	return plus;
 }
 
@@ -227,15 +236,16 @@ static bool receives(const struct model *s, uint16_t host, uint8_t proto, uint16
 }
 
 static uint32_t find_listener(uint16_t host, uint8_t proto, const struct bt_addr *laddr,
-			      uint16_t lport)
+			      uint16_t lport, uint8_t dev)
 {
 	uint32_t best = BT_NO_SLOT;
 
 	for (uint32_t k = 0; k < N_MODEL; k++) {
-		if (!receives(&m[k], host, proto, lport) || score(&m[k], laddr) < 0)
-			continue;
-		if (best == BT_NO_SLOT || score(&m[k], laddr) > score(&m[best], laddr) ||
-		    (score(&m[k], laddr) == score(&m[best], laddr) && m[k].place > m[best].place))
+		int more = receives(&m[k], host, proto, lport) ? score(&m[k], laddr, dev) : -1;
+
+		if (more >= 0 && best != BT_NO_SLOT)
+			more -= score(&m[best], laddr, dev);
+		if (more > 0 || (more == 0 && (best == BT_NO_SLOT || m[k].place > m[best].place)))
 			best = k;
 	}
 	return best;
@@ -398,6 +408,8 @@ static void let_go(struct model *s, bool keep, struct bt_addr laddr)
 	s->i.state = BT_CLOSE;
 	s->i.raddr = any_addr(s->i.family);
 	s->i.rport = 0;
+	if (s->i.proto == BT_UDP)
+		s->i.dev = 0;
 	s->i.laddr = s->addr_lock ? laddr : any_addr(s->i.family);
 	if (!keep) {
 		s->i.lport = 0;
@@ -452,7 +464,8 @@ static void do_connect(uint32_t slot)
 
 		MUST(can > 0 && (!was_bound || got.lport == s->i.lport));
 		MUST((can == 1) == (taken != BT_NO_SLOT));
-		MUST(taken == find_tuple(s->i.host, BT_TCP, &src, got.lport, &dst, rport));
+		MUST(taken ==
+		     find_tuple(s->i.host, BT_TCP, &src, got.lport, &dst, rport, s->i.dev));
 		if (taken != BT_NO_SLOT)
 			taken_over(taken);
 	}
@@ -462,6 +475,7 @@ static void do_connect(uint32_t slot)
 	s->i.rport = rport;
 	s->i.state = s->i.proto == BT_TCP ? BT_SYN_SENT : BT_ESTABLISHED;
 	s->tuple = true;
+	s->tuple_place = ++serial;
 }
 
 static void do_accept(uint32_t slot)
@@ -473,9 +487,9 @@ static void do_accept(uint32_t slot)
 	uint32_t child, taken, other;
 	int r;
 
-	if (score(l, &laddr) < 0 || bt_addr_is_v4(&laddr) != bt_addr_is_v4(&raddr))
+	if (score(l, &laddr, l->i.dev) < 0 || bt_addr_is_v4(&laddr) != bt_addr_is_v4(&raddr))
 		return;
-	other = find_tuple(l->i.host, BT_TCP, &laddr, l->i.lport, &raddr, rport);
+	other = find_tuple(l->i.host, BT_TCP, &laddr, l->i.lport, &raddr, rport, l->i.dev);
 	r = bt_port_accept(net, slot, &laddr, &raddr, rport, &child, &taken, &why);
 	if (l->i.state != BT_LISTEN) {
 		MUST(r == -EINVAL);
@@ -500,6 +514,7 @@ static void do_accept(uint32_t slot)
 	m[child].i.state = BT_SYN_RECV;
 	m[child].port_lock = false;
 	m[child].tuple = true;
+	m[child].tuple_place = ++serial;
 }
 
 static void do_time_wait(uint32_t slot)
@@ -537,6 +552,7 @@ static void do_lookup(void)
 	uint32_t k = rnd(N_MODEL);
 	uint16_t host = (uint16_t)rnd(N_HOSTS), lport = some_port(), rport = 80;
 	enum bt_proto proto = rnd(2) ? BT_TCP : BT_UDP;
+	uint8_t dev = (uint8_t)(1 + rnd(3));
 	uint32_t want, got;
 
 	if (rnd(4) && m[k].used) {
@@ -549,18 +565,20 @@ static void do_lookup(void)
 		rport = m[k].i.rport;
 		proto = (enum bt_proto)m[k].i.proto;
 	}
-	want = find_tuple(host, (uint8_t)proto, &laddr, lport, &raddr, rport);
+	want = find_tuple(host, (uint8_t)proto, &laddr, lport, &raddr, rport, dev);
 	if (want == BT_NO_SLOT)
-		want = find_listener(host, (uint8_t)proto, &laddr, lport);
-	got = bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport);
+		want = find_listener(host, (uint8_t)proto, &laddr, lport, dev);
+	got = bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport, dev);
 	if (want == BT_NO_SLOT || m[want].tuple || !(m[want].i.opts & BT_REUSEPORT)) {
 		MUST(got == want);
 		return;
 	}
 	MUST(got < N_MODEL && receives(&m[got], host, (uint8_t)proto, lport));
 	MUST(m[got].i.opts & BT_REUSEPORT && m[got].i.uid == m[want].i.uid);
-	MUST(score(&m[got], &laddr) == score(&m[want], &laddr));
-	MUST(got == bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport));
+	MUST(m[got].i.family == m[want].i.family && m[got].i.dev == m[want].i.dev);
+	MUST(bt_addr_eq(&m[got].i.laddr, &m[want].i.laddr));
+	MUST(v6only(&m[got]) == v6only(&m[want]));
+	MUST(got == bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport, dev));
 }
 
 static void do_conf(void)
@@ -596,9 +614,18 @@ static void do_op(void)
 		do_listen(slot);
 	else if (what < 72)
 		do_connect(slot);
-	else if (what < 81)
+	else if (what < 80)
 		do_accept(slot);
-	else if (what < 88) {
+	else if (what < 82) {
+		uint8_t dev = (uint8_t)(rnd(2) ? rnd(4) : 0);
+
+		bt_port_set_dev(net, slot, dev);
+		if (s->i.state != BT_TIME_WAIT)
+			s->i.dev = dev;
+	} else if (what < 83) {
+		s->i.uid = rnd(2);
+		bt_port_set_uid(net, slot, s->i.uid);
+	} else if (what < 88) {
 		s->i.opts = (uint8_t)(rnd(2) ? 1 + rnd(3) : rnd(16));
 		bt_port_set_opts(net, slot, s->i.opts);
 	} else if (what < 91) {
@@ -636,7 +663,7 @@ static void compare(void)
 		used++;
 		MUST(i.host == w->host && i.proto == w->proto && i.family == w->family);
 		MUST(i.state == w->state && i.opts == w->opts && i.uid == w->uid);
-		MUST(i.lport == w->lport && i.rport == w->rport);
+		MUST(i.lport == w->lport && i.rport == w->rport && i.dev == w->dev);
 		MUST(bt_addr_eq(&i.laddr, &w->laddr) && bt_addr_eq(&i.raddr, &w->raddr));
 	}
 	MUST(bt_port_count(net) == used);
