@@ -7,6 +7,7 @@
 #include "vals.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,6 +329,12 @@ static int call_setval(struct call *k)
 		bt_port_set_dev(bt_net_ports(k->d->net), k->slot, (uint8_t)k->req->value);
 		bt_net_set_flag(k->d->net, k->slot, 0, true);
 		return 0;
+	}
+	if (k->req->flags == IPPROTO_IP && k->req->port == IP_LOCAL_PORT_RANGE) {
+		int r = bt_port_set_range(bt_net_ports(k->d->net), k->slot, (uint16_t)k->req->value,
+					  (uint16_t)(k->req->value >> 16));
+		if (r < 0)
+			return r;
 	}
 	return d_vals_set(k->slot, k->req->id.gen, k->req->flags, k->req->port, k->req->value);
 }

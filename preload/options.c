@@ -16,10 +16,6 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
-
 #ifndef IPV6_FLOWINFO
 #define IPV6_FLOWINFO	   11 /* linux/in6.h, which libc's header replaces */
 #define IPV6_FLOWINFO_SEND 33
@@ -66,6 +62,7 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_MULTICAST_LOOP, 0, BIT, CB_NOMCLOOP, ANY, 1},
 	{IPPROTO_IP, IP_TRANSPARENT, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_TRANSPARENT, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IP, IP_LOCAL_PORT_RANGE, 0, NUMBER, 0, ANY, 0},
 	{IPPROTO_IP, IP_RECVERR, 0, BIT, CB_RECVERR, ANY, 0},
 	{IPPROTO_IP, IP_PKTINFO, 0, BIT, CB_PKTINFO, ANY, 0},
 	{IPPROTO_IP, IP_RECVTTL, 0, BIT, CB_RECVTTL, ANY, 0},
@@ -207,13 +204,17 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 	if ((o->level == IPPROTO_IP && o->name == IP_TRANSPARENT) ||
 	    (o->level == IPPROTO_IPV6 && o->name == IPV6_TRANSPARENT))
 		return v ? EPERM : 0;
-	if (o->level == IPPROTO_IP)
+	bool range = o->level == IPPROTO_IP && o->name == IP_LOCAL_PORT_RANGE;
+	uint16_t lo = (uint16_t)v, hi = (uint16_t)((uint32_t)v >> 16);
+	if (range && lo != 0 && hi != 0 && lo > hi)
+		return EINVAL;
+	if (o->level == IPPROTO_IP && !range)
 		v = ip_value(n, o, v);
 	else if (o->level == IPPROTO_IPV6)
 		v = ip6_value(n, o, v);
 	else if (o->level == IPPROTO_TCP)
 		v = tcp_value(o, v);
-	if (v == INT32_MIN)
+	if (v == INT32_MIN && !range)
 		return EINVAL;
 	int e = bt_name_it(fd, n);
 	if (e == 0 && !(n->cookie & COOKIE_BIT(CB_STORED)))
@@ -388,6 +389,8 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	const struct option *o = find(&n, level, name);
 	if (o != NULL) {
 		e = number(o, value, len, &v);
+		if (o->level == IPPROTO_IP && name == IP_LOCAL_PORT_RANGE && len != sizeof(v))
+			e = EINVAL;
 		if (e == 0)
 			e = o->kind == BIT ? set_bit(fd, &n, o, v != 0) : set_number(fd, &n, o, v);
 		return e == 0 ? 0 : fail(e);

@@ -100,6 +100,11 @@ enum bt_rep_flag {
 	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 };
 
+/* Of BT_SETVAL; Linux 6.3, which older libcs do not know. */
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+
 struct bt_req {
 	uint8_t version; /* BT_MSG_VERSION */
 	uint8_t type;	 /* enum bt_msg_type */
