@@ -100,7 +100,11 @@ void btp_enter_bucket(struct bt_port_net *net, uint32_t slot)
 	struct space *sp = space_of(net, s->host, s->proto);
 	uint32_t *first = &sp->first[s->lport], other = *first;
 
-	bit_set(sp->any, s->lport);
+	if (!bit_test(sp->any, s->lport)) {
+		bit_set(sp->any, s->lport);
+		sp->n_any[s->lport / PAGE_PORTS]++;
+		sp->n_ports++;
+	}
 	if (s->flags & SF_HELD)
 		bit_set(sp->held, s->lport);
 	if (other == 0) {
@@ -165,11 +169,14 @@ static void forget(struct bt_port_net *net, uint32_t *first)
 void btp_change_begin(struct bt_port_net *net, uint32_t slot)
 {
 	const struct psock *s = sock_at(net, slot);
+	struct space *sp;
 	uint32_t *first;
 
 	if (s->lport == 0)
 		return;
-	first = &space_of(net, s->host, s->proto)->first[s->lport];
+	sp = space_of(net, s->host, s->proto);
+	sp->n_left++;
+	first = &sp->first[s->lport];
 	if (*first == (SOLE | slot))
 		*first = 0;
 	else
@@ -202,8 +209,11 @@ void btp_leave_bucket(struct bt_port_net *net, uint32_t slot)
 		forget(net, &sp->first[port]);
 	}
 	shrink(net, &sp->first[port]);
-	if (sp->first[port] == 0)
+	if (sp->first[port] == 0) {
 		bit_clear(sp->any, port);
+		sp->n_any[port / PAGE_PORTS]--;
+		sp->n_ports--;
+	}
 }
 
 void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts)

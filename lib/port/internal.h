@@ -18,6 +18,7 @@
 #define DEST_FEW      8u  /* local ports in struct dest itself */
 #define DEST_LIST     64u /* in a list; more are in a bitmap */
 #define PAGE_PORTS    1024u
+#define N_PAGES	      (N_PORTS / PAGE_PORTS)
 
 /* In struct space's first: the bucket's only socket, which then has no class. Slots and classes are
  * below. */
@@ -89,7 +90,7 @@ struct dest {
 	union {		    /* the local ports */
 		uint16_t few[DEST_FEW];
 		uint16_t *list;
-		uint64_t *bits;
+		uint64_t *bits; /* and behind them the number of those set in each page */
 	};
 };
 
@@ -102,12 +103,25 @@ struct pool {
 	uint32_t free, n_free;
 };
 
+/* A search for a port to bind that found a conflict on every one; true of the same search until a
+ * socket leaves its class. */
+struct no_port {
+	struct class_key key;
+	uint16_t lo, hi;
+	int ask; /* enum ask */
+	uint64_t n_left;
+};
+
 struct space {			 /* one protocol of one host */
 	uint32_t first[N_PORTS]; /* the bucket of each port: its first class (its history, if it has
 				    one), or SOLE and a slot */
 	uint64_t any[N_WORDS];	 /* ports with a bucket */
+	uint16_t n_any[N_PAGES]; /* how many in each page */
 	uint64_t held[N_WORDS];	 /* ports with a socket that is held */
-	uint64_t pages;		 /* bit i: first[i * PAGE_PORTS] and following were written */
+	uint32_t n_ports;	 /* how many have a bucket */
+	uint64_t n_left;	 /* how often a socket left its class */
+	struct no_port no_port;
+	uint64_t pages; /* bit i: first[i * PAGE_PORTS] and following were written */
 };
 
 struct host {
@@ -199,6 +213,11 @@ static inline void bit_set(uint64_t *bits, uint32_t i)
 static inline void bit_clear(uint64_t *bits, uint32_t i)
 {
 	bits[i / 64] &= ~((uint64_t)1 << (i % 64));
+}
+
+static inline uint16_t *page_counts(const struct dest *d)
+{
+	return (uint16_t *)(void *)(d->bits + N_WORDS);
 }
 
 static inline struct bt_addr any_of(uint8_t family)
