@@ -322,6 +322,13 @@ static int call_setval(struct call *k)
 		d_row(k->d, k->slot)->rcvbuf_kib = (uint16_t)(kib > UINT16_MAX ? UINT16_MAX : kib);
 		return 0;
 	}
+	if (k->req->flags == SOL_SOCKET && k->req->port == SO_BINDTODEVICE) {
+		if (k->req->value > BT_NET_ADDRS)
+			return -EPROTO;
+		bt_port_set_dev(bt_net_ports(k->d->net), k->slot, (uint8_t)k->req->value);
+		bt_net_set_flag(k->d->net, k->slot, 0, true);
+		return 0;
+	}
 	return d_vals_set(k->slot, k->req->id.gen, k->req->flags, k->req->port, k->req->value);
 }
 

@@ -93,6 +93,12 @@ static int family(const struct msghdr *m)
 	return f;
 }
 
+static bool is_v4(const uint8_t addr[16])
+{
+	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	return memcmp(addr, mapped, sizeof(mapped)) == 0;
+}
+
 /* udpv6_sendmsg: AF_INET is taken too, and what is neither is EINVAL. */
 static int destination6(const struct note *n, const struct msghdr *m, uint8_t addr[16],
 			uint16_t *port)
@@ -101,6 +107,8 @@ static int destination6(const struct note *n, const struct msghdr *m, uint8_t ad
 	if (f == AF_INET && n->cookie & COOKIE_BIT(CB_V6ONLY))
 		return ENETUNREACH;
 	int e = bt_addr_in(m->msg_name, m->msg_namelen, f != AF_INET, addr, port);
+	if (e == 0 && n->cookie & COOKIE_BIT(CB_V6ONLY) && is_v4(addr))
+		return ENETUNREACH;
 	return e == EAFNOSUPPORT ? EINVAL : e;
 }
 

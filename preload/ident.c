@@ -240,8 +240,12 @@ void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
 void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd)
 {
 	bt_req_init(q, type, n);
-	if (!(n->flags & NOTE_NAMED))
-		q->uid = bt_sock_uid(fd);
+	if (n->flags & NOTE_NAMED)
+		return;
+	q->uid = bt_sock_uid(fd);
+	uint64_t cookie; /* options that another holder has set */
+	if (n->flags & NOTE_SHARED && bt_cookie_get(fd, &cookie) == 0)
+		q->opts = (uint16_t)(cookie & COOKIE_OPTS);
 }
 
 int bt_pending(int fd, struct note *n)

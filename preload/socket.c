@@ -148,7 +148,7 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
 	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
 		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
-	if (e == EADDRINUSE && bt_note(fd) != NULL) /* it has no address any more */
+	if ((e == 0 || e == EADDRINUSE) && bt_note(fd) != NULL) /* an earlier address is gone */
 		bt_note(fd)->flags &= ~(uint32_t)NOTE_SHOWN;
 	return e == 0 ? 0 : fail(e);
 }
@@ -162,7 +162,8 @@ PUBLIC int listen(int fd, int backlog)
 		return bt_real()->listen(fd, backlog);
 	if (n.flags & NOTE_UDP)
 		return fail(EOPNOTSUPP);
-	if (n.flags & NOTE_STARTED) /* its outcome has not been asked for */
+	/* Nor one whose outcome has not been asked for, nor one that is over. */
+	if (n.flags & (NOTE_STARTED | NOTE_CONNECTED))
 		return fail(EINVAL);
 	bt_req_make(&q, BT_LISTEN_ON, &n, fd);
 	/* berthd bounds it by somaxconn, silently; a negative one is as large as can be. */
@@ -251,11 +252,12 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		own->flags &= ~(uint32_t)NOTE_STARTED;
 		if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)
 			return 0;
+		own->flags &= ~(uint32_t)NOTE_SHOWN;
 		int lost = bt_pending(fd, n); /* and is over already */
 		return lost != 0 ? lost : bt_reset_untold(fd, n) ? ECONNRESET : ECONNABORTED;
 	}
 	int pending = bt_pending(fd, n);
-	if (pending == ECONNRESET) /* of tcp_disconnect; a new attempt forgets it */
+	if (!(n->flags & (NOTE_STARTED | NOTE_SHARED))) /* a new attempt forgets it */
 		pending = 0;
 	struct note *own = bt_note(fd);
 	if (own != NULL)
@@ -578,9 +580,12 @@ static int shut_listener(int fd, const struct note *n, int how)
 {
 	struct bt_req q;
 	struct bt_rep rep;
+	struct bt_row row;
 	struct note *own = bt_note(fd);
 	if (how == SHUT_WR)
 		return 0;
+	if (own != NULL && bt_note_row(n, &row))
+		own->shown_port = row.lport;
 	bt_req_init(&q, BT_SHUT, n);
 	q.value = (uint32_t)how;
 	bt_notice(bt_proof(fd, n), &q);

@@ -178,7 +178,7 @@ PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 		return -1;
 	if (shut_rd(fd, flags)) {
 		ssize_t n = bt_real()->recv(fd, buf, len, flags | MSG_DONTWAIT);
-		return n < 0 && errno == EAGAIN ? 0 : n;
+		return n < 0 && errno == EAGAIN ? 0 : received(fd, n, n == 0 ? 0 : len, flags);
 	}
 	return received(fd, bt_real()->recv(fd, buf, len, flags), len, flags);
 }

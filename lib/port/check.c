@@ -154,7 +154,7 @@ static void check_pools(const struct bt_port_net *net, uint32_t n_classes)
 void bt_port_check(const struct bt_port_net *net)
 {
 	uint32_t used = 0, bound = 0, tuples = 0, chosen = 0, waiting = 0, classes = 0, hosts = 0;
-	uint32_t skipped = 0, n_ports;
+	uint32_t skipped = 0, ranges = 0, n_ports;
 
 	for (uint32_t slot = 0; slot < net->n_fresh; slot++) {
 		const struct psock *s = sock_at(net, slot);
@@ -163,6 +163,7 @@ void bt_port_check(const struct bt_port_net *net)
 			continue;
 		check_sock(net, slot);
 		used++;
+		ranges += (s->flags & SF_RANGE) != 0;
 		bound += s->lport != 0;
 		tuples += (s->flags & SF_TUPLE) != 0;
 		chosen += s->flags & SF_TUPLE && btp_in_dest(s);
@@ -183,5 +184,14 @@ void bt_port_check(const struct bt_port_net *net)
 		bound -= check_space(net, (uint16_t)h, BT_UDP, &classes);
 	}
 	must(hosts == used && bound == 0);
+	for (uint32_t i = 0; i < net->ranges_size; i++) {
+		uint32_t slot = net->ranges[i].slot;
+
+		if (slot == BT_NO_SLOT)
+			continue;
+		must(btp_slot_used(net, slot) && sock_at(net, slot)->flags & SF_RANGE);
+		must(btp_range(net, slot).slot == slot && ranges-- > 0);
+	}
+	must(ranges == 0);
 	check_pools(net, classes);
 }

@@ -15,19 +15,42 @@ struct view {
 	uint64_t seed;
 };
 
-/* False: the range is empty. Each choice has a keyed number of its own, from which its random
- * numbers come. */
-static bool view_init(struct view *v, const struct bt_port_net *net, uint16_t host,
-		      const uint64_t *a, const uint64_t *b, const uint64_t *c)
+/*
+ * inet_sk_get_local_port_range: a limit of the socket's counts if it is in the host's range. TCP
+ * walks the range in steps of 2, over an even number of ports, and bind with SO_REUSEADDR its
+ * halves; the last port of three is never reached (of the upper half's three, when there are five).
+ */
+static void set_limits(struct view *v, const struct bt_port_net *net, uint32_t slot, bool connects)
 {
-	const struct bt_port_conf *conf = &net->hosts[host]->conf;
+	const struct psock *s = sock_at(net, slot);
+	const struct bt_port_conf *conf = &net->hosts[s->host]->conf;
+	struct range own = btp_range(net, slot);
+	bool even = s->proto == BT_TCP && !(connects && s->flags & SF_RANGE);
+	uint32_t n;
 
-	v->a = a;
-	v->b = b;
-	v->c = c;
 	v->lo = conf->range_lo > 0 ? conf->range_lo : 1;
 	v->hi = conf->range_hi;
-	v->seed = btp_random(net, host);
+	if (conf->range_lo <= own.lo && own.lo <= conf->range_hi && own.lo > 0)
+		v->lo = own.lo;
+	if (conf->range_lo <= own.hi && own.hi <= conf->range_hi && own.hi > 0)
+		v->hi = own.hi;
+	n = v->hi - v->lo + 1;
+	if (even && (n == 3 || (n == 5 && !connects && s->opts & BT_REUSEADDR)))
+		v->hi--;
+}
+
+/* False: the range is empty. Each choice has a keyed number of its own, from which its random
+ * numbers come. a: ports that the socket's kind of call cannot have at all. */
+static bool view_init(struct view *v, struct bt_port_net *net, uint32_t slot, bool connects,
+		      const uint64_t *a, const uint64_t *c)
+{
+	const struct psock *s = sock_at(net, slot);
+
+	v->a = a;
+	v->b = net->hosts[s->host]->conf.reserved;
+	v->c = c;
+	v->seed = btp_random(net, s->host);
+	set_limits(v, net, slot, connects);
 	return v->lo <= v->hi;
 }
 
@@ -118,14 +141,14 @@ static uint16_t pick_clear(struct view *v)
 /* ---- bind to 0, autobind ---- */
 
 /* When no port is unused: Linux would also give one that is used with other addresses only. */
-static uint16_t shared_port(struct bt_port_net *net, uint32_t slot, struct view *v)
+static uint16_t shared_port(struct bt_port_net *net, uint32_t slot, struct view *v, enum ask ask)
 {
 	uint16_t port;
 
 	for (uint32_t p = v->lo; p <= v->hi; p++)
-		if (bit_test(v->b, p) || btp_conflict(net, slot, (uint16_t)p, true, NULL))
+		if (btp_conflict(net, slot, (uint16_t)p, ask, NULL))
 			bit_set(net->scratch, p);
-	v->a = v->b = v->c = net->scratch;
+	v->a = v->c = net->scratch;
 	port = pick_clear(v);
 	memset(net->scratch, 0, sizeof(net->scratch));
 	return port;
@@ -134,12 +157,11 @@ static uint16_t shared_port(struct bt_port_net *net, uint32_t slot, struct view 
 uint16_t btp_free_port(struct bt_port_net *net, uint32_t slot)
 {
 	const struct psock *s = sock_at(net, slot);
-	const struct bt_port_conf *conf = &net->hosts[s->host]->conf;
 	const struct space *sp = space_of(net, s->host, s->proto);
 	struct view v;
 	uint16_t port;
 
-	if (!view_init(&v, net, s->host, sp->any, conf->reserved, sp->any))
+	if (!view_init(&v, net, slot, false, sp->any, sp->any))
 		return 0;
 	for (int i = 0; i < RANDOM_PROBES; i++) {
 		port = (uint16_t)(v.lo + draw(&v, v.hi - v.lo + 1));
@@ -147,7 +169,11 @@ uint16_t btp_free_port(struct bt_port_net *net, uint32_t slot)
 			return port;
 	}
 	port = pick_clear(&v);
-	return port != 0 ? port : shared_port(net, slot, &v);
+	if (port == 0)
+		port = shared_port(net, slot, &v, ASK_CHOSEN);
+	if (port == 0 && s->proto == BT_TCP && net->hosts[s->host]->conf.autobind_reuse)
+		port = shared_port(net, slot, &v, ASK_RELAXED);
+	return port;
 }
 
 /* ---- destinations ---- */
@@ -482,7 +508,7 @@ uint16_t btp_connect_port(struct bt_port_net *net, uint32_t slot, struct tuple *
 	uint16_t port;
 
 	*taken = BT_NO_SLOT;
-	if (!view_init(&v, net, t->host, space_of(net, t->host, BT_TCP)->held, conf->reserved,
+	if (!view_init(&v, net, slot, true, space_of(net, t->host, BT_TCP)->held,
 		       d != NULL && d->room == N_PORTS ? d->bits : net->scratch))
 		return 0;
 	if (sock_at(net, slot)->dev != 0)

@@ -29,6 +29,7 @@ enum sock_flag {
 	SF_ADDR_LOCK = 1 << 2, /* SOCK_BINDADDR_LOCK: disconnecting keeps the address */
 	SF_HELD = 1 << 3,      /* the port came from bind or listen, not from connect */
 	SF_TUPLE = 1 << 4,     /* in the 5-tuple hash */
+	SF_RANGE = 1 << 6,     /* has an entry in net->ranges */
 	SF_V6_ADDR = 1 << 5,   /* bound to an IPv6 address: Linux then sets IPV6_V6ONLY by itself */
 };
 
@@ -122,6 +123,11 @@ struct time_wait {
 	uint32_t wait_us; /* how long it was to last */
 };
 
+struct range {
+	uint32_t slot; /* BT_NO_SLOT: an empty place */
+	uint16_t lo, hi;
+};
+
 struct table { /* heads of hash chains */
 	uint32_t *heads;
 	uint32_t size, count;
@@ -139,6 +145,8 @@ struct bt_port_net {
 	struct table tuples, by_dest;
 	struct time_wait *heap; /* binary heap */
 	uint32_t n_heap, heap_cap;
+	struct range *ranges; /* hash by slot */
+	uint32_t ranges_size, n_ranges;
 	uint32_t skipped; /* list of slots that skip TIME_WAIT */
 	uint32_t serial;
 	bool devices;	   /* some socket has or had a device: 4-tuples may be there twice */
@@ -212,6 +220,10 @@ bool btp_reserve(struct bt_port_net *net, const struct psock *s);
 int btp_refuse(struct bt_reason *reason, int err, enum bt_why why, uint32_t slot,
 	       uint64_t frees_ns);
 
+/* range.c */
+struct range btp_range(const struct bt_port_net *net, uint32_t slot); /* without one: 0, 0 */
+void btp_forget_range(struct bt_port_net *net, uint32_t slot);
+
 /* bucket.c */
 struct class_key btp_class_key(const struct psock *s);
 void btp_enter_bucket(struct bt_port_net *net, uint32_t slot); /* after btp_reserve */
@@ -223,9 +235,11 @@ void btp_change_end(struct bt_port_net *net, uint32_t slot);
 /* The first class of a bucket, or NULL. `sole` is the place for that of a bucket's only socket. */
 const struct class *btp_first_class(const struct bt_port_net *net, const struct space *sp,
 				    uint16_t port, struct class *sole);
-/* True if the socket cannot have the port; chosen: the caller is looking for one, and Linux is
- * stricter. */
-bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool chosen,
+/* How a port is asked for: bind names it; the caller is looking for one, and Linux is stricter;
+ * that, but where ip_autobind_reuse is set and nothing else is free. */
+enum ask { ASK_NAMED, ASK_CHOSEN, ASK_RELAXED };
+/* True if the socket cannot have the port. */
+bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, enum ask ask,
 		  struct bt_reason *reason);
 
 /* choose.c */

@@ -158,10 +158,18 @@ class Program:
     def connect(self, proc):
         s = self.pick(proc, lambda o: not o.listens and (o.dgram or not o.joined))
         if self.r.random() < 0.06:
-            self.line(proc, 'connect', s.name, 'unspec', '0')
-            s.joined = False
+            if not s.listens:
+                self.line(proc, 'connect', s.name, 'unspec', '0')
+                s.joined = False
             return
-        self.line(proc, 'connect', s.name, *self.target(s, proc))
+        address, port = self.target(s, proc)
+        if s.listens and address.startswith('u:'):
+            return
+        if s.dgram and not (port in PORTS or any(port == '@' + o.name and o.bound
+                                                 for o in self.sockets[proc].values())):
+            port = self.r.choice(self.ports)  # port 0 of a datagram peer means any, which is not looked after
+        self.line(proc, 'connect', s.name, address, port)
+        s.bound = s.bound or s.dgram
         s.joined = True
 
     def accept(self, proc):

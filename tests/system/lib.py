@@ -351,7 +351,7 @@ class KernelNet(Net):
     def __init__(self, name):
         super().__init__(name)
         KernelNet.made += 1
-        self.bridge = f'br{KernelNet.made}'
+        self.bridge = f'b{"rs"[V6]}{KernelNet.made}'  # names of the other run may be on their way out yet
         self.holders = {}
         self.ip('link', 'add', 'name', self.bridge, 'type', 'bridge')
         self.ip('link', 'set', self.bridge, 'up')
