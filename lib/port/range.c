@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* IP_LOCAL_PORT_RANGE, which few sockets use: a hash by slot with open addressing, at most half full. */
+/* IP_LOCAL_PORT_RANGE, which few sockets use: a hash by slot with open addressing, at most half
+ * full. */
 #include "internal.h"
 
 #include <errno.h>
