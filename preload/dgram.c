@@ -245,7 +245,9 @@ static ssize_t fail(int e)
 /* An ICMP error finds the socket only if it is connected to where the datagram went. */
 static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 {
-	static const uint8_t none[16], loopback6[16] = {[15] = 1};
+	static const uint8_t none[16],
+		loopback6[16] = {[15] = 1},
+		loopback4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
 	struct bt_row row;
 	const uint8_t *to = addr;
 	if (n->cookie & COOKIE_BIT(CB_RECVERR))
@@ -258,7 +260,7 @@ static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 	if (is_v4(addr) && memcmp(addr + 12, none, 4) == 0)
 		to = row.laddr;
 	else if (memcmp(addr, none, 16) == 0)
-		to = loopback6;
+		to = is_v4(row.laddr) ? loopback4 : loopback6;
 	return memcmp(to, row.raddr, 16) == 0;
 }
 
