@@ -145,10 +145,12 @@ void bt_udp_autobind(int fd, struct note *n)
 					      0, 0, 0xff, 0xff, 127, 0, 0, 1},
 			     loopback6[16] = {[15] = 1};
 	struct bt_row row;
-	if (bt_note_row(n, &row) && row.lport != 0)
+	bool have = bt_note_row(n, &row);
+	if (have && row.lport != 0)
 		return;
 	/* Whoever asks for a way gets a port. */
-	const uint8_t *to = n->flags & NOTE_V6 ? loopback6 : loopback4;
+	const uint8_t *to =
+		!(n->flags & NOTE_V6) || (have && is_v4(row.laddr)) ? loopback4 : loopback6;
 	if (bt_table() != NULL)
 		ask(fd, n, to, 1, way_to(n, to, 1));
 }

@@ -148,8 +148,11 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
 	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
 		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
-	if ((e == 0 || e == EADDRINUSE) && bt_note(fd) != NULL) /* an earlier address is gone */
-		bt_note(fd)->flags &= ~(uint32_t)NOTE_SHOWN;
+	struct note *own = bt_note(fd);
+	if ((e == 0 || e == EADDRINUSE) && own != NULL) /* an earlier address is gone */
+		own->flags &= ~(uint32_t)NOTE_SHOWN;
+	if (e == 0 && own != NULL)
+		own->shown_port = 0;
 	return e == 0 ? 0 : fail(e);
 }
 
