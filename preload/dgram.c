@@ -146,10 +146,12 @@ void bt_udp_autobind(int fd, struct note *n)
 					      0, 0, 0xff, 0xff, 127, 0, 0, 1},
 			     loopback6[16] = {[15] = 1};
 	struct bt_row row;
-	if (bt_note_row(n, &row) && row.lport != 0)
+	bool have = bt_note_row(n, &row);
+	if (have && row.lport != 0)
 		return;
 	/* Whoever asks for a way gets a port. */
-	const uint8_t *to = n->flags & NOTE_V6 ? loopback6 : loopback4;
+	const uint8_t *to =
+		!(n->flags & NOTE_V6) || (have && is_v4(row.laddr)) ? loopback4 : loopback6;
 	if (bt_table() != NULL)
 		ask(fd, n, to, 1, way_to(n, to, 1));
 }
@@ -247,7 +249,9 @@ static ssize_t fail(int e)
 /* An ICMP error finds the socket only if it is connected to where the datagram went. */
 static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 {
-	static const uint8_t none[16], loopback6[16] = {[15] = 1};
+	static const uint8_t none[16],
+		loopback6[16] = {[15] = 1},
+		loopback4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
 	struct bt_row row;
 	const uint8_t *to = addr;
 	if (n->cookie & COOKIE_BIT(CB_RECVERR))
@@ -260,7 +264,7 @@ static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 	if (bt_is_v4(addr) && memcmp(addr + 12, none, 4) == 0)
 		to = row.laddr;
 	else if (memcmp(addr, none, 16) == 0)
-		to = loopback6;
+		to = is_v4(row.laddr) ? loopback4 : loopback6;
 	return memcmp(to, row.raddr, 16) == 0;
 }
 

@@ -182,6 +182,8 @@ static void catch_up(int fd, struct note *own)
 		}
 	} else if (bt_note_row(own, &row)) {
 		own->flags &= ~(uint32_t)NOTE_LISTENS;
+		if (own->flags & NOTE_UDP)
+			own->flags &= ~(uint32_t)NOTE_CONNECTED;
 		from_row(own, &row);
 	}
 }

@@ -148,8 +148,11 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
 	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
 		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
-	if ((e == 0 || e == EADDRINUSE) && bt_note(fd) != NULL) /* an earlier address is gone */
-		bt_note(fd)->flags &= ~(uint32_t)NOTE_SHOWN;
+	struct note *own = bt_note(fd);
+	if ((e == 0 || e == EADDRINUSE) && own != NULL) /* an earlier address is gone */
+		own->flags &= ~(uint32_t)NOTE_SHOWN;
+	if (e == 0 && own != NULL)
+		own->shown_port = 0;
 	return e == 0 ? 0 : fail(e);
 }
 
@@ -254,10 +257,17 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 			return 0;
 		own->flags &= ~(uint32_t)NOTE_SHOWN;
 		int lost = bt_pending(fd, n); /* and is over already */
-		return lost != 0 ? lost : bt_reset_untold(fd, n) ? ECONNRESET : ECONNABORTED;
+		socklen_t len = sizeof(lost);
+		if (lost == 0 && bt_reset_untold(fd, n))
+			return ECONNRESET;
+		if (lost == 0) /* a reset that came after the peer's FIN */
+			bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&lost, (long)&len,
+			       0);
+		return lost == 0 ? ECONNABORTED : EPIPE;
 	}
 	int pending = bt_pending(fd, n);
-	if (!(n->flags & (NOTE_STARTED | NOTE_SHARED))) /* a new attempt forgets it */
+	/* A new attempt forgets what was not asked for, and tcp_disconnect's own. */
+	if (!(n->flags & (NOTE_STARTED | NOTE_SHARED)) || pending == ECONNRESET)
 		pending = 0;
 	struct note *own = bt_note(fd);
 	if (own != NULL)
@@ -295,7 +305,7 @@ static int tcp_disconnect(int fd, struct note *n)
 	struct bt_req q;
 	struct bt_rep rep;
 	if (bt_note(fd) != NULL)
-		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED);
+		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
 	if (!(n->flags & NOTE_CONNECTED))
 		return 0;
 	if (n->flags & NOTE_SHARED)

@@ -64,10 +64,15 @@ static void told_by_kernel(int fd, const struct note *n)
 
 /* The peer had sent its FIN before the reset: for TCP the end comes first, and the error that waits
  * for the next send or SO_ERROR is EPIPE (tcp_reset). */
-static bool after_end(int fd, struct note *n)
+static bool over_after_end(const struct note *n)
 {
 	struct bt_row row;
-	if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE || row.flags & BT_ROWF_RESET)
+	return bt_note_row(n, &row) && row.state == BT_ROW_CLOSE && !(row.flags & BT_ROWF_RESET);
+}
+
+static bool after_end(int fd, struct note *n)
+{
+	if (!over_after_end(n))
 		return false;
 	bt_pend(fd, n, EPIPE);
 	return true;
@@ -232,6 +237,10 @@ static bool reset_by_kernel(int fd, const struct note *n)
 	    bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&e, (long)&len, 0) < 0 ||
 	    e != ECONNRESET)
 		return false;
+	if (over_after_end(n)) {
+		own->flags |= NOTE_RESET_SAID;
+		return false;
+	}
 	told_by_kernel(fd, n);
 	return true;
 }

@@ -148,7 +148,10 @@ class Program:
     def bind(self, proc):
         s = self.pick(proc, lambda o: not o.bound and not o.joined)
         s.bound = True
-        self.line(proc, 'bind', s.name, self.address(s), self.port(proc))
+        address = self.address(s)
+        self.line(proc, 'bind', s.name, address, self.port(proc))
+        if address in ODD4 + ODD6:  # it is there to be in the way of others
+            del self.sockets[proc][s.name]
 
     def listen(self, proc):
         s = self.pick(proc, lambda o: not o.dgram and not o.joined)

@@ -134,6 +134,9 @@ class Differences:
                 return 'stop' if want.startswith('!') else 'go on'
         return None
 
+    def unused(self):
+        return [' | '.join(fields[:4]) for fields, number in self.entries if number not in self.used]
+
     @staticmethod
     def came_before(pattern, lines):
         return any(matches(f'{call.partition(" ")[2]} = {result}', pattern) for call, result in lines)
