@@ -362,17 +362,18 @@ void bt_net_disconnect(struct bt_net *net, uint32_t slot)
 	btn_mark(net, slot);
 }
 
-int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uint16_t port,
 		     uint64_t now_ns, uint32_t *target, struct bt_addr *src, struct bt_reason *why)
 {
 	struct bt_port_info i;
 	uint16_t to;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
-	int r = reachable(&i, &dst);
+	int r = reachable(&i, dst);
 	if (r < 0)
 		return r;
-	r = bt_net_route(net, i.host, &i.laddr, &dst, src, &to);
+	struct bt_addr from = bt_addr_is_any(src) ? i.laddr : *src;
+	r = bt_net_route(net, i.host, &from, dst, src, &to);
 	if (r < 0)
 		return r;
 	if (i.lport == 0) {
@@ -382,6 +383,6 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 			return r;
 		bt_port_get(net->ports, slot, &i);
 	}
-	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport);
+	*target = bt_port_lookup(net->ports, to, BT_UDP, dst, port, src, i.lport);
 	return 0;
 }
