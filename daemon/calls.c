@@ -251,22 +251,22 @@ static bool other_source(struct daemon *d, uint32_t slot, const struct bt_addr *
 	return r->backlog != n;
 }
 
-static int udp_route(struct call *k, uint32_t *target, struct bt_addr *src)
+static int udp_route(struct call *k, uint32_t *target, struct bt_addr *dst, struct bt_addr *src)
 {
 	int r = take(k);
 	if (r == 0)
-		r = bt_net_udp_route(k->d->net, k->slot, k->addr, k->req->port, d_now(), target,
-				     src, &k->why);
+		r = bt_net_udp_route(k->d->net, k->slot, dst, k->req->port, d_now(), target, src,
+				     &k->why);
 	return finish(k, r);
 }
 
 static int call_udp_route(struct call *k)
 {
-	struct bt_addr src;
+	struct bt_addr src = {{0}}, dst = k->addr;
 	uint32_t target;
 	/* Read first: a change made while we look must make the answer old, not young. */
 	k->rep.value = k->d->table->udp_epoch[bt_epoch_bucket(k->req->port)];
-	int r = udp_route(k, &target, &src);
+	int r = udp_route(k, &target, &dst, &src);
 	if (r < 0)
 		return r;
 	d_publish(k->d); /* autobind may have bumped the epoch of our own port */
@@ -285,12 +285,19 @@ static int call_udp_route(struct call *k)
 
 static int call_udp_send(struct call *k)
 {
-	struct bt_addr src;
-	uint32_t target;
+	struct d_from from = {.dst = k->addr, .host = k->c->host};
+	uint32_t target, value = k->req->value, before = 0;
 	k->silent = !(k->req->flags & BT_REQF_SYNC);
-	if (k->req->extra > 65527)
+	if (k->req->flags & BT_REQF_SOURCE) {
+		before = sizeof(from.src);
+		int e = k->req->extra < before ? -EPROTO
+					       : d_udp_source(k->d, from.host, k->extra, &from.src);
+		if (e < 0)
+			return e;
+	}
+	if (k->req->extra - before > 65527)
 		return -EMSGSIZE;
-	int r = udp_route(k, &target, &src);
+	int r = udp_route(k, &target, &from.dst, &from.src);
 	if (r < 0)
 		return r;
 	if (target == BT_NO_SLOT) {
@@ -298,7 +305,10 @@ static int call_udp_send(struct call *k)
 		return -ECONNREFUSED;
 	}
 	d_count(k->d, BT_CNT_UDP_RELAYED);
-	d_relay(k->d, target, k->c->host, &src, k->rep.port, k->extra, k->req->extra);
+	from.port = k->rep.port;
+	from.hops = value & BT_SEND_TTL ? (uint8_t)(64 - value) : d_row(k->d, k->slot)->hops;
+	from.tos = value & BT_SEND_TOS ? (uint8_t)(value >> 8) : d_row(k->d, k->slot)->tos;
+	d_relay(k->d, target, &from, k->extra + before, k->req->extra - before);
 	return 0;
 }
 
@@ -318,6 +328,8 @@ static int call_setval(struct call *k)
 {
 	if (!held(k))
 		return -ESTALE;
+	if (d_row(k->d, k->slot)->proto == BT_UDP)
+		d_udp_option(k->d, k->slot, k->req->flags, k->req->port, k->req->value);
 	if (k->req->flags == SOL_SOCKET && k->req->port == SO_RCVBUF) {
 		uint32_t kib = k->req->value / 1024;
 		d_row(k->d, k->slot)->rcvbuf_kib = (uint16_t)(kib > UINT16_MAX ? UINT16_MAX : kib);

@@ -203,6 +203,7 @@ void d_identify(struct daemon *d, uint32_t slot, pid_t pid, uint32_t owner)
 	r->since_s = (uint32_t)time(NULL);
 	r->timer_s = r->drops = 0;
 	r->backlog = 0;
+	r->hops = r->tos = 0;
 	r->rcvbuf_kib = 208;
 	d_row_end(r);
 	*d_owner(d, slot) = owner;
@@ -262,7 +263,10 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 							 ->time_wait_ns) /
 						1000000000u);
 		r->state = i.state;
-		r->flags = flags & (BT_ROWF_CHILD | BT_ROWF_RESET | BT_ROWF_RELAY | BT_ROWF_ORPHAN);
+		r->flags = flags & (BT_ROWF_CHILD | BT_ROWF_RESET | BT_ROWF_RELAY | BT_ROWF_ORPHAN |
+				    BT_ROWF_PKTINFO);
+		if (!bt_addr_is_any(&i.laddr))
+			r->flags &= (uint8_t)~BT_ROWF_PKTINFO;
 	}
 	d_row_end(r);
 	if (r->proto == BT_UDP)

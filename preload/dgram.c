@@ -186,14 +186,15 @@ static int contents(const struct msghdr *m, size_t size, bool v4)
 }
 
 static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16_t port,
-		    const struct msghdr *m, size_t size)
+		    const struct msghdr *m, size_t size, const struct bt_choice *choice)
 {
 	struct bt_req q;
 	struct bt_rep rep;
-	char small[2048], *buf = size <= sizeof(small) ? small : malloc(size);
+	size_t at = choice->source ? sizeof(choice->addr) : 0;
+	char small[2048], *buf = at + size <= sizeof(small) ? small : malloc(at + size);
 	if (buf == NULL)
 		return ENOBUFS;
-	size_t at = 0;
+	memcpy(buf, choice->addr, at);
 	for (size_t i = 0; i < m->msg_iovlen; i++) {
 		memcpy(buf + at, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
 		at += m->msg_iov[i].iov_len;
@@ -201,10 +202,11 @@ static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16
 	bt_req_init(&q, BT_UDP_SEND, n);
 	memcpy(q.addr, addr, 16);
 	q.port = port;
-	q.extra = (uint32_t)size;
+	q.extra = (uint32_t)at;
+	q.value = choice->value;
 	/* With an answer: when it is here, the row says that all must come this way, so the next
 	 * datagram cannot overtake this one. */
-	q.flags = BT_REQF_SYNC;
+	q.flags = BT_REQF_SYNC | (choice->source ? BT_REQF_SOURCE : 0);
 	int e = bt_call(bt_proof(fd, n), &q, buf, &rep, NULL, NULL);
 	if (buf != small)
 		free(buf);
@@ -291,6 +293,7 @@ static ssize_t nobody(int fd, struct note *n, const uint8_t addr[16], uint16_t p
 ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int flags)
 {
 	struct note n = *note;
+	struct bt_choice choice = {0};
 	uint8_t addr[16];
 	uint16_t port;
 	if (UNLIKELY(n.flags & NOTE_SETTING))
@@ -303,6 +306,8 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	int e = total(m, &size);
 	if (e == 0)
 		e = destination(&n, m, addr, &port);
+	if (e == 0 && UNLIKELY(m->msg_controllen > 0))
+		e = bt_control_read(&n, m, bt_mapped4(addr), &choice);
 	if (e == 0)
 		e = contents(m, size, bt_is_v4(addr));
 	if (e != 0) {
@@ -322,7 +327,8 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	if (w->target == BT_SLOT_NONE || n.flags & NOTE_SHUT_WR)
 		return nobody(fd, &n, addr, port, size);
 	const struct bt_row *target = bt_table_row(bt_table(), w->target);
-	bool relay = w->relay || target->flags & BT_ROWF_RELAY;
+	bool relay = w->relay || target->flags & (BT_ROWF_RELAY | BT_ROWF_PKTINFO) ||
+		     !bt_control_usual(&n, &choice);
 	if (!relay) {
 		struct msghdr out = {.msg_name = &w->name,
 				     .msg_namelen = w->len,
@@ -341,7 +347,7 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 		if (errno != EAGAIN && errno != EPERM && errno != ENOBUFS)
 			return -1;
 	}
-	e = by_relay(fd, &n, addr, port, m, size);
+	e = by_relay(fd, &n, addr, port, m, size, &choice);
 	if (e == ECONNREFUSED)
 		return nobody(fd, &n, addr, port, size);
 	return e == 0 ? (ssize_t)size : fail(e);

@@ -87,14 +87,14 @@ static const struct option options[] = {
 	{IPPROTO_IPV6, IPV6_FLOWINFO, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVERR_RFC4884, 0, NUMBER, 0, 0, 1, 0},
-	{IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, FLAG, 0, ANY, 0},
-	{IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, BIT, CB_PKTINFO6, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, BIT, CB_RECVHOPS, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVHOPOPTS, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVRTHDR, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVDSTOPTS, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVPATHMTU, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_DONTFRAG, 0, FLAG, 0, ANY, 0},
-	{IPPROTO_IPV6, IPV6_RECVTCLASS, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVTCLASS, 0, BIT, CB_RECVTCLASS, ANY, 0},
 	{IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0, FLAG, 0, ANY, 1},
 	{IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 0, FLAG, 0, ANY, 0},
@@ -133,6 +133,21 @@ static int number(const struct option *o, const void *value, socklen_t len, int 
 	return 0;
 }
 
+/* Tells berthd a value and waits until it knows: others' datagrams depend on it. */
+static void tell_value(int fd, const struct note *n, int level, int name, uint32_t value)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	bt_req_init(&q, BT_SETVAL, n);
+	q.flags = (uint16_t)level;
+	q.port = (uint16_t)name;
+	q.value = value;
+	bt_notice(bt_proof(fd, n), &q);
+	q.type = BT_GETVAL; /* notices are heard in order */
+	if (n->flags & NOTE_UDP)
+		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+}
+
 static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 {
 	struct bt_req q;
@@ -150,6 +165,13 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	if (e == 0 && o->bit < 8 && n->flags & NOTE_NAMED) {
 		bt_req_init(&q, BT_OPTS, n);
 		e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	}
+	/* Senders must know, by the row (BT_ROWF_PKTINFO). */
+	if (e == 0 && (o->bit == CB_PKTINFO || o->bit == CB_PKTINFO6) && n->flags & NOTE_UDP) {
+		e = bt_name_it(fd, n);
+		if (e == 0)
+			tell_value(fd, n, IPPROTO_IP, IP_PKTINFO,
+				   (c & (COOKIE_BIT(CB_PKTINFO) | COOKIE_BIT(CB_PKTINFO6))) != 0);
 	}
 	return e;
 }
@@ -190,7 +212,6 @@ static int tcp_value(const struct option *o, int v)
 
 static int set_number(int fd, struct note *n, const struct option *o, int v)
 {
-	struct bt_req q;
 	if (v < o->min || v > o->max) {
 		bool standard = (o->level == IPPROTO_IP && o->name == IP_TTL && v == -1) ||
 				(o->level == IPPROTO_TCP && o->name == TCP_MAXSEG && v == 0);
@@ -221,11 +242,7 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 		e = bt_cookie_set(fd, n, n->cookie | COOKIE_BIT(CB_STORED));
 	if (e != 0)
 		return e;
-	bt_req_init(&q, BT_SETVAL, n);
-	q.flags = o->level;
-	q.port = o->name;
-	q.value = (uint32_t)v;
-	bt_notice(bt_proof(fd, n), &q);
+	tell_value(fd, n, o->level, o->name, (uint32_t)v);
 	return 0;
 }
 

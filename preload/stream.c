@@ -478,7 +478,7 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	struct note n;
 	if (!bt_in_host() || bt_bad_pointer(m))
 		return bt_real()->recvmsg(fd, m, flags);
-	bool named = m->msg_name != NULL;
+	bool named = m->msg_name != NULL, ours;
 	ssize_t odd;
 	if (UNLIKELY(bt_is_netlink(fd)))
 		return bt_nl_recv(fd, bt_note(fd), m, flags);
@@ -490,7 +490,8 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	bool ended = shut_rd(fd, flags);
 	if (ended)
 		flags |= MSG_DONTWAIT;
-	if (!named || !bt_ident(fd, &n)) {
+	ours = (named || m->msg_controllen > 0) && bt_ident(fd, &n);
+	if (!ours || (!named && !bt_control_asked(&n))) {
 		ssize_t r = bt_real()->recvmsg(fd, m, flags);
 		if (r >= 0 && m->msg_control != NULL && m->msg_controllen > 0)
 			clear_received(m);
@@ -520,7 +521,10 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 				bt_real()->recv(fd, NULL, 0, MSG_DONTWAIT);
 			continue;
 		}
-		m->msg_namelen = len;
+		if (bt_control_asked(&n))
+			bt_control_give(&n, &sun, own.msg_namelen, &own, m->msg_controllen);
+		if (named)
+			m->msg_namelen = len;
 		m->msg_flags = own.msg_flags;
 		m->msg_controllen = own.msg_controllen;
 		return received(fd, r, 1, flags);

@@ -412,7 +412,7 @@ void bt_net_disconnect(struct bt_net *net, uint32_t slot)
 	btn_mark(net, slot);
 }
 
-int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uint16_t port,
 		     uint64_t now_ns, uint32_t *target, struct bt_addr *src, struct bt_reason *why)
 {
 	struct bt_port_info i;
@@ -420,7 +420,10 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 	uint8_t arrives;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
-	int r = way(net, &i, &dst, src, &to, &arrives);
+	struct bt_port_info from = i;
+	if (!bt_addr_is_any(src))
+		from.laddr = *src;
+	int r = way(net, &from, dst, src, &to, &arrives);
 	if (r < 0)
 		return r;
 	if (i.lport == 0) {
@@ -430,6 +433,6 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 			return r;
 		bt_port_get(net->ports, slot, &i);
 	}
-	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport, arrives);
+	*target = bt_port_lookup(net->ports, to, BT_UDP, dst, port, src, i.lport, arrives);
 	return 0;
 }
