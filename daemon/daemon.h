@@ -7,7 +7,7 @@
  *	main.c		start, lock, idle exit
  *	state.c		the network's files: id, key, table; publishing sockets as rows
  *	serve.c		connections of programs and of the command line, their life
- *	calls.c		one function a message
+ *	calls.c		one function a message about sockets; calls_host.c: about hosts
  *	sweep.c		what the kernel says about who is alive
  *	inbox.c		programs' notices without a wake-up
  *	relay.c		datagrams in waiting
