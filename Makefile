@@ -3,9 +3,10 @@
 #   make            build          make check      every test (installs what is missing)
 #   make demo       the story      make test-fast  the inner loop, under a minute
 #   make bench      kernel against berth, alternating
+#   make oracle SEEDS=1-5000   random programs of socket calls, the kernel's answers against berth's
 BUILD ?= build
 
-.PHONY: all deps demo demo-servers check test-fast bench install clean
+.PHONY: all deps demo demo-servers check test-fast oracle bench install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(NINJA_ARGS)
@@ -27,6 +28,13 @@ check:
 
 test-fast:
 	@tools/check --fast
+
+SEEDS ?= 1-5000
+oracle: $(BUILD)/build.ninja
+	@tools/install-deps check
+	@meson configure $(BUILD) -Dtests=true >/dev/null
+	@ninja -C $(BUILD) $(NINJA_ARGS)
+	@tests/oracle/run --build $(BUILD) --seeds $(SEEDS)
 
 bench: all
 	@bench/run --build $(BUILD)

@@ -191,10 +191,10 @@ int main(int argc, char **argv)
 			printf(" |\n");
 		}
 		for (int udp = 0; udp < 2; udp++) {
-			printf("| socket, bind to 0, close, %s | %u-%u", udp ? "UDP" : "TCP", lo, hi);
+			printf("| socket, bind to 0, close, %s | %u-%u", udp ? "UDP" : "TCP", lo,
+			       hi);
 			for (size_t f = 0; f < N_FILLS; f++)
-				printf(" | %.0f",
-				       bind_ns(lo, hi, udp ? BT_UDP : BT_TCP, fills[f]));
+				printf(" | %.0f", bind_ns(lo, hi, udp ? BT_UDP : BT_TCP, fills[f]));
 			printf(" |\n");
 		}
 		fflush(stdout);

@@ -62,10 +62,12 @@ static unsigned parse_length(const char *s, unsigned max)
 	return v <= max ? v : 0;
 }
 
-/* Why an IPv4 address (host order) cannot be a host's, NULL if it can. */
-static const char *refuse(uint32_t a, unsigned bits)
+/* Why an IPv4 address cannot be a host's, NULL if it can. */
+static const char *refuse_v4(const uint8_t addr[4], unsigned bits)
 {
-	uint32_t host_part = bits >= 32 ? 0 : UINT32_MAX >> bits;
+	uint32_t a = 0, host_part = bits >= 32 ? 0 : UINT32_MAX >> bits;
+	for (unsigned i = 0; i < 4; i++)
+		a = a << 8 | addr[i];
 	if (a == 0)
 		return "is the wildcard";
 	if (a >> 24 == 127)
@@ -82,42 +84,53 @@ static const char *refuse(uint32_t a, unsigned bits)
 	return NULL;
 }
 
+/* The same for IPv6 (RFC 4291). */
+static const char *refuse_v6(const uint8_t addr[16])
+{
+	static const uint8_t loopback[16] = {[15] = 1};
+	if (bt_addr_is_v4(addr))
+		return "is an IPv4 address in IPv6's clothes";
+	if (bt_addr_is_any(addr))
+		return "is the wildcard";
+	if (memcmp(addr, loopback, 16) == 0)
+		return "is the loopback address, which every host has already";
+	if (addr[0] == 0xff)
+		return "is a multicast address";
+	if (addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80)
+		return "is a link-local address, which hosts do not have";
+	return NULL;
+}
+
 bool bt_addr_parse(const char *text, struct bt_host_addr *out)
 {
 	char addr[BT_ADDR_TEXT];
 	const char *slash = strchr(text, '/');
 	size_t len = slash ? (size_t)(slash - text) : strlen(text);
 	uint8_t raw[16];
-	uint32_t v4 = 0;
-	unsigned bits = 24;
 
 	memcpy(addr, text, len < sizeof(addr) ? len : 0);
 	addr[len < sizeof(addr) ? len : 0] = '\0';
-	if (inet_pton(AF_INET6, addr, raw) == 1) {
-		bt_say("%s is an IPv6 address, which hosts cannot have yet; give an IPv4 address",
+	bool v6 = inet_pton(AF_INET6, addr, raw) == 1;
+	if (!v6 && inet_pton(AF_INET, addr, raw) != 1) {
+		bt_say("'%s' is not an IP address; write it as 10.0.0.5, 10.0.0.5/24 or fd00::5/64",
 		       text);
 		return false;
 	}
-	if (inet_pton(AF_INET, addr, raw) != 1) {
-		bt_say("'%s' is not an IP address; write it as 10.0.0.5 or 10.0.0.5/24", text);
-		return false;
-	}
-	if (slash)
-		bits = parse_length(slash + 1, 32);
+	unsigned max = v6 ? 128 : 32, usual = v6 ? 64 : 24;
+	unsigned bits = slash ? parse_length(slash + 1, max) : usual;
 	if (bits == 0) {
-		bt_say("'%s' has no prefix length of 1 to 32 after the slash; write it as %s/24",
-		       text, addr);
+		bt_say("'%s' has no prefix length of 1 to %u after the slash; write it as %s/%u",
+		       text, max, addr, usual);
 		return false;
 	}
-	for (unsigned i = 0; i < 4; i++)
-		v4 = v4 << 8 | raw[i];
-	const char *why = refuse(v4, bits);
+	const char *why = v6 ? refuse_v6(raw) : refuse_v4(raw, bits);
 	if (why) {
-		bt_say("%s %s; give a host's address, as 10.0.0.5", text, why);
+		bt_say("%s %s; give a host's address, as %s", text, why,
+		       v6 && !bt_addr_is_v4(raw) ? "fd00::5" : "10.0.0.5");
 		return false;
 	}
-	*out = (struct bt_host_addr){.bits = (uint8_t)bits, .family = 4};
+	*out = (struct bt_host_addr){.bits = (uint8_t)bits, .family = v6 ? 6 : 4};
 	memcpy(out->addr, mapped, sizeof(mapped));
-	memcpy(out->addr + 12, raw, 4);
+	memcpy(out->addr + (v6 ? 0 : 12), raw, v6 ? 16 : 4);
 	return true;
 }

@@ -14,8 +14,7 @@ static unsigned least(unsigned a, unsigned b, unsigned c)
 	return m < c ? m : c;
 }
 
-/* Edits between two words; a swap of neighbours counts as one (optimal string alignment). */
-static unsigned distance(const char *a, const char *b)
+unsigned bt_distance(const char *a, const char *b)
 {
 	unsigned row[3][WORD_MAX + 1];
 	size_t n = strlen(a), m = strlen(b);
@@ -43,7 +42,7 @@ const char *bt_nearest(const char *word, const char *const *words, unsigned n)
 	size_t len = strlen(word);
 	unsigned limit = len <= 2 ? 1 : len <= 5 ? 2 : 3;
 	for (unsigned i = 0; i < n; i++) {
-		unsigned d = distance(word, words[i]);
+		unsigned d = bt_distance(word, words[i]);
 		/* The beginning of a word is near to it however much is missing. */
 		if (len >= 2 && strncmp(word, words[i], len) == 0)
 			d = 1;
@@ -110,10 +109,11 @@ static int parse_long(const struct bt_cmd *cmd, char **argv, int *i, struct bt_a
 	return unknown_option(cmd, "--", name);
 }
 
-/* -abc: letters only, none of which takes an argument. */
-static int parse_letters(const struct bt_cmd *cmd, const char *word, struct bt_args *out,
+/* -abc, and -p VALUE or -pVALUE; *i is left on the last word used. */
+static int parse_letters(const struct bt_cmd *cmd, char **argv, int *i, struct bt_args *out,
 			 size_t *room)
 {
+	const char *word = argv[*i];
 	/* -host, and its letters are options all four: surely --host was meant. */
 	for (unsigned k = 0; k < cmd->n_opts; k++) {
 		if (strcmp(cmd->opts[k].name, word + 1) == 0)
@@ -127,6 +127,12 @@ static int parse_letters(const struct bt_cmd *cmd, const char *word, struct bt_a
 			char letter[2] = {*p, '\0'};
 			return unknown_option(cmd, "-", p == word + 1 ? p : letter);
 		}
+		if (cmd->opts[k].arg) {
+			if (!p[1] && !argv[*i + 1])
+				return missing_argument(cmd, &cmd->opts[k]);
+			add(out, room, *p, p[1] ? p + 1 : argv[++*i]);
+			return 0;
+		}
 		add(out, room, *p, NULL);
 	}
 	return 0;
@@ -136,20 +142,30 @@ int bt_args_parse(const struct bt_cmd *cmd, int argc, char **argv, struct bt_arg
 {
 	size_t room = 0;
 	int i = 0, err = 0;
+	int n_rest = 0;
 	*out = (struct bt_args){0};
 	for (; i < argc && !err; i++) {
-		const char *word = argv[i];
-		if (word[0] != '-' || word[1] == '\0')
-			break;
+		char *word = argv[i];
+		if (word[0] != '-' || word[1] == '\0') {
+			if (cmd->max_rest == BT_REST_PROGRAM)
+				break;
+			argv[n_rest++] = word;
+			continue;
+		}
 		if (strcmp(word, "--") == 0) {
 			i++;
 			break;
 		}
 		err = word[1] == '-' ? parse_long(cmd, argv, &i, out, &room)
-				     : parse_letters(cmd, word, out, &room);
+				     : parse_letters(cmd, argv, &i, out, &room);
 	}
-	out->rest = argv + i;
-	out->n_rest = argc - i;
+	out->rest = n_rest ? argv : argv + i;
+	/* Operands that stood among the options are at the front by now; the rest joins them. */
+	while (n_rest && i < argc)
+		argv[n_rest++] = argv[i++];
+	if (n_rest)
+		argv[n_rest] = NULL;
+	out->n_rest = n_rest ? n_rest : argc - i;
 	*help = !err && bt_args_has(out, 'h');
 	if (!err && !*help && cmd->max_rest >= 0 && out->n_rest > cmd->max_rest) {
 		bt_say("%s does not understand '%s'; it is used as: berth %s %s", cmd->name,

@@ -29,6 +29,12 @@ enum bt_opt_id {
 	BT_OPT_JSON,
 	BT_OPT_FORCE,
 	BT_OPT_VERSION,
+	BT_OPT_UNPRIVILEGED,
+	BT_OPT_SYSCTL,
+	BT_OPT_LIKE,
+	BT_OPT_TIME_WAIT,
+	BT_OPT_LIST,
+	BT_OPT_RANGE,
 };
 
 struct bt_opt {
@@ -50,6 +56,11 @@ struct bt_args {
 	int n_rest;
 };
 
+enum {
+	BT_REST_PROGRAM = -1, /* any number of operands, and the first one ends the options */
+	BT_REST_ANY = -2,
+};
+
 struct bt_cmd {
 	const char *name;
 	const char *synopsis; /* after the name */
@@ -57,7 +68,7 @@ struct bt_cmd {
 	const char *more;     /* further lines of `berth help NAME`, or NULL */
 	const struct bt_opt *opts;
 	unsigned n_opts;
-	int max_rest; /* operands it takes; -1: any number, and the first one ends the options */
+	int max_rest; /* operands it takes; BT_REST_... */
 	int (*run)(const struct bt_args *args);
 };
 
@@ -72,6 +83,8 @@ const char *bt_args_value(const struct bt_args *args, int id);
 bool bt_args_has(const struct bt_args *args, int id);
 /* --network, else $BERTH_NETWORK, else "default". */
 const char *bt_args_network(const struct bt_args *args);
+/* Edits between two words; a swap of neighbours counts as one (optimal string alignment). */
+unsigned bt_distance(const char *a, const char *b);
 /* The closest of n words to a mistyped one, NULL if none is close. */
 const char *bt_nearest(const char *word, const char *const *words, unsigned n);
 
@@ -94,9 +107,12 @@ void bt_say_client(int err, const char *network);
 /* Commands. */
 int bt_cmd_run(const struct bt_args *args);
 int bt_cmd_ss(const struct bt_args *args);
+int bt_cmd_netstat(const struct bt_args *args);
 int bt_cmd_hosts(const struct bt_args *args);
 int bt_cmd_down(const struct bt_args *args);
 int bt_cmd_networks(const struct bt_args *args);
+int bt_cmd_services(const struct bt_args *args);
+int bt_cmd_sysctl(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

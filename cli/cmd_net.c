@@ -7,22 +7,53 @@
 #include "rows.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-bool bt_sync(struct bt_client *c, const char *network)
+struct sync {
+	struct bt_client *client;
+	int err;
+};
+
+static void *call_sync(void *arg)
 {
+	struct sync *s = arg;
 	struct bt_req req = {.type = BT_SYNC};
 	struct bt_rep rep;
-	int err = bt_client_call(c, &req, NULL, &rep, NULL, NULL);
-	if (!err && rep.err)
-		err = -rep.err;
-	if (err)
-		bt_say_client(err, network);
-	return !err;
+	s->err = bt_client_call(s->client, &req, NULL, &rep, NULL, NULL);
+	if (!s->err && rep.err)
+		s->err = -rep.err;
+	return NULL;
+}
+
+bool bt_sync(struct bt_client *c, const char *network)
+{
+	struct sync s = {.client = c};
+	call_sync(&s);
+	if (s.err)
+		bt_say_client(s.err, network);
+	return !s.err;
+}
+
+bool bt_sync_dump(struct bt_client *c, const char *network, uint32_t states, struct bt_diags *d,
+		  int *dump)
+{
+	struct sync s = {.client = c};
+	pthread_t thread;
+	bool apart = pthread_create(&thread, NULL, call_sync, &s) == 0;
+	if (!apart)
+		call_sync(&s);
+	*d = (struct bt_diags){0};
+	*dump = states ? bt_diag_dump(d, c->netid, states) : 0;
+	if (apart)
+		pthread_join(thread, NULL);
+	if (s.err)
+		bt_say_client(s.err, network);
+	return !s.err;
 }
 
 void bt_host_name(const struct bt_table *t, uint32_t index, char *buf)
@@ -34,6 +65,24 @@ void bt_host_name(const struct bt_table *t, uint32_t index, char *buf)
 	}
 	row.name[BT_HOST_NAME - 1] = '\0';
 	memcpy(buf, row.name, BT_HOST_NAME);
+}
+
+bool bt_find_host(const struct bt_table *t, const char *name, const char *network, uint32_t *index)
+{
+	char have[BT_HOST_NAME];
+	uint32_t n = atomic_load(&t->n_hosts);
+	struct bt_host_row row;
+	for (uint32_t i = 0; i < n && i < BT_MAX_HOSTS; i++) {
+		if (!bt_host_read(t, i, &row))
+			continue;
+		bt_host_name(t, i, have);
+		if (strcmp(have, name) == 0) {
+			*index = i;
+			return true;
+		}
+	}
+	bt_say("network '%s' has no host '%s'; 'berth hosts' lists them", network, name);
+	return false;
 }
 
 /* per_host (BT_MAX_HOSTS counts) may be NULL. Returns the sum. */
@@ -53,24 +102,54 @@ static uint32_t count_sockets(const struct bt_table *t, uint32_t *per_host)
 
 /* ---- hosts ---- */
 
+/* Every host has lo; it would only be in the way. */
+static bool is_lo(const struct bt_host_addr *a)
+{
+	static const uint8_t v6[16] = {[15] = 1};
+	return (bt_addr_is_v4(a->addr) && a->addr[12] == 127) || memcmp(a->addr, v6, 16) == 0;
+}
+
+/* Of an interface: 1 is lo, 2 eth0; 0: not said. */
+static void dev_text(unsigned dev, char text[16])
+{
+	if (dev < 2)
+		strcpy(text, dev ? "lo" : "");
+	else
+		snprintf(text, 16, "eth%u", dev - 2);
+}
+
+/* Addresses with their interfaces for people; JSON has the two apart, in step. */
+static void put_addresses(struct bt_out *o, const struct bt_host_row *h, bool address, bool dev)
+{
+	bt_out_list(o);
+	for (unsigned i = 0; i < h->n_addrs && i < BT_HOST_ADDRS; i++) {
+		const struct bt_host_addr *a = &h->addrs[i];
+		char addr[BT_ADDR_TEXT], name[16], text[BT_ADDR_TEXT + 32];
+		if (is_lo(a))
+			continue;
+		bt_addr_text(a->addr, addr);
+		dev_text(a->dev, name);
+		if (!address)
+			snprintf(text, sizeof(text), "%s", name);
+		else if (!dev || !*name)
+			snprintf(text, sizeof(text), "%s/%u", addr, a->bits);
+		else
+			snprintf(text, sizeof(text), "%s/%u (%s)", addr, a->bits, name);
+		bt_out_item(o, text);
+	}
+	bt_out_list_end(o, false);
+}
+
 static void print_host(struct bt_out *o, const struct bt_host_row *h, uint32_t sockets)
 {
-	char addr[BT_ADDR_TEXT], text[BT_ADDR_TEXT + 8], name[BT_HOST_NAME];
+	char name[BT_HOST_NAME];
 	memcpy(name, h->name, sizeof(name));
 	name[sizeof(name) - 1] = '\0';
 	bt_out_record(o);
 	bt_out_str(o, name);
-	bt_out_list(o);
-	for (unsigned i = 0; i < h->n_addrs && i < BT_HOST_ADDRS; i++) {
-		const struct bt_host_addr *a = &h->addrs[i];
-		/* Every host has lo; it would only be in the way. */
-		if (bt_addr_is_v4(a->addr) && a->addr[12] == 127)
-			continue;
-		bt_addr_text(a->addr, addr);
-		snprintf(text, sizeof(text), "%s/%u", addr, a->bits);
-		bt_out_item(o, text);
-	}
-	bt_out_list_end(o, false);
+	put_addresses(o, h, true, true);
+	put_addresses(o, h, true, false);
+	put_addresses(o, h, false, true);
 	bt_out_num(o, sockets);
 	bt_out_record_end(o);
 }
@@ -79,7 +158,9 @@ int bt_cmd_hosts(const struct bt_args *args)
 {
 	static const struct bt_col cols[] = {
 		{.head = "Host", .key = "host"},
-		{.head = "Addresses", .key = "addresses", .before = ' '},
+		{.head = "Addresses", .before = ' '},
+		{.key = "addresses"},
+		{.key = "interfaces"},
 		{.head = "Sockets", .key = "sockets", .right = true, .before = ' '},
 	};
 	static uint32_t sockets[BT_MAX_HOSTS];

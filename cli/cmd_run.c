@@ -6,6 +6,7 @@
 #include "addr.h"
 #include "cli.h"
 #include "program.h"
+#include "settings.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -110,7 +111,9 @@ static bool find_preload(char path[PATH_MAX])
 static bool read_host(const struct bt_args *args, struct bt_host_open *host)
 {
 	const char *name = bt_args_value(args, BT_OPT_HOST);
-	*host = (struct bt_host_open){0};
+	*host = (struct bt_host_open){
+		.unprivileged = bt_args_has(args, BT_OPT_UNPRIVILEGED),
+	};
 	if (name) {
 		size_t len = strlen(name);
 		if (len == 0 || len >= sizeof(host->name)) {
@@ -180,9 +183,10 @@ static void say_refused(const struct bt_client *c, const struct bt_host_open *wa
 	}
 }
 
-/* Asks for the host; its name and its token's text go to the caller. */
-static bool open_host(struct bt_client *c, const struct bt_host_open *want, char name[BT_HOST_NAME],
-		      char token[16 + 1 + 2 * BT_TOKEN_BYTES + 1], const char *network)
+/* Asks for the host; its number, its name and its token's text go to the caller. */
+static bool open_host(struct bt_client *c, const struct bt_host_open *want, uint32_t *index,
+		      char name[BT_HOST_NAME], char token[16 + 1 + 2 * BT_TOKEN_BYTES + 1],
+		      const char *network)
 {
 	struct bt_req req = {.type = BT_HOST_OPEN, .extra = sizeof(*want)};
 	struct bt_host_row row;
@@ -202,11 +206,24 @@ static bool open_host(struct bt_client *c, const struct bt_host_open *want, char
 		bt_say_client(-EPROTO, network);
 		return false;
 	}
+	*index = rep.value;
 	row.name[BT_HOST_NAME - 1] = '\0';
 	memcpy(name, row.name, BT_HOST_NAME);
 	int n = sprintf(token, "%016llx:", (unsigned long long)c->netid);
 	for (unsigned i = 0; i < BT_TOKEN_BYTES; i++)
 		n += sprintf(token + n, "%02x", extra[i]);
+	return true;
+}
+
+static bool set_all(struct bt_client *c, uint32_t index, const char *host,
+		    const struct bt_settings *s, const char *network)
+{
+	char answer[BT_SETTING_TEXT];
+	for (unsigned i = 0; i < s->n; i++) {
+		if (!bt_setting_call(c, index, host, s->list[i].name, s->list[i].text, answer,
+				     sizeof(answer), network))
+			return false;
+	}
 	return true;
 }
 
@@ -285,12 +302,14 @@ int bt_cmd_run(const struct bt_args *args)
 		token[16 + 1 + 2 * BT_TOKEN_BYTES + 1];
 	const char *network = bt_args_network(args);
 	struct bt_host_open host;
+	static struct bt_settings settings;
 	struct bt_client c;
+	uint32_t index;
 	if (args->n_rest == 0) {
 		bt_say("no program given; it is used as: berth run --host web -- PROGRAM ARGS");
 		return BT_EXIT_RUN;
 	}
-	if (!read_host(args, &host))
+	if (!read_host(args, &host) || !bt_settings_read(args, &settings))
 		return BT_EXIT_RUN;
 	int status = bt_program_find(args->rest[0], path);
 	if (!status)
@@ -299,7 +318,8 @@ int bt_cmd_run(const struct bt_args *args)
 		return status;
 	if (!find_preload(preload) || !start(&c, network))
 		return BT_EXIT_RUN;
-	if (!open_host(&c, &host, name, token, network)) {
+	if (!open_host(&c, &host, &index, name, token, network) ||
+	    !set_all(&c, index, name, &settings, network)) {
 		bt_client_close(&c);
 		return BT_EXIT_RUN;
 	}

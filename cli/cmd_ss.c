@@ -5,9 +5,8 @@
 #include "holders.h"
 #include "out.h"
 #include "rows.h"
-#include "ss_join.h"
+#include "services.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,9 @@ enum {
 	CONNECTED = ALL_STATES & ~(LISTENING | 1 << BT_ROW_TIME_WAIT | 1 << BT_ROW_SYN_RECV |
 				   1 << BOUND_INACTIVE),
 };
+
+/* Of struct bt_row's opts: BT_V6ONLY of lib/port/port.h. */
+enum { ROW_V6ONLY = 1 << 2 };
 
 struct wish {
 	unsigned states;
@@ -61,24 +63,6 @@ static void read_wish(const struct bt_args *args, struct wish *w)
 	w->host = bt_args_value(args, BT_OPT_HOST);
 }
 
-static bool find_host(const struct bt_table *t, struct wish *w, const char *network)
-{
-	char name[BT_HOST_NAME];
-	uint32_t n = atomic_load(&t->n_hosts);
-	struct bt_host_row row;
-	for (uint32_t i = 0; i < n && i < BT_MAX_HOSTS; i++) {
-		if (!bt_host_read(t, i, &row))
-			continue;
-		bt_host_name(t, i, name);
-		if (strcmp(name, w->host) == 0) {
-			w->host_index = i;
-			return true;
-		}
-	}
-	bt_say("network '%s' has no host '%s'; 'berth hosts' lists them", network, w->host);
-	return false;
-}
-
 static bool wanted(const struct wish *w, const struct bt_row *r)
 {
 	bool tcp = r->proto == BT_PROTO_TCP;
@@ -88,6 +72,13 @@ static bool wanted(const struct wish *w, const struct bt_row *r)
 	if (!(tcp ? w->tcp : w->udp) || !(r->family == 6 ? w->v6 : w->v4))
 		return false;
 	return !w->host || r->host == w->host_index;
+}
+
+/* Of the table's rows that are wished for: a socket that is only bound is in BT_ROW_CLOSE there. */
+static uint32_t row_states(const struct wish *w)
+{
+	bool bound = w->states & 1u << BOUND_INACTIVE;
+	return (w->states & ~(1u << BOUND_INACTIVE)) | (bound ? 1u << BT_ROW_CLOSE : 0);
 }
 
 static void collect(const struct bt_table *t, const struct wish *w, struct bt_socks *s)
@@ -128,38 +119,11 @@ static enum bt_style state_style(uint8_t state)
 	return state == BT_ROW_CLOSE_WAIT || state == BT_ROW_TIME_WAIT ? BT_YELLOW : BT_PLAIN;
 }
 
-/* Names of services, read once: a look-up a port would read /etc/services as often. */
-static char *services[2][65536];
-
-static void read_services(void)
+static const char *port_word(bool numeric, uint8_t proto, uint16_t port)
 {
-	struct servent *s;
-	setservent(1);
-	while ((s = getservent())) {
-		unsigned udp = strcmp(s->s_proto, "udp") == 0;
-		char **place = &services[udp][ntohs((uint16_t)s->s_port)];
-		if ((udp || strcmp(s->s_proto, "tcp") == 0) && !*place)
-			*place = strdup(s->s_name);
-	}
-	endservent();
-}
-
-static void free_services(void)
-{
-	for (unsigned i = 0; i < 2 * 65536; i++)
-		free(services[i / 65536][i % 65536]);
-}
-
-/* ss prints ephemeral ports as numbers: a service's name there would be chance. Linux's default
- * range. */
-static const char *port_word(uint8_t proto, uint16_t port)
-{
-	enum { EPHEMERAL_FIRST = 32768, EPHEMERAL_LAST = 60999 };
 	if (port == 0)
 		return "*";
-	if (port >= EPHEMERAL_FIRST && port <= EPHEMERAL_LAST)
-		return NULL;
-	return services[proto == BT_PROTO_UDP][port];
+	return numeric ? NULL : bt_service_word(proto == BT_PROTO_UDP, port);
 }
 
 /* ---- one line ---- */
@@ -183,26 +147,32 @@ static const struct bt_col columns[COL_COUNT] = {
 	{.key = "timer_s"},
 };
 
-static void put_end(struct bt_out *o, const struct bt_row *r, const uint8_t addr[16], uint16_t port)
+/* The address of an IPv6 socket without one: "*" takes IPv4 too, "[::]" does not. Linux makes a
+ * socket IPv6-only that is bound to an address of IPv6. */
+static const char *no_address(const struct bt_row *r)
+{
+	bool only = r->opts & ROW_V6ONLY;
+	return only || !(bt_addr_is_any(r->laddr) || bt_addr_is_v4(r->laddr)) ? "[::]" : "*";
+}
+
+static void put_end(struct bt_out *o, bool numeric, const struct bt_row *r, const uint8_t addr[16],
+		    uint16_t port)
 {
 	char text[BT_ADDR_TEXT + 2];
-	if (bt_addr_is_any(addr)) {
-		/* An IPv6 wildcard takes IPv4 too and ss has "*" for that. */
-		strcpy(text, r->family == 6 ? "*" : "0.0.0.0");
-	} else if (r->family == 6) {
-		text[0] = '[';
-		if (bt_addr_is_v4(addr)) {
-			memcpy(text + 1, "::ffff:", 7);
-			bt_addr_text(addr, text + 8);
-		} else {
-			bt_addr_text(addr, text + 1);
-		}
-		strcat(text, "]");
-	} else {
+	if (r->family != 6 && bt_addr_is_any(addr)) {
+		strcpy(text, "0.0.0.0");
+	} else if (r->family != 6) {
 		bt_addr_text(addr, text);
+	} else if (bt_addr_is_any(addr) && (addr == r->raddr || !bt_addr_is_v4(addr))) {
+		strcpy(text, no_address(r));
+	} else {
+		bool v4 = bt_addr_is_v4(addr);
+		strcpy(text, v4 ? "[::ffff:" : "[");
+		bt_addr_text(addr, text + strlen(text));
+		strcat(text, "]");
 	}
 	bt_out_str(o, text);
-	bt_out_named(o, port, port_word(r->proto, port));
+	bt_out_named(o, port, port_word(numeric, r->proto, port));
 }
 
 /* Without the kernel's word (kernel_tells false) the maker is the best guess. */
@@ -245,8 +215,8 @@ static void put_sock(struct bt_out *o, struct view *v, const struct bt_sock *s)
 	bt_out_num(o, s->recvq);
 	/* What was sent is in the peer's queue at once; nothing waits here. */
 	bt_out_num(o, r->state == BT_ROW_LISTEN ? r->backlog : 0);
-	put_end(o, r, r->laddr, r->lport);
-	put_end(o, r, r->raddr, r->rport);
+	put_end(o, w->numeric, r, r->laddr, r->lport);
+	put_end(o, w->numeric, r, r->raddr, r->rport);
 	bt_out_str(o, v->host_name);
 	put_users(o, s, v->holders, v->kernel_tells || !w->processes);
 	bt_out_tagged(o, "uid:", r->uid, "", w->extended);
@@ -275,8 +245,6 @@ static void print_socks(const struct wish *w, const struct bt_client *c, const c
 	cols[COL_PROCESS].off = !w->processes && !w->timers;
 	if (!w->processes)
 		cols[COL_PROCESS].key = NULL;
-	if (!w->numeric && !w->json)
-		read_services();
 	if (w->processes) {
 		bt_holders_init(&holders, (uint32_t)s->n);
 		for (size_t i = 0; i < s->n; i++)
@@ -299,7 +267,6 @@ static void print_socks(const struct wish *w, const struct bt_client *c, const c
 	}
 	bt_out_end(&o);
 	bt_holders_done(&holders);
-	free_services();
 }
 
 /* ---- summary ---- */
@@ -348,26 +315,33 @@ int bt_cmd_ss(const struct bt_args *args)
 {
 	const char *network = bt_args_network(args);
 	struct bt_client c;
+	struct bt_diags d;
 	struct bt_socks s;
 	struct wish w;
+	int err;
 	read_wish(args, &w);
 	if (!bt_join(&c, network))
 		return BT_EXIT_FAIL;
-	if (!bt_sync(&c, network) || (w.host && !find_host(c.table, &w, network))) {
+	bool summary = bt_args_has(args, 's');
+	uint32_t states = summary ? 0 : bt_socks_states(row_states(&w));
+	if (!bt_sync_dump(&c, network, states, &d, &err) ||
+	    (w.host && !bt_find_host(c.table, w.host, network, &w.host_index))) {
+		bt_diag_done(&d);
 		bt_client_close(&c);
 		return BT_EXIT_FAIL;
 	}
-	bool summary = bt_args_has(args, 's');
 	if (summary)
 		w.states = ALL_STATES;
 	collect(c.table, &w, &s);
 	if (summary) {
 		print_summary(&w, network, &s);
 	} else {
-		int err = bt_socks_join(c.table, c.netid, &s);
+		if (!err)
+			err = bt_socks_join_with(c.table, &d, &s);
 		print_socks(&w, &c, network, &s, err == 0);
 	}
 	free(s.list);
+	bt_diag_done(&d);
 	bt_client_close(&c);
 	return BT_EXIT_OK;
 }

@@ -5,9 +5,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ENVIRON_MAX = 1 << 20, NAMED_PROGRAMS = 8 };
@@ -78,57 +82,192 @@ static void add_holder(struct bt_holders *h, struct bt_wanted *w, uint32_t progr
 	w->first = (uint32_t)h->n_holders++;
 }
 
-/* "socket:[123]" */
-static uint32_t socket_inode(const char *link)
+static uint32_t add_program(struct bt_holders *h, int pid)
 {
-	static const char head[] = "socket:[";
-	if (strncmp(link, head, sizeof(head) - 1) != 0)
-		return 0;
-	return (uint32_t)strtoul(link + sizeof(head) - 1, NULL, 10);
+	if (h->n_programs == h->program_room)
+		h->programs = bt_grow(h->programs, &h->program_room, sizeof(*h->programs));
+	struct bt_program *p = &h->programs[h->n_programs];
+	p->pid = pid;
+	if (!bt_program_name(pid, p->name))
+		memcpy(p->name, "?", 2);
+	return (uint32_t)h->n_programs++;
 }
 
-static void walk_process(struct bt_holders *h, int pid)
+/* ---- the walk ---- */
+
+/* Reading the links of 100,000 descriptors is most of the time of `berth ss -p`, so threads take
+ * one process after the other. (Two in one directory would be in each other's way.) */
+struct process {
+	int pid;
+	unsigned worker;
+	size_t first, n; /* of its worker's finds */
+};
+
+struct find {
+	uint32_t place; /* in wanted */
+	int fd;
+};
+
+struct walk {
+	const struct bt_holders *h;
+	struct process *list;
+	size_t n, room;
+	_Atomic size_t next;
+};
+
+struct worker {
+	struct walk *walk;
+	struct find *finds;
+	size_t n, room;
+	unsigned number;
+	pthread_t thread;
+	bool runs;
+};
+
+enum { MAX_WORKERS = 8 };
+
+/* "socket:[123]"; 0: something else. */
+static uint32_t socket_inode(const char *link, size_t n)
 {
-	char path[64], link[64];
-	uint32_t program = UINT32_MAX;
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	static const char head[] = "socket:[";
+	uint32_t v = 0;
+	if (n < sizeof(head) || memcmp(link, head, sizeof(head) - 1) != 0)
+		return 0;
+	for (size_t i = sizeof(head) - 1; i < n && link[i] >= '0' && link[i] <= '9'; i++)
+		v = v * 10 + (uint32_t)(link[i] - '0');
+	return v;
+}
+
+/* False: there is no such descriptor. */
+static bool look(struct worker *me, int dir, const char *name, int fd)
+{
+	const struct bt_holders *h = me->walk->h;
+	char link[64];
+	ssize_t n = readlinkat(dir, name, link, sizeof(link));
+	uint32_t ino = n > 0 ? socket_inode(link, (size_t)n) : 0;
+	const struct bt_wanted *w = ino ? find(h, ino) : NULL;
+	if (!w || w->ino != ino)
+		return n > 0;
+	if (me->n == me->room)
+		me->finds = bt_grow(me->finds, &me->room, sizeof(*me->finds));
+	me->finds[me->n++] = (struct find){(uint32_t)(w - h->wanted), fd};
+	return true;
+}
+
+/* Most programs' descriptors are numbered without many gaps: to try one after the other costs less
+ * than to list them first. Since Linux 6.2 the directory's size is their number; before, it is 0.
+ * False: that was not all. */
+static bool walk_numbers(struct worker *me, int dir)
+{
+	struct stat st;
+	off_t found = 0, missing = 0;
+	if (fstat(dir, &st) != 0 || st.st_size == 0)
+		return false;
+	for (int fd = 0; found < st.st_size && missing <= st.st_size / 8; fd++) {
+		char text[16], *p = text + sizeof(text) - 1;
+		*p = '\0';
+		for (int v = fd; v || !*p; v /= 10)
+			*--p = (char)('0' + v % 10);
+		if (look(me, dir, p, fd))
+			found++;
+		else
+			missing++;
+	}
+	return found == st.st_size;
+}
+
+static void walk_process(struct worker *me, struct process *process)
+{
+	char path[64];
+	process->worker = me->number;
+	process->first = me->n;
+	snprintf(path, sizeof(path), "/proc/%d/fd", process->pid);
 	DIR *dir = opendir(path);
 	if (!dir)
 		return;
-	for (struct dirent *d; (d = readdir(dir));) {
-		ssize_t n = readlinkat(dirfd(dir), d->d_name, link, sizeof(link) - 1);
-		if (n <= 0)
-			continue;
-		link[n] = '\0';
-		uint32_t ino = socket_inode(link);
-		struct bt_wanted *w = ino ? find(h, ino) : NULL;
-		if (!w || w->ino != ino)
-			continue;
-		if (program == UINT32_MAX) {
-			if (h->n_programs == h->program_room)
-				h->programs = bt_grow(h->programs, &h->program_room,
-						      sizeof(*h->programs));
-			program = (uint32_t)h->n_programs++;
-			h->programs[program].pid = pid;
-			if (!bt_program_name(pid, h->programs[program].name))
-				memcpy(h->programs[program].name, "?", 2);
+	if (!walk_numbers(me, dirfd(dir))) {
+		me->n = process->first;
+		for (struct dirent *d; (d = readdir(dir));) {
+			if (d->d_name[0] != '.')
+				look(me, dirfd(dir), d->d_name, atoi(d->d_name));
 		}
-		add_holder(h, w, program, atoi(d->d_name));
 	}
 	closedir(dir);
+	process->n = me->n - process->first;
+}
+
+static void *work(void *arg)
+{
+	struct worker *me = arg;
+	struct walk *walk = me->walk;
+	for (size_t i; (i = atomic_fetch_add(&walk->next, 1)) < walk->n;)
+		walk_process(me, &walk->list[i]);
+	return NULL;
+}
+
+static void list_processes(struct walk *walk)
+{
+	DIR *proc = opendir("/proc");
+	for (struct dirent *d; proc && (d = readdir(proc));) {
+		int pid = parse_pid(d->d_name);
+		if (!pid || pid == getpid())
+			continue;
+		if (walk->n == walk->room)
+			walk->list = bt_grow(walk->list, &walk->room, sizeof(*walk->list));
+		walk->list[walk->n++] = (struct process){.pid = pid};
+	}
+	if (proc)
+		closedir(proc);
+}
+
+/* In the order of the processes, whichever thread was first. */
+static void gather(struct bt_holders *h, const struct walk *walk, const struct worker *workers)
+{
+	for (size_t i = 0; i < walk->n; i++) {
+		const struct process *process = &walk->list[i];
+		if (process->n == 0)
+			continue;
+		const struct find *f = workers[process->worker].finds + process->first;
+		uint32_t program = add_program(h, process->pid);
+		for (size_t k = 0; k < process->n; k++)
+			add_holder(h, &h->wanted[f[k].place], program, f[k].fd);
+	}
+}
+
+/* One for each CPU that we may use; for few sockets, to start a thread costs more than it saves. */
+static unsigned workers_for(const struct bt_holders *h)
+{
+	enum { WORTH_IT = 2000 };
+	cpu_set_t set;
+	if (h->n_wanted < WORTH_IT || sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	int n = CPU_COUNT(&set);
+	return n < 1 ? 1 : n > MAX_WORKERS ? MAX_WORKERS : (unsigned)n;
 }
 
 void bt_holders_walk(struct bt_holders *h)
 {
-	DIR *proc = h->n_wanted ? opendir("/proc") : NULL;
-	if (!proc)
+	struct worker workers[MAX_WORKERS] = {{.walk = NULL}};
+	struct walk walk = {.h = h};
+	unsigned n = workers_for(h);
+	if (h->n_wanted == 0)
 		return;
-	for (struct dirent *d; (d = readdir(proc));) {
-		int pid = parse_pid(d->d_name);
-		if (pid && pid != getpid())
-			walk_process(h, pid);
+	list_processes(&walk);
+	for (unsigned i = 0; i < n; i++) {
+		struct worker *w = &workers[i];
+		w->walk = &walk;
+		w->number = i;
+		w->runs = i > 0 && pthread_create(&w->thread, NULL, work, w) == 0;
 	}
-	closedir(proc);
+	work(&workers[0]);
+	for (unsigned i = 1; i < n; i++) {
+		if (workers[i].runs)
+			pthread_join(workers[i].thread, NULL);
+	}
+	gather(h, &walk, workers);
+	for (unsigned i = 0; i < n; i++)
+		free(workers[i].finds);
+	free(walk.list);
 }
 
 const struct bt_holder *bt_holders_of(const struct bt_holders *h, uint32_t ino)

@@ -22,6 +22,13 @@ static const struct bt_opt run_opts[] = {
 	{BT_OPT_HOST, "host", "NAME", "the host to run in; made if it is new; default: a new one"},
 	{BT_OPT_IP, "ip", "ADDR[/LEN]",
 	 "an address of the host; up to 14 times; LEN is 24 if not given (IPv6: 64)"},
+	{BT_OPT_UNPRIVILEGED, "unprivileged", NULL,
+	 "as a user of the host who is not its root: ports below 1024 are not for it"},
+	{BT_OPT_SYSCTL, "sysctl", "NAME=VALUE",
+	 "a setting of the host, as net.ipv4.ip_local_port_range='10000 65535'; repeatable"},
+	{BT_OPT_LIKE, "like", "SYSTEM",
+	 "the host's ports and TIME_WAIT are those of linux, windows or macos"},
+	{BT_OPT_TIME_WAIT, "time-wait", "SECONDS", "how long TIME_WAIT lasts; default: 60"},
 	OPT_HELP,
 };
 
@@ -46,8 +53,27 @@ static const struct bt_opt ss_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt netstat_opts[] = {
+	{'a', "all", NULL, "also listening sockets and UDP"},
+	{'n', "numeric", NULL, "port numbers instead of service names"},
+	{'o', "owner", NULL, "the process id of who has the socket"},
+	{'b', "program", NULL, "the program that has the socket, on a line of its own"},
+	{'p', "protocol", "PROTO", "only tcp, udp, tcpv6 or udpv6"},
+	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
 static const struct bt_opt list_opts[] = {
 	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
+static const struct bt_opt services_opts[] = {
+	{BT_OPT_LIST, "list", NULL, "all services"},
+	{BT_OPT_RANGE, "range", "RANGE",
+	 "with --list: only well-known, registered or dynamic ones"},
 	OPT_JSON,
 	OPT_HELP,
 };
@@ -71,12 +97,25 @@ const struct bt_cmd bt_commands[] = {
 	{"run", "[OPTIONS] [--] PROGRAM [ARGS...]", "run a program in a host of its own",
 	 "The network starts with its first program. The exit status is the program's;\n"
 	 "125: berth failed, 126: the program cannot be run, 127: it was not found.\n",
-	 run_opts, COUNT(run_opts), -1, bt_cmd_run},
+	 run_opts, COUNT(run_opts), BT_REST_PROGRAM, bt_cmd_run},
 	{"ss", "[OPTIONS]", "show the sockets of every host, as ss(8) does",
 	 "Without -l, -a or -B: connected sockets. Letters combine: berth ss -tulnap\n", ss_opts,
 	 COUNT(ss_opts), 0, bt_cmd_ss},
+	{"netstat", "[OPTIONS] [HOST]", "show the sockets as Windows' netstat does",
+	 "Each host is shown as a machine of its own; with HOST, that one only. Letters combine:\n"
+	 "berth netstat -ano\n",
+	 netstat_opts, COUNT(netstat_opts), 1, bt_cmd_netstat},
 	{"hosts", "[OPTIONS]", "show the hosts, their addresses and their number of sockets", NULL,
 	 list_opts, COUNT(list_opts), 0, bt_cmd_hosts},
+	{"services", "[OPTIONS] [PORT[/PROTO] | NAME]...",
+	 "look up ports and names of services in IANA's registry",
+	 "A port below 1024 may be bound by the host's root only, unless the host's\n"
+	 "net.ipv4.ip_unprivileged_port_start says otherwise.\n",
+	 services_opts, COUNT(services_opts), BT_REST_ANY, bt_cmd_services},
+	{"sysctl", "[OPTIONS] HOST [NAME[=VALUE]...]", "show or change a host's settings",
+	 "Without NAME: all that the host has of its own. A program in the host finds them\n"
+	 "under /proc/sys, too.\n",
+	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_sysctl},
 	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
 	 COUNT(networks_opts), 0, bt_cmd_networks},
 	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},

@@ -3,9 +3,11 @@
  * error changes nothing but a counter. */
 #include "daemon.h"
 
+#include "../lib/sock/sysctl.h"
 #include "vals.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +98,7 @@ static bool held(struct call *k)
 	if ((*d_owner(k->d, k->slot) & ~SUSPECT_BIT) == k->c->id)
 		return true;
 	uint32_t link = bt_net_link(k->d->net, k->slot);
-	return (link != BT_NO_SLOT && accepts_on(k->c, link)) || proved(k);
+	return accepts_on(k->c, link != BT_NO_SLOT ? link : k->slot) || proved(k);
 }
 
 /* Finds the request's socket, or makes the fresh one that it asks for. */
@@ -108,7 +110,8 @@ static int take(struct call *k)
 	if ((q->proto != BT_TCP && q->proto != BT_UDP) ||
 	    (q->family != BT_V4 && q->family != BT_V6))
 		return -EPROTO;
-	int r = bt_net_sock(k->d->net, k->c->host, q->proto, q->family, k->c->uid, &k->slot);
+	int r = bt_net_sock(k->d->net, k->c->host, q->proto, q->family,
+			    k->c->uid == 0 ? q->uid : k->c->uid, &k->slot);
 	if (r < 0)
 		return r == -ENFILE ? -ENFILE : -ENOMEM;
 	k->fresh = true;
@@ -159,7 +162,8 @@ static int call_bind(struct call *k)
 	if (r == 0) {
 		do
 			r = bt_net_bind(k->d->net, k->slot, &k->addr, k->req->port,
-					k->req->flags & BT_REQF_ROOT, d_now(), &k->why);
+					k->c->root && k->req->flags & BT_REQF_ROOT, d_now(),
+					&k->why);
 		while (conflict_is_dead(k, r));
 	}
 	return finish(k, r);
@@ -174,7 +178,9 @@ static int call_listen(struct call *k)
 		while (conflict_is_dead(k, r));
 	}
 	if (r == 0) {
-		uint32_t n = k->req->value;
+		uint32_t n = k->req->value,
+			 max = (uint32_t)bt_net_conf(k->d->net, k->c->host)->somaxconn;
+		n = n < max ? n : max;
 		d_row(k->d, k->slot)->backlog = (uint16_t)(n > UINT16_MAX ? UINT16_MAX : n);
 	}
 	return finish(k, r);
@@ -187,12 +193,18 @@ static int call_connect(struct call *k)
 	if (r == 0)
 		r = bt_net_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &child,
 				   &listener, &k->why);
-	if (r == 0) {
+	if (r == 0 && child == BT_NO_SLOT) {
+		k->rep.flags |= BT_REPF_SELF;
+		d_count(k->d, BT_CNT_CONNECTS);
+	} else if (r == 0) {
 		const struct bt_row *l = d_row(k->d, listener);
 		d_identify(k->d, child, l->pid, 0);
 		k->rep.target = ident(k->d, listener);
 		d_count(k->d, BT_CNT_CONNECTS);
 	} else if (r == -ECONNREFUSED) {
+		struct bt_addr tried;
+		bt_net_tried(k->d->net, &tried, &k->rep.port);
+		memcpy(k->rep.addr, tried.b, 16);
 		d_count(k->d, BT_CNT_REFUSED);
 	}
 	return finish(k, r);
@@ -276,7 +288,7 @@ static int call_udp_send(struct call *k)
 	struct bt_addr src;
 	uint32_t target;
 	k->silent = !(k->req->flags & BT_REQF_SYNC);
-	if (k->req->extra > 65507)
+	if (k->req->extra > 65527)
 		return -EMSGSIZE;
 	int r = udp_route(k, &target, &src);
 	if (r < 0)
@@ -311,6 +323,19 @@ static int call_setval(struct call *k)
 		d_row(k->d, k->slot)->rcvbuf_kib = (uint16_t)(kib > UINT16_MAX ? UINT16_MAX : kib);
 		return 0;
 	}
+	if (k->req->flags == SOL_SOCKET && k->req->port == SO_BINDTODEVICE) {
+		if (k->req->value > BT_NET_ADDRS)
+			return -EPROTO;
+		bt_port_set_dev(bt_net_ports(k->d->net), k->slot, (uint8_t)k->req->value);
+		bt_net_set_flag(k->d->net, k->slot, 0, true);
+		return 0;
+	}
+	if (k->req->flags == IPPROTO_IP && k->req->port == IP_LOCAL_PORT_RANGE) {
+		int r = bt_port_set_range(bt_net_ports(k->d->net), k->slot, (uint16_t)k->req->value,
+					  (uint16_t)(k->req->value >> 16));
+		if (r < 0)
+			return r;
+	}
 	return d_vals_set(k->slot, k->req->id.gen, k->req->flags, k->req->port, k->req->value);
 }
 
@@ -326,10 +351,23 @@ static int call_getval(struct call *k)
 	return r;
 }
 
+/* The program has read the peer's end, so the peer has shut, though its notice has not come yet: it
+ * writes that after the fact, and the two programs do not wait for each other. */
+static void peer_was_first(struct call *k)
+{
+	uint32_t peer = bt_net_peer(k->d->net, k->slot);
+	struct bt_port_info own, other;
+	if (k->req->flags & BT_REQF_END && peer != BT_NO_SLOT &&
+	    bt_port_get(bt_net_ports(k->d->net), k->slot, &own) && own.state == BT_ESTABLISHED &&
+	    bt_port_get(bt_net_ports(k->d->net), peer, &other) && other.state == BT_ESTABLISHED)
+		bt_net_shut(k->d->net, peer, d_now());
+}
+
 static int call_shut(struct call *k)
 {
 	if (!held(k))
 		return -ESTALE;
+	peer_was_first(k);
 	bt_net_shut(k->d->net, k->slot, d_now());
 	return 0;
 }
@@ -346,6 +384,8 @@ static int call_closed(struct call *k)
 {
 	if (!known(k))
 		return 0; /* closed by both of two holders: the first notice was enough */
+	if (k->req->flags & BT_REQF_END && held(k))
+		peer_was_first(k);
 	if (k->req->flags & BT_REQF_SOLE && held(k))
 		bt_net_closed(k->d->net, k->slot, d_now());
 	else
@@ -377,6 +417,61 @@ static int call_inbox(struct call *k)
 static int call_knock(struct call *k)
 {
 	d_inbox_knock(k->d, k->c);
+	return 0;
+}
+
+/* ---- settings ---- */
+
+/* All of the host's, a line each: "name = value". */
+static int all_settings(struct call *k, uint16_t host, char *text, size_t room)
+{
+	size_t n = 0;
+	const char *name;
+	for (unsigned i = 0; (name = bt_sysctl_name(i)) != NULL; i++) {
+		int head = snprintf(text + n, room - n, "%s = ", name);
+		int len = head < 0 || (size_t)head >= room - n
+				  ? -ENOSPC
+				  : bt_sysctl_get(k->d->net, host, name, text + n + head,
+						  room - n - (size_t)head);
+		if (len < 0)
+			return len;
+		n += (size_t)(head + len);
+	}
+	return (int)n;
+}
+
+static int call_sysctl(struct call *k)
+{
+	static char text[BT_MSG_MAX - sizeof(struct bt_rep)];
+	uint16_t host = k->c->host;
+	const char *name = (const char *)k->extra;
+	size_t len = strnlen(name, k->req->extra);
+	char key[128];
+	int r;
+	if (host == BT_NET_NO_HOST)
+		host = k->req->value < BT_NET_NO_HOST ? (uint16_t)k->req->value : BT_NET_NO_HOST;
+	if (bt_net_host(k->d->net, host) == NULL || len >= sizeof(key))
+		return -ENOENT;
+	memcpy(key, name, len);
+	key[len] = '\0';
+	if (k->req->flags & BT_REQF_WRITE) {
+		if (len == k->req->extra) /* no NUL: no text */
+			return -EPROTO;
+		if (k->c->host != BT_NET_NO_HOST && !(k->c->root && k->req->flags & BT_REQF_ROOT))
+			return bt_sysctl_get(k->d->net, host, key, text, sizeof(text)) == -ENOENT
+				       ? -ENOENT
+				       : -EACCES;
+		r = bt_sysctl_set(k->d->net, host, key, name + len + 1, k->req->extra - len - 1);
+		k->rep.value = r > 0 ? (uint32_t)r : 0;
+		d_publish_host(k->d, host);
+		return r < 0 ? r : 0;
+	}
+	r = len == 0 ? all_settings(k, host, text, sizeof(text))
+		     : bt_sysctl_get(k->d->net, host, key, text, sizeof(text));
+	if (r < 0)
+		return r;
+	k->rep_extra = text;
+	k->rep.extra = (uint32_t)r;
 	return 0;
 }
 
@@ -418,13 +513,14 @@ static int call_reverse(struct call *k)
 static int call_hello(struct call *k)
 {
 	struct daemon *d = k->d;
-	uint64_t host;
+	uint64_t who, host;
 	uint8_t good[BT_TOKEN_BYTES];
 	if (k->c->hello)
 		return -EPROTO;
 	if (k->req->extra == BT_TOKEN_BYTES) {
-		memcpy(&host, k->extra, sizeof(host));
-		d_mac(d, host, good);
+		memcpy(&who, k->extra, sizeof(who));
+		host = (uint16_t)who;
+		d_mac(d, who, good);
 		uint8_t differ = 0;
 		for (size_t i = 0; i < sizeof(good); i++)
 			differ |= (uint8_t)(good[i] ^ k->extra[i]);
@@ -433,6 +529,7 @@ static int call_hello(struct call *k)
 			return -EACCES;
 		}
 		k->c->host = (uint16_t)host;
+		k->c->root = !(who & BT_TOKEN_UNPRIVILEGED) && who >> 32 == k->c->uid;
 		k->rep.value = (uint32_t)host;
 	} else if (k->req->extra == 0 && (k->c->uid == 0 || k->c->uid == d->table->owner_uid)) {
 		k->c->admin = true;
@@ -482,7 +579,7 @@ static int call_host_open(struct call *k)
 		return -EPROTO;
 	memcpy(&open, k->extra, sizeof(open));
 	open.name[sizeof(open.name) - 1] = '\0';
-	if (open.n_addrs > BT_HOST_ADDRS)
+	if (open.n_addrs > BT_HOST_ADDRS || open.unprivileged > 1)
 		return -EPROTO;
 	/* All or nothing: who has the addresses is asked before the host is made. */
 	uint16_t old = bt_net_host_by_name(d->net, open.name);
@@ -511,7 +608,8 @@ static int call_host_open(struct call *k)
 	if (r < 0)
 		return r;
 	d_launch(d, k->c->pid);
-	d_mac(d, host, token);
+	d_mac(d, host | (open.unprivileged ? BT_TOKEN_UNPRIVILEGED : 0) | (uint64_t)k->c->uid << 32,
+	      token);
 	k->rep.value = host;
 	k->rep_extra = token;
 	k->rep.extra = sizeof(token);
@@ -558,6 +656,7 @@ static const struct {
 	[BT_ACCEPTS] = {call_accepts, PROGRAM, true},
 	[BT_INBOX] = {call_inbox, PROGRAM, false},
 	[BT_KNOCK] = {call_knock, PROGRAM, true},
+	[BT_SYSCTL] = {call_sysctl, EITHER, false},
 	[BT_RESOLVE] = {call_resolve, EITHER, false},
 	[BT_REVERSE] = {call_reverse, EITHER, false},
 	[BT_HOST_OPEN] = {call_host_open, COMMAND, false},

@@ -9,12 +9,25 @@
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
+/* Inode numbers of sockets; grows. */
+struct inodes {
+	uint32_t *of;
+	uint32_t n, room;
+};
+
+/*
+ * A connection that nobody has accepted yet is no socket of the dump: its listener tells the
+ * inodes of the clients that wait (UNIX_DIAG_ICONS), 0 for one that has closed already.
+ */
 struct walk {
 	const struct bt_table *table;
 	uint64_t netid;
 	struct census *c;
+	struct inodes waiting; /* clients in the queues of listeners */
+	struct inodes doubts;  /* inode, slot: clients that say that their other end is gone */
 };
 
 struct facts {
@@ -23,7 +36,22 @@ struct facts {
 	bool named, has_peer;
 	uint32_t peer_ino;
 	uint8_t shutdown;
+	const uint32_t *queue;
+	uint32_t n_queue;
 };
+
+static void note(struct inodes *list, uint32_t inode)
+{
+	if (list->n == list->room) {
+		uint32_t room = list->room == 0 ? 64 : list->room * 2;
+		uint32_t *of = realloc(list->of, room * sizeof(*of));
+		if (of == NULL)
+			return;
+		list->of = of;
+		list->room = room;
+	}
+	list->of[list->n++] = inode;
+}
 
 static int fact(const struct nlattr *attr, void *arg)
 {
@@ -47,6 +75,10 @@ static int fact(const struct nlattr *attr, void *arg)
 	case UNIX_DIAG_SHUTDOWN:
 		f->shutdown = mnl_attr_get_u8(attr);
 		break;
+	case UNIX_DIAG_ICONS:
+		f->queue = mnl_attr_get_payload(attr);
+		f->n_queue = len / (uint32_t)sizeof(f->queue[0]);
+		break;
 	default:
 		break;
 	}
@@ -62,21 +94,33 @@ static int one(const struct nlmsghdr *nlh, void *arg)
 	if (!f.named || f.id.slot >= w->c->slots)
 		return MNL_CB_OK;
 	const struct bt_row *r = bt_table_row(w->table, f.id.slot);
-	/* Accepted ends carry their listener's name; so they are told apart by their state, and
-	 * counted only where their client is gone: the others are known through it. */
-	bool accepted = f.has_peer && (r->state == BT_ROW_LISTEN || r->gen != f.id.gen);
+	/* Accepted ends carry their listener's name, also when the listener is closed and its slot
+	 * free or another's; so they are told apart by the slot's state, and counted only where
+	 * their client is gone: the others are known through it. */
+	bool accepted = f.has_peer && (r->state == BT_ROW_LISTEN || r->state == BT_ROW_FREE ||
+				       r->gen != f.id.gen);
 	if (accepted) {
-		if (f.peer_ino == 0 && r->gen == f.id.gen)
+		if (f.peer_ino == 0)
 			w->c->orphans[f.id.slot]++;
 		return MNL_CB_OK;
 	}
 	if (r->gen != f.id.gen || r->nonce != f.id.nonce)
 		return MNL_CB_OK;
+	for (uint32_t i = 0; i < f.n_queue; i++) {
+		if (f.queue[i] == 0)
+			w->c->orphans[f.id.slot]++;
+		else
+			note(&w->waiting, f.queue[i]);
+	}
 	uint8_t a = BT_ALIVE_NAME;
 	if (!f.has_peer && m->udiag_type == SOCK_STREAM)
 		a |= BT_NEVER_JOINED;
 	else if (f.peer_ino != 0 || !(f.shutdown & 1))
 		a |= BT_ALIVE_PEER;
+	if (f.has_peer && !(a & BT_ALIVE_PEER)) {
+		note(&w->doubts, m->udiag_ino);
+		note(&w->doubts, f.id.slot);
+	}
 	w->c->alive[f.id.slot] = a;
 	return MNL_CB_OK;
 }
@@ -90,7 +134,7 @@ static int dump(struct mnl_socket *nl, struct walk *w)
 	struct unix_diag_req *req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
 	req->sdiag_family = AF_UNIX;
 	req->udiag_states = UINT32_MAX;
-	req->udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER;
+	req->udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_ICONS;
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
 		return -errno;
 	for (;;) {
@@ -105,9 +149,31 @@ static int dump(struct mnl_socket *nl, struct walk *w)
 	}
 }
 
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x, y;
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return (x > y) - (x < y);
+}
+
+/* A client that has shut both directions looks as if its other end were gone while that only waits
+ * to be accepted. */
+static void settle_doubts(struct walk *w)
+{
+	if (w->doubts.n > 0 && w->waiting.n > 0)
+		qsort(w->waiting.of, w->waiting.n, sizeof(w->waiting.of[0]), by_number);
+	for (uint32_t i = 0; i + 1 < w->doubts.n && w->waiting.n > 0; i += 2)
+		if (bsearch(&w->doubts.of[i], w->waiting.of, w->waiting.n, sizeof(w->waiting.of[0]),
+			    by_number) != NULL)
+			w->c->alive[w->doubts.of[i + 1]] |= BT_ALIVE_PEER;
+	free(w->doubts.of);
+	free(w->waiting.of);
+}
+
 int d_census(const struct bt_table *table, uint64_t netid, struct census *c)
 {
-	struct walk w = {table, netid, c};
+	struct walk w = {.table = table, .netid = netid, .c = c};
 	c->slots = table->high_water;
 	c->alive = calloc(c->slots + 1u, 1);
 	c->orphans = calloc(c->slots + 1u, sizeof(c->orphans[0]));
@@ -117,6 +183,7 @@ int d_census(const struct bt_table *table, uint64_t netid, struct census *c)
 		r = -errno;
 	if (r == 0)
 		r = dump(nl, &w);
+	settle_doubts(&w);
 	if (nl != NULL)
 		mnl_socket_close(nl);
 	if (r < 0)

@@ -14,7 +14,7 @@ enum { BT_ALIVE_NAME = 1, BT_ALIVE_PEER = 2, BT_NEVER_JOINED = 4 };
 
 struct census {
 	uint8_t *alive;	   /* by slot: the name lives; the other end lives; not connected (yet) */
-	uint32_t *orphans; /* by slot of a listener: accepted ends whose client is gone */
+	uint32_t *orphans; /* by slot of a listener: ends whose client is gone, accepted or not */
 	uint32_t slots;
 };
 

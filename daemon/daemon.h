@@ -11,6 +11,7 @@
  *	sweep.c		what the kernel says about who is alive
  *	inbox.c		programs' notices without a wake-up
  *	relay.c		datagrams in waiting
+ *	echo.c		sockets that are connected to themselves
  *	recover.c	rebuilding from the table that an earlier berthd left
  */
 #ifndef BERTH_DAEMON_H
@@ -32,6 +33,7 @@ struct conn {
 	uid_t uid;
 	uint16_t host; /* programs; BT_NET_NO_HOST before BT_HELLO and for the command line */
 	bool hello, admin;
+	bool root; /* programs: started as the host's root, by the user who still runs them */
 	struct bt_ident accepts[8]; /* listeners that it has shown to hold; the last ones */
 	uint32_t n_accepts;
 	uint32_t owned;		      /* sockets made over this connection, about */
@@ -50,11 +52,11 @@ struct launch {
 
 struct daemon {
 	uv_loop_t loop;
-	uv_poll_t listener;
+	uv_poll_t listener, self;
 	uv_timer_t clock, idle, sweeper, looker;
 	struct conn *hot; /* whose inboxes we look into by ourselves */
 	uint32_t n_hot;
-	int listen_fd, lock_fd, table_fd, table_ro_fd;
+	int listen_fd, self_fd, lock_fd, table_fd, table_ro_fd;
 	char dir[256];
 	const char *network;
 	uint64_t netid;
@@ -66,6 +68,7 @@ struct daemon {
 	struct launch *launches;
 	uint32_t **owners; /* chunks of 4,096: owner number of each slot, 0: none; SUSPECT_BIT */
 	uint64_t nonce_count;
+	uint64_t clock_at; /* what the clock waits for */
 	uint64_t sweep_delay_ms;
 	uint64_t swept_ns, sweep_cost_ns; /* the last sweep: when it ended, how long it took */
 	uint32_t auto_host;
@@ -132,6 +135,9 @@ void d_inbox_close(struct daemon *d, struct conn *c);
 void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_addr *src,
 	     uint16_t port, const uint8_t *data, size_t len);
 void d_relay_forget(struct daemon *d, uint32_t target);
+
+/* echo.c */
+int d_echo_open(struct daemon *d);
 
 /* recover.c */
 void d_recover(struct daemon *d);

@@ -98,7 +98,8 @@ static int alias_make(struct queue *q, const struct gram *g)
 	if (q->fd >= 0 && q->port == g->port && q->host == g->host && bt_addr_eq(&q->src, &g->src))
 		return 0;
 	alias_drop(q);
-	int r = bt_port_new(bt_net_ports(d->net), g->host, BT_UDP, BT_V4, d->table->owner_uid,
+	enum bt_family family = bt_addr_is_v4(&g->src) ? BT_V4 : BT_V6;
+	int r = bt_port_new(bt_net_ports(d->net), g->host, BT_UDP, family, d->table->owner_uid,
 			    &q->alias);
 	if (r < 0)
 		return r;

@@ -178,7 +178,7 @@ int d_serve_open(struct daemon *d)
 	int r = uv_poll_init(&d->loop, &d->listener, d->listen_fd);
 	if (r == 0)
 		r = uv_poll_start(&d->listener, UV_READABLE, on_connection);
-	return r;
+	return r == 0 ? d_echo_open(d) : r;
 }
 
 void d_serve_close(struct daemon *d)
@@ -269,11 +269,13 @@ void d_settle(struct daemon *d)
 	} else if (uv_is_active((uv_handle_t *)&d->idle)) {
 		uv_timer_stop(&d->idle);
 	}
-	/* The clock is only ever set when it is not running: an earlier end than the one it waits
-	 * for cannot come up, since all of a host's TIME_WAITs last equally long. */
+	/* A clock that is running is only set again for an earlier end than the one it waits for.
+	 */
 	uint64_t at = bt_net_deadline(d->net);
-	if (at != UINT64_MAX && !uv_is_active((uv_handle_t *)&d->clock)) {
+	if (at != UINT64_MAX && (!uv_is_active((uv_handle_t *)&d->clock) || at < d->clock_at)) {
 		uint64_t now = d_now();
+		d->clock_at = at;
+		uv_update_time(&d->loop);
 		uv_timer_start(&d->clock, on_clock, at <= now ? 0 : (at - now) / 1000000u + 1, 0);
 	}
 }

@@ -242,7 +242,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 	} else if (bt_port_get(bt_net_ports(d->net), slot, &i)) {
 		/* After a reset the port is free, but the program may still ask what its address
 		 * was. */
-		if (!(flags & BT_NETF_RESET)) {
+		if (!(flags & BT_NETF_RESET) || i.lport != 0) {
 			memcpy(r->laddr, i.laddr.b, 16);
 			memcpy(r->raddr, i.raddr.b, 16);
 			r->lport = i.lport;
@@ -251,6 +251,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		r->proto = i.proto;
 		r->family = i.family;
 		r->opts = i.opts;
+		r->dev = i.dev;
 		r->host = i.host;
 		r->uid = i.uid;
 		r->peer = bt_net_peer(d->net, slot);
@@ -288,6 +289,7 @@ void d_publish_host(struct daemon *d, uint16_t host)
 	atomic_thread_fence(memory_order_release);
 	memcpy(row->name, h->name, sizeof(row->name));
 	row->n_addrs = h->n_addrs;
+	row->bindv6only = bt_net_conf(d->net, host)->bindv6only != 0;
 	for (uint16_t i = 0; i < h->n_addrs; i++) {
 		memcpy(row->addrs[i].addr, h->addrs[i].addr.b, 16);
 		row->addrs[i].bits = h->addrs[i].bits;

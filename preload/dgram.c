@@ -18,6 +18,7 @@
  * away.
  */
 #include "preload.h"
+#include "view.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 {
 	struct bt_req q;
 	struct bt_rep rep;
-	bt_req_init(&q, BT_UDP_ROUTE, n);
+	bt_req_make(&q, BT_UDP_ROUTE, n, fd);
 	memcpy(q.addr, addr, 16);
 	q.port = port;
 	w->used = false;
@@ -83,29 +84,74 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 	return 0;
 }
 
+static int family(const struct msghdr *m)
+{
+	sa_family_t f;
+	if (m->msg_namelen < sizeof(f) || bt_bad_pointer(m->msg_name))
+		return -1;
+	memcpy(&f, m->msg_name, sizeof(f));
+	return f;
+}
+
+static bool is_v4(const uint8_t addr[16])
+{
+	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	return memcmp(addr, mapped, sizeof(mapped)) == 0;
+}
+
+/* udpv6_sendmsg: AF_INET is taken too, and what is neither is EINVAL. */
+static int destination6(const struct note *n, const struct msghdr *m, uint8_t addr[16],
+			uint16_t *port)
+{
+	int f = family(m);
+	if (f == AF_INET && n->cookie & COOKIE_BIT(CB_V6ONLY))
+		return ENETUNREACH;
+	int e = bt_addr_in(m->msg_name, m->msg_namelen, f != AF_INET, addr, port);
+	if (e == 0 && n->cookie & COOKIE_BIT(CB_V6ONLY) && is_v4(addr))
+		return ENETUNREACH;
+	return e == EAFNOSUPPORT ? EINVAL : e;
+}
+
 /* Where the datagram goes: the message's address, or the socket's peer. 0 or errno. */
 static int destination(const struct note *n, const struct msghdr *m, uint8_t addr[16],
 		       uint16_t *port)
 {
 	struct bt_row row;
-	if (m->msg_name != NULL) {
+	bool v6 = n->flags & NOTE_V6;
+	if (m->msg_name != NULL && !(v6 && family(m) == AF_UNSPEC)) {
 		if (m->msg_namelen >= sizeof(struct sockaddr_in) && !bt_bad_pointer(m->msg_name) &&
-		    ((struct sockaddr *)m->msg_name)->sa_family == AF_UNSPEC &&
-		    !(n->flags & NOTE_V6)) {
+		    family(m) == AF_UNSPEC && !v6) {
 			struct sockaddr_in
 				in; /* Linux takes AF_UNSPEC for AF_INET here (udp_sendmsg) */
 			memcpy(&in, m->msg_name, sizeof(in));
 			in.sin_family = AF_INET;
-			return bt_addr_in((struct sockaddr *)&in, sizeof(in), false, addr, port);
+			int bad = bt_addr_in((struct sockaddr *)&in, sizeof(in), false, addr, port);
+			return bad == 0 && *port == 0 ? EINVAL : bad;
 		}
-		int e = bt_addr_in(m->msg_name, m->msg_namelen, n->flags & NOTE_V6, addr, port);
+		int e = v6 ? destination6(n, m, addr, port)
+			   : bt_addr_in(m->msg_name, m->msg_namelen, false, addr, port);
 		return e == 0 && *port == 0 ? EINVAL : e;
 	}
-	if (!bt_note_row(n, &row) || row.rport == 0)
+	if (!bt_note_row(n, &row) || row.state != BT_ROW_ESTABLISHED)
 		return EDESTADDRREQ;
 	memcpy(addr, row.raddr, 16);
 	*port = row.rport;
-	return 0;
+	/* udpv6_sendmsg gives an IPv4 peer to udp_sendmsg as an address. */
+	return v6 && row.rport == 0 && bt_is_v4(addr) ? EINVAL : 0;
+}
+
+void bt_udp_autobind(int fd, struct note *n)
+{
+	static const uint8_t loopback4[16] = {0, 0, 0,	  0,	0,   0, 0, 0,
+					      0, 0, 0xff, 0xff, 127, 0, 0, 1},
+			     loopback6[16] = {[15] = 1};
+	struct bt_row row;
+	if (bt_note_row(n, &row) && row.lport != 0)
+		return;
+	/* Whoever asks for a way gets a port. */
+	const uint8_t *to = n->flags & NOTE_V6 ? loopback6 : loopback4;
+	if (bt_table() != NULL)
+		ask(fd, n, to, 1, way_to(n, to, 1));
 }
 
 /* 0 or errno. */
@@ -126,9 +172,10 @@ static int total(const struct msghdr *m, size_t *size)
 }
 
 /* What Linux looks at when the destination is known. */
-static int contents(const struct msghdr *m, size_t size)
+static int contents(const struct msghdr *m, size_t size, bool v4)
 {
-	if (size > 65507)
+	/* 65,535 bytes less the UDP header, and in IPv4 less the IP header as well. */
+	if (size > (v4 ? 65507 : 65527))
 		return EMSGSIZE;
 	for (size_t i = 0; i < m->msg_iovlen; i++)
 		if (m->msg_iov[i].iov_len > 0 && bt_bad_pointer(m->msg_iov[i].iov_base))
@@ -162,9 +209,17 @@ static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16
 	return e;
 }
 
-/* A pending ECONNREFUSED for fd. What fails here only loses the hint, as ICMP may be lost. */
-static void refuse(int fd, const struct note *n)
+/* A pending ECONNREFUSED for fd. What fails here only loses the hint, as ICMP may be lost. Turning
+ * away empties the queue; where there is something in it, the error is kept in the cookie. */
+static void refuse(int fd, struct note *n)
 {
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	if (bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) == 1 && p.revents & POLLIN) {
+		bt_pend(fd, n, ECONNREFUSED);
+		if (bt_note(fd) != NULL)
+			bt_note(fd)->flags |= NOTE_FAILED;
+		return;
+	}
 	struct sockaddr_un own, helper = {.sun_family = AF_UNIX};
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
 	socklen_t own_len = bt_name_make(&own, bt_netid(), &n->id), len = sizeof(helper);
@@ -189,17 +244,42 @@ static ssize_t fail(int e)
 	return -1;
 }
 
+/* An ICMP error finds the socket only if it is connected to where the datagram went. */
+static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
+{
+	static const uint8_t none[16], loopback6[16] = {[15] = 1};
+	struct bt_row row;
+	const uint8_t *to = addr;
+	if (n->cookie & COOKIE_BIT(CB_RECVERR))
+		return true;
+	/* Port 0 of connect is any. */
+	if (!(n->flags & NOTE_CONNECTED) || !bt_note_row(n, &row) ||
+	    (row.rport != port && row.rport != 0))
+		return false;
+	/* The wildcard means the sender's own address, or loopback. */
+	if (bt_is_v4(addr) && memcmp(addr + 12, none, 4) == 0)
+		to = row.laddr;
+	else if (memcmp(addr, none, 16) == 0)
+		to = loopback6;
+	return memcmp(to, row.raddr, 16) == 0;
+}
+
 /* Nobody has the port: the datagram is gone. A connected sender will be told. */
-static ssize_t nobody(int fd, const struct note *n, size_t size)
+static ssize_t nobody(int fd, struct note *n, const uint8_t addr[16], uint16_t port, size_t size)
 {
 	int pending = 0;
 	socklen_t len = sizeof(pending);
 	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&pending, (long)&len, 0);
-	if (pending != 0) { /* told by this call, and this datagram is not sent */
+	if (pending != 0 ||
+	    bt_pending(fd, n) != 0) { /* told by this call, and this datagram is not sent */
 		errno = ECONNREFUSED;
 		return -1;
 	}
-	if (n->flags & NOTE_CONNECTED || n->cookie & COOKIE_BIT(CB_RECVERR))
+	if (n->flags & NOTE_SHUT_WR) {
+		errno = EPIPE;
+		return -1;
+	}
+	if (told(n, addr, port))
 		refuse(fd, n);
 	return (ssize_t)size;
 }
@@ -209,6 +289,10 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	struct note n = *note;
 	uint8_t addr[16];
 	uint16_t port;
+	if (UNLIKELY(n.flags & NOTE_SETTING))
+		return bt_setting_write(fd, m);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_send(fd, &n, m, flags);
 	if (flags & MSG_OOB)
 		return fail(EOPNOTSUPP);
 	size_t size;
@@ -216,17 +300,23 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	if (e == 0)
 		e = destination(&n, m, addr, &port);
 	if (e == 0)
-		e = contents(m, size);
-	if (e != 0)
+		e = contents(m, size, bt_is_v4(addr));
+	if (e != 0) {
+		bt_udp_autobind(fd, &n);
 		return fail(e);
+	}
 	struct way *w = way_to(&n, addr, port);
 	if (UNLIKELY(bt_table() == NULL || !(n.flags & NOTE_NAMED) || !fresh(w, &n, addr, port))) {
 		e = ask(fd, &n, addr, port, w);
-		if (e != 0)
+		if (e != 0) {
+			bt_udp_autobind(fd, &n);
 			return fail(e);
+		}
 	}
-	if (w->target == BT_SLOT_NONE)
-		return nobody(fd, &n, size);
+	if (UNLIKELY(n.flags & NOTE_FAILED) && bt_pending(fd, &n) != 0)
+		return fail(ECONNREFUSED);
+	if (w->target == BT_SLOT_NONE || n.flags & NOTE_SHUT_WR)
+		return nobody(fd, &n, addr, port, size);
 	const struct bt_row *target = bt_table_row(bt_table(), w->target);
 	bool relay = w->relay || target->flags & BT_ROWF_RELAY;
 	if (!relay) {
@@ -242,13 +332,13 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 			return fail(ECONNREFUSED);
 		if (errno == ECONNREFUSED) {
 			w->used = false;
-			return nobody(fd, &n, size);
+			return nobody(fd, &n, addr, port, size);
 		}
 		if (errno != EAGAIN && errno != EPERM && errno != ENOBUFS)
 			return -1;
 	}
 	e = by_relay(fd, &n, addr, port, m, size);
 	if (e == ECONNREFUSED)
-		return nobody(fd, &n, size);
+		return nobody(fd, &n, addr, port, size);
 	return e == 0 ? (ssize_t)size : fail(e);
 }

@@ -32,13 +32,24 @@ bool bt_silenced(void)
 
 /* ---- close ---- */
 
+/* TCP answers data that nobody will read with a reset (RFC 2525 2.17), and so does AF_UNIX. */
+static bool unread(int fd)
+{
+	int n = 0;
+	return bt_sys(SYS_ioctl, fd, FIONREAD, (long)&n, 0, 0, 0) == 0 && n > 0;
+}
+
 void bt_closing(int fd, struct note *n, bool *tell)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	*tell = !silenced && bt_ident(fd, n) && n->flags & NOTE_NAMED;
-	if (*tell && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_SHARED) &&
-	    !(n->flags & NOTE_UDP)) {
+	if (UNLIKELY(bt_is_netlink(fd)))
+		bt_nl_closing(bt_note(fd));
+	if (!silenced && UNLIKELY(bt_setting_of(fd)))
+		bt_setting_flush(fd);
+	if (*tell && !(n->flags & (NOTE_SHARED | NOTE_UDP)) &&
+	    (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd)))) {
 		/* Before the descriptor goes: the peer must find the word "reset" when it finds the
 		 * end. */
 		bt_req_init(&q, BT_RESET, n);
@@ -53,7 +64,8 @@ void bt_closed(const struct note *n, bool tell)
 	if (!tell)
 		return;
 	bt_req_init(&q, BT_CLOSED, n);
-	q.flags = n->flags & NOTE_SHARED ? 0 : BT_REQF_SOLE;
+	q.flags = (n->flags & NOTE_SHARED ? 0 : BT_REQF_SOLE) |
+		  (n->flags & NOTE_END ? BT_REQF_END : 0);
 	bt_notice(-1, &q);
 }
 
@@ -67,12 +79,13 @@ PUBLIC int close(int fd)
 		errno = EBADF;
 		return -1;
 	}
+	int e = UNLIKELY(bt_setting_of(fd)) ? bt_setting_flush(fd) : 0;
 	bt_closing(fd, &n, &tell);
 	int r = bt_real()->close(fd);
 	int saved = errno;
 	bt_closed(&n, tell);
-	errno = saved;
-	return r;
+	errno = e != 0 ? e : saved;
+	return e != 0 ? -1 : r;
 }
 
 PUBLIC int fclose(FILE *f)
@@ -80,12 +93,13 @@ PUBLIC int fclose(FILE *f)
 	struct note n;
 	bool tell = false;
 	int fd = f != NULL && bt_in_host() ? fileno_unlocked(f) : -1;
+	int e = UNLIKELY(fd >= 0 && bt_setting_of(fd)) && fflush(f) != 0 ? errno : 0;
 	if (fd >= 0 && bt_note(fd) != NULL && bt_note(fd)->flags & NOTE_OURS)
 		bt_closing(fd, &n, &tell);
 	int r = bt_real()->fclose(f), saved = errno;
 	bt_closed(&n, tell);
-	errno = saved;
-	return r;
+	errno = e != 0 ? e : saved;
+	return e != 0 ? EOF : r;
 }
 
 /* Closes [first, last] in two pieces around the control connection, telling berthd of ours. */
@@ -149,6 +163,8 @@ static void copied(int from, int to)
 		return;
 	if (a->flags & NOTE_OURS)
 		a->flags |= NOTE_SHARED;
+	if (UNLIKELY(a->flags & NOTE_NETLINK))
+		bt_nl_copied(a);
 	*b = *a;
 }
 
@@ -203,7 +219,10 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
 	struct note n;
-	int r = bt_real()->ioctl(fd, request, arg);
+	int r;
+	if (UNLIKELY(request >> 8 == 0x89) && bt_in_host() && bt_if_ioctl(fd, request, arg, &r))
+		return r;
+	r = bt_real()->ioctl(fd, request, arg);
 	if (r < 0 && request == SIOCATMARK && bt_ident(fd, &n))
 		errno = n.flags & NOTE_UDP ? ENOTTY : errno;
 	if (r >= 0 && request == FIONBIO && bt_in_host())

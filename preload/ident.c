@@ -107,7 +107,7 @@ static void from_row(struct note *n, const struct bt_row *row)
 		n->flags |= NOTE_LISTENS;
 	if (row->flags & BT_ROWF_CHILD)
 		n->flags |= NOTE_CHILD;
-	if (row->rport != 0)
+	if (row->rport != 0 || (row->proto == 17 && row->state == BT_ROW_ESTABLISHED))
 		n->flags |= NOTE_CONNECTED;
 }
 
@@ -176,6 +176,8 @@ static void catch_up(int fd, struct note *own)
 	if (!(own->flags & NOTE_NAMED)) {
 		if (ask_kernel(fd, &now, true) && now.flags & NOTE_NAMED) {
 			now.flags |= own->flags;
+			memcpy(now.shown, own->shown, sizeof(now.shown));
+			now.shown_port = own->shown_port;
 			*own = now;
 		}
 	} else if (bt_note_row(own, &row)) {
@@ -190,6 +192,8 @@ static bool ident(int fd, struct note *n, bool inet)
 	if (!bt_in_host() || own == NULL)
 		return false;
 	if (LIKELY(own->flags & NOTE_OURS)) {
+		if (UNLIKELY(own->flags & NOTE_SETTING))
+			return false;
 		if (own->forks != bt_forks)
 			own->flags |= NOTE_SHARED;
 		if (UNLIKELY(own->flags & NOTE_SHARED))
@@ -215,7 +219,9 @@ bool bt_ident_inet(int fd, struct note *n)
 
 int bt_proof(int fd, const struct note *n)
 {
-	return LIKELY(n->link == bt_link_cookie()) || !(n->flags & NOTE_NAMED) ? -1 : fd;
+	/* 0: another process named it, and we have no connection yet either. */
+	bool made_here = n->link != 0 && n->link == bt_link_cookie();
+	return LIKELY(made_here) || !(n->flags & NOTE_NAMED) ? -1 : fd;
 }
 
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
@@ -231,15 +237,35 @@ void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
 	q->opts = (uint16_t)(n->cookie & COOKIE_OPTS);
 }
 
+void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd)
+{
+	bt_req_init(q, type, n);
+	if (n->flags & NOTE_NAMED)
+		return;
+	q->uid = bt_sock_uid(fd);
+	uint64_t cookie; /* options that another holder has set */
+	if (n->flags & NOTE_SHARED && bt_cookie_get(fd, &cookie) == 0)
+		q->opts = (uint16_t)(cookie & COOKIE_OPTS);
+}
+
 int bt_pending(int fd, struct note *n)
 {
 	uint64_t c = 0;
-	if (!(n->flags & NOTE_COOKIE) || bt_cookie_get(fd, &c) != 0)
+	/* Another holder may have given it its cookie. */
+	if (!(n->flags & (NOTE_COOKIE | NOTE_SHARED)) || bt_cookie_get(fd, &c) != 0)
 		return 0;
 	int e = (int)(c >> CB_ERROR & 0xff);
 	if (e != 0)
 		bt_cookie_set(fd, n, c & ~(0xffull << CB_ERROR));
 	return e;
+}
+
+void bt_pend(int fd, struct note *n, int e)
+{
+	uint64_t c = 0;
+	if (bt_cookie_get(fd, &c) == 0)
+		bt_cookie_set(fd, n,
+			      (c & ~(0xffull << CB_ERROR)) | (uint64_t)(unsigned)e << CB_ERROR);
 }
 
 int bt_take_name(int fd, struct note *n, const struct bt_rep *rep)
@@ -270,7 +296,7 @@ int bt_name_it(int fd, struct note *n)
 	struct bt_rep rep;
 	if (n->flags & NOTE_NAMED)
 		return 0;
-	bt_req_init(&q, BT_IDENT, n);
+	bt_req_make(&q, BT_IDENT, n, fd);
 	int e = bt_call(-1, &q, NULL, &rep, NULL, NULL);
 	return e != 0 ? e : bt_take_name(fd, n, &rep);
 }
@@ -286,10 +312,12 @@ bool bt_bad_pointer(const void *p)
 
 int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[16], uint16_t *port)
 {
-	if (len < sizeof(struct sockaddr_in) || len > sizeof(struct sockaddr_storage))
+	if (len > sizeof(struct sockaddr_storage))
 		return EINVAL;
-	if (bt_bad_pointer(sa))
+	if (len > 0 && bt_bad_pointer(sa))
 		return EFAULT;
+	if (len < sizeof(struct sockaddr_in))
+		return EINVAL;
 	memset(addr, 0, 16);
 	if (!v6) {
 		struct sockaddr_in in;

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -88,6 +89,33 @@ bool bt_in_host(void)
 	if (UNLIKELY(where == UNKNOWN))
 		find_out();
 	return where == IN_HOST;
+}
+
+uint64_t bt_who(void)
+{
+	uint64_t who;
+	memcpy(&who, token, sizeof(who));
+	return who;
+}
+
+uint16_t bt_host(void)
+{
+	return (uint16_t)bt_who();
+}
+
+/* The host's root is who the token names; a program may have given that up (setuid). */
+bool bt_host_root(void)
+{
+	return !(bt_who() & BT_TOKEN_UNPRIVILEGED) &&
+	       (uint64_t)bt_sys(SYS_geteuid, 0, 0, 0, 0, 0, 0) == bt_who() >> 32;
+}
+
+/* Where programs can become other users, each socket has the user who made it (sock_i_uid). */
+uint32_t bt_sock_uid(int fd)
+{
+	struct stat st;
+	return bt_who() >> 32 == 0 && bt_sys(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) == 0 ? st.st_uid
+											: 0;
 }
 
 uint64_t bt_netid(void)

@@ -27,43 +27,82 @@ static bool is_localhost(const char *name)
 	       strcasecmp(name, "ip6-localhost") == 0;
 }
 
-/* The addresses of a name of this network, IPv4 for now; how many, 0: unknown, -1: no berthd. */
-static int look_up(const char *name, struct in_addr out[MAX_ADDRS])
+struct found {
+	uint8_t addr[MAX_ADDRS][16]; /* IPv4 mapped */
+	int n;
+};
+
+static bool is_v4(const uint8_t a[16])
 {
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	return memcmp(a, mapped, sizeof(mapped)) == 0;
+}
+
+static void put_v4(uint8_t a[16], const void *v4)
+{
+	memset(a, 0, 10);
+	a[10] = a[11] = 0xff;
+	memcpy(a + 12, v4, 4);
+}
+
+/* The addresses of a name of this network; false: no berthd. */
+static bool look_up(const char *name, struct found *f)
+{
+	static const uint8_t lo4[4] = {127, 0, 0, 1};
 	struct bt_req q;
 	struct bt_rep rep;
-	uint8_t raw[MAX_ADDRS][16];
-	size_t got = sizeof(raw);
+	size_t got = sizeof(f->addr);
+	f->n = 0;
 	if (is_localhost(name)) {
-		out[0].s_addr = htonl(INADDR_LOOPBACK);
-		return 1;
+		memset(f->addr[0], 0, 16);
+		f->addr[0][15] = 1;
+		put_v4(f->addr[1], lo4);
+		f->n = 2;
+		return true;
 	}
 	size_t len = strlen(name);
 	if (len > 0 && name[len - 1] == '.')
 		len--;
 	if (len == 0 || len >= BT_HOST_NAME)
-		return 0;
+		return true;
 	bt_req_init(&q, BT_RESOLVE, NULL);
 	q.extra = (uint32_t)len;
-	int e = bt_call(-1, &q, name, &rep, raw, &got);
-	if (e != 0)
-		return e == ENETDOWN ? -1 : 0;
+	int e = bt_call(-1, &q, name, &rep, f->addr, &got);
+	if (e == 0)
+		f->n = (int)(got / 16);
+	return e != ENETDOWN;
+}
+
+/* Leaves the addresses of one family, in their order. */
+static void keep_family(struct found *f, int family)
+{
 	int n = 0;
-	for (size_t i = 0; i < got / 16; i++)
-		if (raw[i][10] == 0xff && raw[i][11] == 0xff)
-			memcpy(&out[n++], raw[i] + 12, 4);
-	return n;
+	for (int i = 0; i < f->n; i++)
+		if (is_v4(f->addr[i]) == (family == AF_INET))
+			memmove(f->addr[n++], f->addr[i], 16);
+	f->n = n;
+}
+
+/* Whether the host has an address of the family beside loopback's (AI_ADDRCONFIG). */
+static bool configured(int family)
+{
+	struct bt_host_row h;
+	if (bt_table() == NULL || !bt_host_read(bt_table(), bt_host(), &h))
+		return true;
+	for (int i = 0; i < h.n_addrs && i < (int)BT_HOST_ADDRS; i++)
+		if (h.addrs[i].dev != 1 && (h.addrs[i].family == 6) == (family == AF_INET6))
+			return true;
+	return false;
 }
 
 /* The name of an address; false: nobody's. */
-static bool look_back(const struct in_addr *a, char *name, size_t size)
+static bool look_back(const uint8_t a[16], char *name, size_t size)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	size_t got = size - 1;
 	bt_req_init(&q, BT_REVERSE, NULL);
-	q.addr[10] = q.addr[11] = 0xff;
-	memcpy(q.addr + 12, a, 4);
+	memcpy(q.addr, a, 16);
 	if (bt_call(-1, &q, NULL, &rep, name, &got) != 0)
 		return false;
 	name[got] = '\0';
@@ -72,15 +111,22 @@ static bool look_back(const struct in_addr *a, char *name, size_t size)
 
 /* One list entry set for each address, by libc from the number, joined (freeaddrinfo frees any
  * chain). */
-static int from_numbers(const char *node, const struct in_addr *a, int n, const char *service,
+static int from_numbers(const char *node, const struct found *f, const char *service,
 			struct addrinfo hints, struct addrinfo **res)
 {
 	struct addrinfo *all = NULL, **end = &all;
-	bool canon = hints.ai_flags & AI_CANONNAME;
+	bool canon = hints.ai_flags & AI_CANONNAME, mapped = hints.ai_family == AF_INET6;
 	hints.ai_flags = (hints.ai_flags | AI_NUMERICHOST) & ~AI_CANONNAME;
-	for (int i = 0; i < n; i++) {
-		char text[INET_ADDRSTRLEN];
-		inet_ntop(AF_INET, &a[i], text, sizeof(text));
+	if (mapped)
+		hints.ai_flags |= AI_V4MAPPED;
+	for (int i = 0; i < f->n; i++) {
+		char text[INET6_ADDRSTRLEN];
+		if (!mapped)
+			hints.ai_family = is_v4(f->addr[i]) ? AF_INET : AF_INET6;
+		if (is_v4(f->addr[i]))
+			inet_ntop(AF_INET, f->addr[i] + 12, text, sizeof(text));
+		else
+			inet_ntop(AF_INET6, f->addr[i], text, sizeof(text));
 		int e = bt_real()->getaddrinfo(text, service, &hints, end);
 		if (e != 0) {
 			if (all != NULL)
@@ -96,42 +142,80 @@ static int from_numbers(const char *node, const struct in_addr *a, int n, const 
 	return 0;
 }
 
+/* No name to look up: libc alone, but for the order of the two families, which it would find out by
+ * asking the machine's routes. Wildcards: IPv4 first; loopback: IPv6 first (glibc on a machine that
+ * has both). */
+static int without_name(const char *service, const struct addrinfo *hints, struct addrinfo **res)
+{
+	struct addrinfo each = *hints, *second = NULL;
+	bool passive = hints->ai_flags & AI_PASSIVE;
+	if (hints->ai_family != AF_UNSPEC)
+		return bt_real()->getaddrinfo(NULL, service, hints, res);
+	each.ai_family = passive ? AF_INET : AF_INET6;
+	int e = bt_real()->getaddrinfo(NULL, service, &each, res);
+	if (e != 0)
+		return e;
+	each.ai_family = passive ? AF_INET6 : AF_INET;
+	if (bt_real()->getaddrinfo(NULL, service, &each, &second) == 0) {
+		struct addrinfo *last = *res;
+		while (last->ai_next != NULL)
+			last = last->ai_next;
+		last->ai_next = second;
+	}
+	return 0;
+}
+
 PUBLIC int getaddrinfo(const char *node, const char *service, const struct addrinfo *given,
 		       struct addrinfo **res)
 {
 	struct addrinfo hints = {0};
-	struct in_addr a[MAX_ADDRS];
+	struct found f;
 	uint8_t number[16];
 	if (!bt_in_host())
 		return bt_real()->getaddrinfo(node, service, given, res);
 	if (given != NULL)
 		hints = *given;
 	/* Whether an address family is set up is asked of the machine, not of the host. */
+	bool config = hints.ai_flags & AI_ADDRCONFIG, mapped = hints.ai_flags & AI_V4MAPPED,
+	     all = hints.ai_flags & AI_ALL;
 	hints.ai_flags &= ~(AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL);
-	if (hints.ai_family == AF_UNSPEC &&
-	    (node == NULL || inet_pton(AF_INET6, node, number) != 1))
-		hints.ai_family = AF_INET;
-	if (node == NULL || hints.ai_flags & AI_NUMERICHOST ||
-	    inet_aton(node, (void *)number) != 0 || inet_pton(AF_INET6, node, number) == 1)
+	if (node == NULL)
+		return without_name(service, &hints, res);
+	if (hints.ai_flags & AI_NUMERICHOST || inet_aton(node, (void *)number) != 0 ||
+	    inet_pton(AF_INET6, node, number) == 1 || strchr(node, '%') != NULL) {
+		hints.ai_flags |= mapped ? AI_V4MAPPED : 0;
 		return bt_real()->getaddrinfo(node, service, &hints, res);
-	if (hints.ai_family != AF_INET)
-		return hints.ai_family == AF_INET6 ? EAI_ADDRFAMILY : EAI_FAMILY;
-	int n = look_up(node, a);
-	if (n <= 0)
-		return n < 0 ? EAI_AGAIN : EAI_NONAME;
-	return from_numbers(node, a, n, service, hints, res);
+	}
+	if (hints.ai_family != AF_INET && hints.ai_family != AF_INET6 &&
+	    hints.ai_family != AF_UNSPEC)
+		return EAI_FAMILY;
+	if (!look_up(node, &f))
+		return EAI_AGAIN;
+	if (f.n == 0)
+		return EAI_NONAME;
+	bool six = false;
+	for (int i = 0; i < f.n; i++)
+		six = six || !is_v4(f.addr[i]);
+	if (hints.ai_family == AF_INET || (config && !configured(AF_INET6)))
+		keep_family(&f, AF_INET);
+	else if (hints.ai_family == AF_INET6 && !(mapped && (all || !six)))
+		keep_family(&f, AF_INET6);
+	if (f.n == 0)
+		return EAI_ADDRFAMILY;
+	return from_numbers(node, &f, service, hints, res);
 }
 
 PUBLIC int getnameinfo(const struct sockaddr *sa, socklen_t len, char *host, socklen_t host_len,
 		       char *service, socklen_t service_len, int flags)
 {
 	char name[BT_HOST_NAME + 1];
+	uint8_t addr[16];
+	uint16_t port;
 	if (!bt_in_host() || host == NULL || host_len == 0 || flags & NI_NUMERICHOST ||
-	    sa == NULL || sa->sa_family != AF_INET || len < sizeof(struct sockaddr_in))
+	    sa == NULL || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6) ||
+	    bt_addr_in(sa, len, sa->sa_family == AF_INET6, addr, &port) != 0)
 		return bt_real()->getnameinfo(sa, len, host, host_len, service, service_len, flags);
-	struct sockaddr_in in;
-	memcpy(&in, sa, sizeof(in));
-	if (!look_back(&in.sin_addr, name, sizeof(name))) {
+	if (!look_back(addr, name, sizeof(name))) {
 		if (flags & NI_NAMEREQD)
 			return EAI_NONAME;
 		return bt_real()->getnameinfo(sa, len, host, host_len, service, service_len,
@@ -147,42 +231,61 @@ PUBLIC int getnameinfo(const struct sockaddr *sa, socklen_t len, char *host, soc
 
 /* ---- the older calls ---- */
 
-/* Lays out a hostent in the caller's buffer: pointers, addresses, name. ERANGE: too small. */
-static int lay_out(const char *name, const struct in_addr *a, int n, struct hostent *h, char *buf,
+/* Lays out a hostent in the caller's buffer: pointers, addresses (all of one family), name. ERANGE:
+ * too small. */
+static int lay_out(const char *name, const struct found *f, struct hostent *h, char *buf,
 		   size_t size)
 {
-	size_t align = (8 - (uintptr_t)buf % 8) % 8;
-	size_t need = align + (size_t)(n + 2) * sizeof(char *) + (size_t)n * 4 + strlen(name) + 1;
+	bool v4 = is_v4(f->addr[0]);
+	size_t align = (8 - (uintptr_t)buf % 8) % 8, each = v4 ? 4 : 16, n = (size_t)f->n;
+	size_t need = align + (n + 2) * sizeof(char *) + n * each + strlen(name) + 1;
 	if (size < need)
 		return ERANGE;
 	char **list = (char **)(void *)(buf + align);
 	char *at = (char *)(list + n + 2);
-	for (int i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		list[i] = at;
-		memcpy(at, &a[i], 4);
-		at += 4;
+		memcpy(at, f->addr[i] + 16 - each, each);
+		at += each;
 	}
 	list[n] = NULL;
 	list[n + 1] = NULL;
 	memcpy(at, name, strlen(name) + 1);
-	*h = (struct hostent){at, &list[n + 1], AF_INET, 4, list};
+	*h = (struct hostent){at, &list[n + 1], v4 ? AF_INET : AF_INET6, (int)each, list};
 	return 0;
+}
+
+/* A number of that family needs no look-up. */
+static bool from_number(const char *name, int family, struct found *f)
+{
+	struct in_addr v4;
+	f->n = 1;
+	if (family == AF_INET6)
+		return inet_pton(AF_INET6, name, f->addr[0]) == 1;
+	if (inet_aton(name, &v4) == 0)
+		return false;
+	put_v4(f->addr[0], &v4);
+	return true;
 }
 
 PUBLIC int gethostbyname2_r(const char *name, int family, struct hostent *h, char *buf, size_t size,
 			    struct hostent **result, int *herr)
 {
-	struct in_addr a[MAX_ADDRS];
-	int n = 1;
+	struct found f = {0};
 	*result = NULL;
 	if (!bt_in_host()) {
 		return bt_real()->gethostbyname2_r(name, family, h, buf, size, result, herr);
 	}
-	if (family != AF_INET || (inet_aton(name, &a[0]) == 0 && (n = look_up(name, a)) <= 0)) {
-		*herr = n < 0 ? TRY_AGAIN : HOST_NOT_FOUND;
-		return n < 0 ? EAGAIN : 0;
+	bool there = true;
+	if (!from_number(name, family, &f)) {
+		there = look_up(name, &f);
+		keep_family(&f, family);
 	}
-	int e = lay_out(name, a, n, h, buf, size);
+	if (f.n == 0 || (family != AF_INET && family != AF_INET6)) {
+		*herr = there ? HOST_NOT_FOUND : TRY_AGAIN;
+		return there ? 0 : EAGAIN;
+	}
+	int e = lay_out(name, &f, h, buf, size);
 	if (e != 0)
 		*herr = NETDB_INTERNAL;
 	else
@@ -216,21 +319,22 @@ PUBLIC int gethostbyaddr_r(const void *addr, socklen_t len, int family, struct h
 			   char *buf, size_t size, struct hostent **result, int *herr)
 {
 	char name[BT_HOST_NAME + 1];
-	struct in_addr a;
+	struct found f = {.n = 1};
 	*result = NULL;
 	if (!bt_in_host()) {
 		return bt_real()->gethostbyaddr_r(addr, len, family, h, buf, size, result, herr);
 	}
-	if (family != AF_INET || len != sizeof(a)) {
+	if (family == AF_INET && len == 4)
+		put_v4(f.addr[0], addr);
+	else if (family == AF_INET6 && len == 16)
+		memcpy(f.addr[0], addr, 16);
+	else
+		f.n = 0;
+	if (f.n == 0 || !look_back(f.addr[0], name, sizeof(name))) {
 		*herr = HOST_NOT_FOUND;
 		return 0;
 	}
-	memcpy(&a, addr, sizeof(a));
-	if (!look_back(&a, name, sizeof(name))) {
-		*herr = HOST_NOT_FOUND;
-		return 0;
-	}
-	int e = lay_out(name, &a, 1, h, buf, size);
+	int e = lay_out(name, &f, h, buf, size);
 	if (e != 0)
 		*herr = NETDB_INTERNAL;
 	else

@@ -16,6 +16,9 @@
  *	dgram.c		UDP's sending and receiving
  *	options.c	setsockopt getsockopt ioctl
  *	names.c		host names
+ *	files.c		open and kin for /proc/net and /proc/sys/net
+ *	netlink.c	netlink sockets
+ *	ifs.c		interfaces: getifaddrs and kin, ioctl
  *	raw.c		syscall(2)
  *
  * No wrapper keeps state that must be right: identity is the descriptor's kernel name. The notes on
@@ -25,6 +28,7 @@
 #define BERTH_PRELOAD_H
 
 #include "../proto/msg.h"
+#include "../proto/sys.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -42,6 +46,9 @@
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* ---- real.c ---- */
+
+struct ifaddrs;
+struct if_nameindex;
 
 #define BT_SPAWN_ARGS                                                                              \
 	(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,     \
@@ -89,9 +96,26 @@
 	X(int, gethostbyaddr_r,                                                                    \
 	  (const void *, socklen_t, int, struct hostent *, char *, size_t, struct hostent **,      \
 	   int *))                                                                                 \
+	X(int, getifaddrs, (struct ifaddrs **))                                                    \
+	X(unsigned, if_nametoindex, (const char *))                                                \
+	X(char *, if_indextoname, (unsigned, char *))                                              \
+	X(struct if_nameindex *, if_nameindex, (void))                                             \
 	X(int, gethostname, (char *, size_t))                                                      \
 	X(int, sethostname, (const char *, size_t))                                                \
 	X(int, fclose, (FILE *))                                                                   \
+	X(int, fflush, (FILE *))                                                                   \
+	X(int, open, (const char *, int, ...))                                                     \
+	X(int, open64, (const char *, int, ...))                                                   \
+	X(int, openat, (int, const char *, int, ...))                                              \
+	X(int, openat64, (int, const char *, int, ...))                                            \
+	X(int, __open_2, (const char *, int))                                                      \
+	X(int, __open64_2, (const char *, int))                                                    \
+	X(int, __openat_2, (int, const char *, int))                                               \
+	X(int, __openat64_2, (int, const char *, int))                                             \
+	X(FILE *, fopen, (const char *, const char *))                                             \
+	X(FILE *, fopen64, (const char *, const char *))                                           \
+	X(FILE *, freopen, (const char *, const char *, FILE *))                                   \
+	X(FILE *, freopen64, (const char *, const char *, FILE *))                                 \
 	X(long, syscall, (long, ...))                                                              \
 	X(int, prctl, (int, ...))
 
@@ -103,14 +127,16 @@ struct bt_real {
 
 /* Resolved on first use: a library's constructor may call us before ours has run. */
 const struct bt_real *bt_real(void);
-/* A system call without libc: no cancellation point, errno untouched; -errno on failure. */
-long bt_sys(long number, long a, long b, long c, long d, long e, long f);
 
 /* ---- link.c ---- */
 
 /* False: this process is in no host (no token), and every wrapper steps aside. */
 bool bt_in_host(void);
 uint64_t bt_netid(void);
+bool bt_host_root(void); /* whether this thread counts as the host's root */
+uint32_t bt_sock_uid(int fd);
+uint16_t bt_host(void); /* this program's: index in the table */
+uint64_t bt_who(void);	/* the token's first 8 bytes (proto/msg.h): host, rights, root's uid */
 const struct bt_table *bt_table(void); /* NULL: never reached berthd */
 /* One request; fills serial. proof: a descriptor to send along, or -1 (bt_proof). 0, the errno of
  * the answer, or ENETDOWN when there is no berthd. */
@@ -149,9 +175,12 @@ enum note_flag {
 	NOTE_LAZY = 1 << 16, /* the cookie is a listener's, inherited, and not in the kernel yet */
 	NOTE_KEEPALIVE = 1 << 17, /* a listener's; AF_UNIX does not pass it on */
 	NOTE_SHUT_WR = 1 << 19,	  /* this process has shut the sending direction */
-	NOTE_PIPE = 1 << 20,	  /* data has been sent to a peer that had closed */
+	NOTE_END = 1 << 21,	  /* the peer's end has been read */
+	NOTE_SHOWN = 1 << 20,	  /* getsockname shows `shown` once the connection is over */
 	NOTE_FAILED = 1 << 18,	  /* a non-blocking connect failed */
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
+	NOTE_SETTING = 1 << 24,	 /* no socket: a memfd that stands for a file of /proc/sys */
+	NOTE_NETLINK = 1 << 25,	 /* netlink.c's; `link` points to its state */
 	NOTE_NONBLOCK = 1 << 14, /* O_NONBLOCK is set; holds while the socket is not SHARED */
 };
 
@@ -161,6 +190,9 @@ struct note {
 	struct bt_ident id;
 	uint64_t cookie;
 	uint64_t link; /* over which connection berthd learned that this process holds it */
+	/* The local end of the last connection or attempt: Linux shows it when it is over, too. */
+	uint8_t shown[16];
+	uint16_t shown_port;
 };
 
 /*
@@ -173,6 +205,7 @@ struct note {
 #define COOKIE_OPTS   0xffull /* enum bt_port_opt */
 #define COOKIE_BIT(n) (1ull << (n))
 enum cookie_bit {
+	CB_V6ONLY = 2, /* BT_V6ONLY; the port space's others are named in options.c only */
 	CB_NODELAY = 8,
 	CB_CORK,
 	CB_RECVERR,
@@ -210,6 +243,8 @@ int bt_proof(int fd, const struct note *n);
 int bt_cookie_get(int fd, uint64_t *cookie); /* the bits, 0 if never set */
 int bt_cookie_set(int fd, struct note *n, uint64_t cookie);
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n);
+/* The same for requests that make the socket if it has no name yet. */
+void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd);
 
 /* Addresses: 0 or errno (EINVAL, EAFNOSUPPORT, EFAULT). */
 int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[16], uint16_t *port);
@@ -219,6 +254,49 @@ bool bt_bad_pointer(const void *p);
 /* The source of a datagram that came from this name. */
 bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], uint16_t *port);
 
+/* ---- files.c ---- */
+
+struct bt_view;
+void bt_own_view(struct bt_view *v); /* what the instruments of this host see */
+/* A descriptor, -1 and errno, or -2: the kernel's to open. */
+int bt_open_net(const char *path, int flags);
+extern bool bt_any_setting; /* this process has one: the others need not look */
+static inline bool bt_setting_of(int fd)
+{
+	const struct note *n = UNLIKELY(bt_any_setting) ? bt_note(fd) : NULL;
+	return n != NULL && n->flags & NOTE_SETTING;
+}
+/* A write to a descriptor with NOTE_SETTING: the number of bytes, or -1 and errno. */
+ssize_t bt_setting_write(int fd, const struct msghdr *m);
+/* Sets what libc has written into the memfd. 0 or errno. */
+int bt_setting_flush(int fd);
+
+/* ---- netlink.c: on descriptors with NOTE_NETLINK; -1 and errno ---- */
+
+extern bool bt_any_netlink; /* this process has made one: the others need not look */
+static inline bool bt_is_netlink(int fd)
+{
+	const struct note *n = UNLIKELY(bt_any_netlink) ? bt_note(fd) : NULL;
+	return n != NULL && n->flags & NOTE_NETLINK;
+}
+int bt_nl_socket(int type, int protocol);
+void bt_nl_copied(const struct note *n); /* another descriptor has the note, too */
+void bt_nl_closing(const struct note *n);
+int bt_nl_bind(const struct note *n, const struct sockaddr *sa, socklen_t len);
+int bt_nl_connect(const struct note *n, const struct sockaddr *sa, socklen_t len);
+int bt_nl_name(const struct note *n, bool peer, struct sockaddr *sa, socklen_t *len);
+int bt_nl_setsockopt(int fd, const struct note *n, int level, int name, const void *value,
+		     socklen_t len);
+int bt_nl_getsockopt(int fd, const struct note *n, int level, int name, void *value,
+		     socklen_t *len);
+ssize_t bt_nl_send(int fd, const struct note *n, const struct msghdr *m, int flags);
+ssize_t bt_nl_recv(int fd, const struct note *n, struct msghdr *m, int flags);
+
+/* ---- ifs.c ---- */
+
+/* An ioctl about interfaces. False: not one; else *r is the result, with errno. */
+bool bt_if_ioctl(int fd, unsigned long request, void *arg, int *r);
+
 /* ---- others ---- */
 
 /* How often a UDP socket of this process was connected or disconnected: what is remembered of ways
@@ -226,12 +304,15 @@ bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], u
 extern _Atomic uint32_t bt_udp_changes;
 /* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */
 int bt_pending(int fd, struct note *n);
+void bt_pend(int fd, struct note *n, int e); /* sets it */
 bool bt_silenced(
 	void); /* fds.c: a seccomp filter is on; calls beyond the program's own may kill it */
 void bt_closing(int fd, struct note *n, bool *tell); /* fds.c: before and after a native close */
 void bt_closed(const struct note *n, bool tell);
 ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m,
 		    int flags); /* dgram.c: -1 and errno */
+/* Gives an unbound UDP socket its port, as Linux does before it looks at the rest of a call. */
+void bt_udp_autobind(int fd, struct note *n);
 /* The peer's reset that this descriptor has not told yet; then it has. */
 bool bt_reset_untold(int fd, const struct note *n);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */

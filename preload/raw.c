@@ -7,6 +7,7 @@
  */
 #include "preload.h"
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -61,6 +62,31 @@ static long sockets(long number, const struct args *v)
 	}
 }
 
+/* openat2's structure */
+struct how {
+	uint64_t flags, mode, resolve;
+};
+
+static long files(long number, const struct args *v)
+{
+	switch (number) {
+#ifdef SYS_open
+	case SYS_open:
+		return open(P(v->a), (int)v->b, (mode_t)v->c);
+	case SYS_creat:
+		return creat(P(v->a), (mode_t)v->b);
+#endif
+	case SYS_openat:
+		return openat((int)v->a, P(v->b), (int)v->c, (mode_t)v->d);
+	case SYS_openat2:
+		if (bt_bad_pointer(P(v->c)) || (size_t)v->d < sizeof(struct how))
+			return -2;
+		return bt_open_net(P(v->b), (int)((const struct how *)v->c)->flags);
+	default:
+		return -2;
+	}
+}
+
 static long descriptors(long number, const struct args *v)
 {
 	switch (number) {
@@ -107,6 +133,8 @@ PUBLIC long syscall(long number, ...)
 		long r = sockets(number, &v);
 		if (r == -2)
 			r = descriptors(number, &v);
+		if (r == -2)
+			r = files(number, &v);
 		if (r != -2)
 			return r;
 	}

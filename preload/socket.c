@@ -6,6 +6,7 @@
 #include "preload.h"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,9 +19,9 @@ static int fail(int e)
 
 /* ---- socket ---- */
 
-/* What socket(2) says for AF_INET types and protocols that a host does not serve (measured on Linux
- * 6). */
-static int inet_type(int type, int protocol)
+/* What socket(2) says for AF_INET and AF_INET6 types and protocols that a host does not serve
+ * (measured on Linux 6). */
+static int inet_type(bool v6, int type, int protocol)
 {
 	if (protocol < 0 || protocol > IPPROTO_MPTCP)
 		return EINVAL;
@@ -30,12 +31,13 @@ static int inet_type(int type, int protocol)
 	case SOCK_STREAM:
 		return protocol == 0 || protocol == IPPROTO_TCP ? 0 : EPROTONOSUPPORT;
 	case SOCK_DGRAM:
-		if (protocol == IPPROTO_ICMP)
+		if (protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 			return EACCES;
 		return protocol == 0 || protocol == IPPROTO_UDP ? 0 : EPROTONOSUPPORT;
 	case SOCK_RAW:
+		return v6 && protocol == 0 ? EPROTONOSUPPORT : EPERM;
 	case SOCK_PACKET:
-		return EPERM;
+		return v6 ? ESOCKTNOSUPPORT : EPERM;
 	case SOCK_RDM:
 	case SOCK_SEQPACKET:
 	case SOCK_DCCP:
@@ -54,9 +56,13 @@ PUBLIC int socket(int domain, int type, int protocol)
 	/* What a host has beside AF_INET, by name: a family left out here can only be missing,
 	 * where one forgotten in a list of forbidden ones (SMC, RDS) would lead to the real
 	 * network. */
-	if (domain != AF_INET && domain != AF_UNIX && domain != AF_NETLINK && domain != AF_ALG)
+	bool v6 = domain == AF_INET6, inet = v6 || domain == AF_INET;
+	if (!inet && domain != AF_UNIX && domain != AF_NETLINK && domain != AF_ALG)
 		return fail(EAFNOSUPPORT);
-	if (domain != AF_INET) {
+	if (domain == AF_NETLINK && protocol != NETLINK_KOBJECT_UEVENT &&
+	    protocol != NETLINK_AUDIT && protocol != NETLINK_SELINUX)
+		return bt_nl_socket(type, protocol);
+	if (!inet) {
 		int other = bt_real()->socket(domain, type, protocol);
 		bt_new_fd(other);
 		bt_note_clear(other);
@@ -64,7 +70,7 @@ PUBLIC int socket(int domain, int type, int protocol)
 	}
 	int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK),
 	    kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int e = inet_type(kind, protocol);
+	int e = inet_type(v6, kind, protocol);
 	if (e != 0)
 		return fail(e);
 	int fd = bt_real()->socket(AF_UNIX, kind | flags, 0);
@@ -73,8 +79,17 @@ PUBLIC int socket(int domain, int type, int protocol)
 	struct note n = {.flags = NOTE_OURS | (kind == SOCK_DGRAM ? NOTE_UDP : 0) |
 				  (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 			 .forks = bt_forks};
+	if (v6)
+		n.flags |= NOTE_V6;
 	bt_new_fd(fd);
 	bt_note_set(fd, &n);
+	/* Whoever gets the descriptor by exec or otherwise must know the family before it has a
+	 * name. */
+	if (v6) {
+		const struct bt_table *t = bt_table();
+		bool only = t != NULL && t->hosts[bt_host() % BT_MAX_HOSTS].bindv6only;
+		bt_cookie_set(fd, &n, COOKIE_BIT(CB_V6) | (only ? COOKIE_BIT(CB_V6ONLY) : 0));
+	}
 	return fd;
 }
 
@@ -95,6 +110,12 @@ static void put_addr(struct bt_req *q, const uint8_t addr[16], uint16_t port)
 	q->port = port;
 }
 
+static bool wildcard_or_v4(const uint8_t addr[16])
+{
+	static const uint8_t any[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
+	return memcmp(addr, any, 16) == 0 || memcmp(addr, mapped, 12) == 0;
+}
+
 PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	struct note n;
@@ -104,6 +125,8 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	uint16_t port = 0;
 	if (!bt_in_host() || !for_us(fd, sa, len, &n))
 		return bt_real()->bind(fd, sa, len);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_bind(&n, sa, len);
 	int e = bt_addr_in(sa, len, n.flags & NOTE_V6, addr, &port);
 	/* Linux takes AF_UNSPEC with the wildcard address for AF_INET (inet_bind). */
 	if (e == EAFNOSUPPORT && !(n.flags & NOTE_V6) && sa->sa_family == AF_UNSPEC) {
@@ -116,12 +139,17 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	}
 	if (e != 0)
 		return fail(e);
-	bt_req_init(&q, BT_BIND, &n);
+	bt_req_make(&q, BT_BIND, &n, fd);
 	put_addr(&q, addr, port);
-	q.flags = BT_REQF_ROOT;
+	q.flags = port != 0 && bt_host_root() ? BT_REQF_ROOT : 0;
 	e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
+	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
+	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
+		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
+	if ((e == 0 || e == EADDRINUSE) && bt_note(fd) != NULL) /* an earlier address is gone */
+		bt_note(fd)->flags &= ~(uint32_t)NOTE_SHOWN;
 	return e == 0 ? 0 : fail(e);
 }
 
@@ -134,9 +162,12 @@ PUBLIC int listen(int fd, int backlog)
 		return bt_real()->listen(fd, backlog);
 	if (n.flags & NOTE_UDP)
 		return fail(EOPNOTSUPP);
-	bt_req_init(&q, BT_LISTEN_ON, &n);
-	/* As listen(2): silently at most somaxconn; a negative one is as large as can be. */
-	q.value = backlog < 0 || backlog > 4096 ? 4096 : (uint32_t)backlog;
+	/* Nor one whose outcome has not been asked for, nor one that is over. */
+	if (n.flags & (NOTE_STARTED | NOTE_CONNECTED))
+		return fail(EINVAL);
+	bt_req_make(&q, BT_LISTEN_ON, &n, fd);
+	/* berthd bounds it by somaxconn, silently; a negative one is as large as can be. */
+	q.value = (uint32_t)backlog;
 	int e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
@@ -160,11 +191,10 @@ static bool nonblocking(int fd, const struct note *n)
 
 static int pending_error(int fd, struct note *n, int e)
 {
-	uint64_t c = n->cookie & ~(0xffull << CB_ERROR);
 	struct note *own = bt_note(fd);
-	bt_cookie_set(fd, n, c | (uint64_t)(unsigned)e << CB_ERROR);
+	bt_pend(fd, n, e);
 	if (own != NULL)
-		own->flags |= NOTE_FAILED;
+		own->flags |= NOTE_FAILED | NOTE_STARTED;
 	return EINPROGRESS;
 }
 
@@ -178,7 +208,8 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;
 	struct bt_req q;
-	socklen_t len = bt_name_make(&sun, bt_netid(), &rep->target);
+	socklen_t len = rep->flags & BT_REPF_SELF ? bt_name_self(&sun, bt_netid())
+						  : bt_name_make(&sun, bt_netid(), &rep->target);
 	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0)
 		return 0;
 	int e = errno;
@@ -190,7 +221,24 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 	return e == EAGAIN ? ETIMEDOUT : e;
 }
 
-static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port)
+/* addr: whether the address is shown with the port, as after an attempt that has not been told yet.
+ */
+static void will_show(int fd, struct note *n, const uint8_t end[16], uint16_t port, bool addr)
+{
+	struct note *own = bt_note(fd);
+	n->flags = addr ? n->flags | NOTE_SHOWN : n->flags & ~(uint32_t)NOTE_SHOWN;
+	memcpy(n->shown, end, 16);
+	n->shown_port = port;
+	if (own == NULL)
+		return;
+	if (own->flags & NOTE_OURS)
+		own->flags = (own->flags & ~(uint32_t)NOTE_SHOWN) | (n->flags & NOTE_SHOWN);
+	memcpy(own->shown, end, 16);
+	own->shown_port = port;
+}
+
+/* bad: what is wrong with the address, which counts only where the socket may connect at all. */
+static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, int bad)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -198,23 +246,38 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		return EISCONN;
 	if (n->flags & NOTE_CONNECTED) {
 		struct note *own = bt_note(fd);
-		if (own != NULL && own->flags & NOTE_STARTED) {
-			own->flags &= ~(uint32_t)NOTE_STARTED;
+		struct bt_row row;
+		if (own == NULL || !(own->flags & NOTE_STARTED))
+			return EISCONN;
+		own->flags &= ~(uint32_t)NOTE_STARTED;
+		if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)
 			return 0;
-		}
-		return EISCONN;
+		own->flags &= ~(uint32_t)NOTE_SHOWN;
+		int lost = bt_pending(fd, n); /* and is over already */
+		return lost != 0 ? lost : bt_reset_untold(fd, n) ? ECONNRESET : ECONNABORTED;
 	}
 	int pending = bt_pending(fd, n);
-	if (pending != 0) /* of an earlier attempt: said by this call, the next one tries again */
-		return pending;
+	if (!(n->flags & (NOTE_STARTED | NOTE_SHARED))) /* a new attempt forgets it */
+		pending = 0;
+	struct note *own = bt_note(fd);
+	if (own != NULL)
+		own->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
+	/* Of an earlier attempt: said by this call, the next one tries again. Somebody may have
+	 * been told meanwhile (inet_stream_connect). */
+	if (pending != 0 || n->flags & NOTE_STARTED)
+		return pending != 0 ? pending : ECONNABORTED;
+	if (bad != 0)
+		return bad;
 	bool async = nonblocking(fd, n);
-	bt_req_init(&q, BT_CONNECT, n);
+	bt_req_make(&q, BT_CONNECT, n, fd);
 	put_addr(&q, addr, port);
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, n, &rep);
 	if (e == 0)
 		e = tcp_join(fd, n, &rep);
+	if (e == 0 || e == ECONNREFUSED)
+		will_show(fd, n, rep.addr, rep.port, e == 0 || async);
 	if (e != 0)
 		return async && comes_later(e) ? pending_error(fd, n, e) : e;
 	n->flags |= NOTE_CONNECTED | (async ? NOTE_STARTED : 0);
@@ -231,6 +294,8 @@ static int tcp_disconnect(int fd, struct note *n)
 {
 	struct bt_req q;
 	struct bt_rep rep;
+	if (bt_note(fd) != NULL)
+		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED);
 	if (!(n->flags & NOTE_CONNECTED))
 		return 0;
 	if (n->flags & NOTE_SHARED)
@@ -250,27 +315,39 @@ static int tcp_disconnect(int fd, struct note *n)
 	q.flags = BT_REQF_SOLE;
 	bt_notice(-1, &q);
 	struct note clean = {.flags = NOTE_OURS | (n->flags & (NOTE_V6 | NOTE_NONBLOCK)),
-			     .forks = bt_forks};
+			     .forks = bt_forks,
+			     .shown_port = n->shown_port};
 	bt_note_set(fd, &clean);
-	return n->cookie != 0 ? bt_cookie_set(fd, &clean, n->cookie) : 0;
+	int e = n->cookie != 0 ? bt_cookie_set(fd, &clean, n->cookie) : 0;
+	if (e == 0)
+		bt_pend(fd, &clean, ECONNRESET);
+	return e;
 }
 
 static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, bool unspec)
 {
 	struct bt_req q;
 	struct bt_rep rep;
-	bt_req_init(&q, BT_UDP_CONNECT, n);
+	bt_req_make(&q, BT_UDP_CONNECT, n, fd);
 	put_addr(&q, addr, port);
 	q.flags = unspec ? BT_REQF_UNSPEC : 0;
 	bt_udp_changes++;
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, n, &rep);
+	if (e != 0 && !unspec)
+		bt_udp_autobind(fd, n);
 	if (e != 0)
 		return e;
 	n->flags = unspec ? n->flags & ~(uint32_t)NOTE_CONNECTED : n->flags | NOTE_CONNECTED;
 	bt_note_set(fd, n);
 	return 0;
+}
+
+static bool v6only(int fd)
+{
+	uint64_t c = 0;
+	return bt_cookie_get(fd, &c) == 0 && c & COOKIE_BIT(CB_V6ONLY);
 }
 
 PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
@@ -280,23 +357,28 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	uint16_t port = 0;
 	if (!bt_in_host() || !for_us(fd, sa, len, &n))
 		return bt_real()->connect(fd, sa, len);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_connect(&n, sa, len);
 	if (len > sizeof(struct sockaddr_storage))
 		return fail(EINVAL);
 	if (len > 0 && bt_bad_pointer(sa))
 		return fail(EFAULT);
 	if (len < sizeof(sa_family_t))
 		return fail(EINVAL);
-	bool unspec = sa->sa_family == AF_UNSPEC;
-	int e = unspec ? 0 : bt_addr_in(sa, len, n.flags & NOTE_V6, addr, &port);
-	if (e != 0)
-		return fail(e);
-	if (n.flags & NOTE_UDP) {
-		e = udp_connect(fd, &n, addr, port, unspec);
-	} else if (unspec) {
+	bool unspec = sa->sa_family == AF_UNSPEC, udp = n.flags & NOTE_UDP;
+	bool v6 =
+		n.flags & NOTE_V6 && !(udp && sa->sa_family == AF_INET); /* ip6_datagram_connect */
+	int e = unspec ? 0 : bt_addr_in(sa, len, v6, addr, &port);
+	if (!udp && unspec)
 		e = tcp_disconnect(fd, &n);
-	} else {
-		e = tcp_connect(fd, &n, addr, port);
-	}
+	else if (!udp)
+		e = tcp_connect(fd, &n, addr, port, e);
+	else if (e == 0 && n.flags & NOTE_V6 && !v6 && !unspec && v6only(fd))
+		e = EAFNOSUPPORT;
+	else if (e == 0)
+		return (e = udp_connect(fd, &n, addr, port, unspec)) == 0 ? 0 : fail(e);
+	if (udp && e != 0)
+		bt_udp_autobind(fd, &n);
 	return e == 0 ? 0 : fail(e);
 }
 
@@ -348,7 +430,8 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			return c;
 		if (LIKELY(vouched(&sun, n, l, &row, &slot))) {
 			struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD |
-						      NOTE_CONNECTED | (l->flags & NOTE_V6) |
+						      NOTE_SHOWN | NOTE_CONNECTED |
+						      (l->flags & NOTE_V6) |
 						      (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 					     .forks = bt_forks,
 					     .id = {slot, row.gen, row.nonce},
@@ -360,6 +443,8 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			if (UNLIKELY(l->flags & NOTE_KEEPALIVE))
 				bt_real()->setsockopt(c, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 			bt_new_fd(c);
+			memcpy(child.shown, row.laddr, 16);
+			child.shown_port = row.lport;
 			bt_note_set(c, &child);
 			/* Linux finds a bad address when the connection is off the queue, and drops
 			 * it. */
@@ -396,10 +481,14 @@ PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 		return fail(EINVAL);
 	if (!(n.flags & NOTE_LISTENS) && n.flags & NOTE_NAMED && !(n.flags & NOTE_CHILD)) {
 		/* Another process may have made it a listener since. */
-		bt_note_clear(fd);
-		if (!bt_ident(fd, &n))
-			return fail(EBADF);
+		struct bt_row row;
+		if (bt_note_row(&n, &row) && row.state == BT_ROW_LISTEN && bt_note(fd) != NULL) {
+			bt_note(fd)->flags |= NOTE_LISTENS;
+			n.flags |= NOTE_LISTENS;
+		}
 	}
+	if (!(n.flags & NOTE_LISTENS))
+		return fail(EINVAL);
 	say_accepts(fd, &n);
 	return take_connection(fd, sa, len, flags, &n);
 }
@@ -428,6 +517,8 @@ PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 	struct bt_row row;
 	if (!bt_in_host() || !bt_ident(fd, &n))
 		return bt_real()->getsockname(fd, sa, len);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_name(&n, false, sa, len);
 	int e = name_args(sa, len);
 	if (e != 0)
 		return fail(e);
@@ -435,6 +526,14 @@ PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 		memset(&row, 0, sizeof(row));
 		if (!(n.flags & NOTE_V6))
 			memcpy(row.laddr, any4, 16);
+	}
+	bool over = row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT ||
+		    row.state == BT_ROW_FREE;
+	if (over && !(n.flags & NOTE_UDP) && n.shown_port != 0 &&
+	    (row.lport == 0 || row.lport == n.shown_port)) {
+		row.lport = n.shown_port;
+		if (n.flags & NOTE_SHOWN)
+			memcpy(row.laddr, n.shown, 16);
 	}
 	bt_addr_out(row.laddr, row.lport, n.flags & NOTE_V6, sa, len);
 	return 0;
@@ -446,8 +545,10 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 	struct bt_row row;
 	if (!bt_in_host() || !bt_ident(fd, &n))
 		return bt_real()->getpeername(fd, sa, len);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return bt_nl_name(&n, true, sa, len);
 	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
-	    row.state == BT_ROW_LISTEN) {
+	    row.state == BT_ROW_TIME_WAIT || row.state == BT_ROW_LISTEN) {
 		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))
 			return fail(ENOTCONN);
 	}
@@ -479,9 +580,12 @@ static int shut_listener(int fd, const struct note *n, int how)
 {
 	struct bt_req q;
 	struct bt_rep rep;
+	struct bt_row row;
 	struct note *own = bt_note(fd);
 	if (how == SHUT_WR)
 		return 0;
+	if (own != NULL && bt_note_row(n, &row))
+		own->shown_port = row.lport;
 	bt_req_init(&q, BT_SHUT, n);
 	q.value = (uint32_t)how;
 	bt_notice(bt_proof(fd, n), &q);
@@ -493,36 +597,55 @@ static int shut_listener(int fd, const struct note *n, int how)
 	return bt_real()->shutdown(fd, how);
 }
 
+/* Also without a peer, of which it then complains (inet_shutdown). Datagrams go on to come in, so
+ * the kernel's SHUT_RD is not ours: it would tell the senders. */
+static int udp_shutdown(int fd, const struct note *n, int how)
+{
+	struct note *own = bt_note(fd);
+	if (how != SHUT_RD && bt_real()->shutdown(fd, SHUT_WR) != 0)
+		return -1;
+	if (own != NULL)
+		own->flags |=
+			(how != SHUT_RD ? NOTE_SHUT_WR : 0u) | (how != SHUT_WR ? NOTE_SHUT_RD : 0u);
+	return n->flags & NOTE_CONNECTED ? 0 : fail(ENOTCONN);
+}
+
 PUBLIC int shutdown(int fd, int how)
 {
 	struct note n;
 	struct bt_req q;
 	if (!bt_in_host() || bt_silenced() || !bt_ident(fd, &n))
 		return bt_real()->shutdown(fd, how);
+	if (UNLIKELY(n.flags & NOTE_NETLINK))
+		return fail(EOPNOTSUPP);
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
 		return fail(EINVAL);
 	if (n.flags & NOTE_LISTENS)
 		return shut_listener(fd, &n, how);
-	if (!(n.flags & NOTE_CONNECTED))
-		return fail(ENOTCONN);
 	if (n.flags & NOTE_UDP)
-		return bt_real()->shutdown(fd, how);
+		return udp_shutdown(fd, &n, how);
+	struct bt_row row;
+	if (!(n.flags & NOTE_CONNECTED) ||
+	    (bt_note_row(&n, &row) && (row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT)))
+		return fail(ENOTCONN);
+	struct note *own = bt_note(fd);
+	if (own != NULL)
+		own->flags &= ~(uint32_t)NOTE_STARTED;
 	if (how == SHUT_RD) {
 		/* The kernel's would stop the peer from sending, which TCP's does not (tcp(7),
 		 * shutdown(2)). Ours ends this side's reading only: what comes is left, and readers
 		 * are told the end. */
-		struct note *own = bt_note(fd);
 		if (own != NULL)
 			own->flags |= NOTE_SHUT_RD;
 		return 0;
 	}
 	int r = bt_real()->shutdown(fd, how);
 	if (r == 0) {
-		struct note *own = bt_note(fd);
 		if (own != NULL)
 			own->flags |= NOTE_SHUT_WR;
 		bt_req_init(&q, BT_SHUT, &n);
 		q.value = (uint32_t)how;
+		q.flags = n.flags & NOTE_END ? BT_REQF_END : 0;
 		bt_notice(bt_proof(fd, &n), &q);
 	}
 	return r;

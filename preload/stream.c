@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 
 bool bt_reset_untold(int fd, const struct note *n)
 {
@@ -17,6 +18,10 @@ bool bt_reset_untold(int fd, const struct note *n)
 	    !(row.flags & BT_ROWF_RESET))
 		return false;
 	own->flags |= NOTE_RESET_SAID; /* said once; then it is an end of file, as in Linux */
+	/* AF_UNIX keeps the same error where the peer left data unread. */
+	int said;
+	socklen_t len = sizeof(said);
+	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&said, (long)&len, 0);
 	return true;
 }
 
@@ -24,11 +29,48 @@ bool bt_reset_untold(int fd, const struct note *n)
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 {
 	struct note note;
-	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) ||
-	    note.flags & NOTE_UDP || !bt_reset_untold(fd, &note))
+	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) || note.flags & NOTE_UDP)
 		return n;
+	if (!bt_reset_untold(fd, &note)) {
+		struct note *own = bt_note(fd);
+		if (own != NULL)
+			own->flags |= NOTE_END;
+		return n;
+	}
 	errno = ECONNRESET;
 	return -1;
+}
+
+/* The connection is over for both ends. */
+static void end_by_reset(int fd, const struct note *n)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	bt_req_init(&q, BT_RESET, n);
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+}
+
+/* The kernel has told a reset: the peer's last holder closed it with data unread, which no program
+ * could say beforehand. */
+static void told_by_kernel(int fd, const struct note *n)
+{
+	struct bt_row row;
+	if (bt_note(fd) != NULL)
+		bt_note(fd)->flags |= NOTE_RESET_SAID;
+	if (bt_note_row(n, &row) &&
+	    (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT))
+		end_by_reset(fd, n);
+}
+
+/* The peer had sent its FIN before the reset: for TCP the end comes first, and the error that waits
+ * for the next send or SO_ERROR is EPIPE (tcp_reset). */
+static bool after_end(int fd, struct note *n)
+{
+	struct bt_row row;
+	if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE || row.flags & BT_ROWF_RESET)
+		return false;
+	bt_pend(fd, n, EPIPE);
+	return true;
 }
 
 static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
@@ -39,10 +81,18 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	int saved = errno;
 	if (n == 0)
 		return flags & MSG_ERRQUEUE ? n : bt_stream_end(fd, n, wanted);
-	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note) && note.flags & NOTE_UDP)
-		saved = ECONNREFUSED; /* see dgram.c */
-	else if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
-		 !(note.flags & NOTE_UDP)) {
+	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note)) {
+		if (note.flags & NOTE_UDP)
+			saved = ECONNREFUSED; /* see dgram.c */
+		else if (bt_reset_untold(fd, &note))
+			errno = saved;
+		else if (after_end(fd, &note))
+			return 0;
+		else
+			told_by_kernel(fd, &note);
+	}
+	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
+	    !(note.flags & NOTE_UDP)) {
 		saved = bt_pending(fd, &note);
 		if (saved == 0 && note.flags & NOTE_FAILED)
 			return 0;
@@ -53,11 +103,26 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	return n;
 }
 
+/* An error kept in the cookie, by refuse in dgram.c: told by the next call. */
+static bool kept_error(int fd)
+{
+	struct note *own = bt_note(fd), n;
+	if (LIKELY(own == NULL || !(own->flags & NOTE_FAILED)) || !(own->flags & NOTE_UDP) ||
+	    !bt_ident(fd, &n))
+		return false;
+	own->flags &= ~(uint32_t)NOTE_FAILED;
+	errno = bt_pending(fd, &n);
+	return errno != 0;
+}
+
 /* SHUT_RD: take what is there, and say the end where the kernel would wait. */
-static bool shut_rd(int fd)
+static bool shut_rd(int fd, int flags)
 {
 	struct note *n = bt_note(fd);
-	return n != NULL && UNLIKELY(n->flags & NOTE_SHUT_RD) && n->flags & NOTE_OURS;
+	if (LIKELY(n == NULL || !(n->flags & NOTE_SHUT_RD)) || !(n->flags & NOTE_OURS))
+		return false;
+	/* UDP notices only when it is about to wait. */
+	return !(n->flags & NOTE_UDP) || !(flags & MSG_DONTWAIT || n->flags & NOTE_NONBLOCK);
 }
 
 /*
@@ -102,24 +167,36 @@ static bool odd_flags(int fd, size_t len, int *flags, ssize_t *n)
 PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
 	ssize_t odd;
+	if (UNLIKELY(bt_is_netlink(fd))) {
+		struct iovec iov = {buf, len};
+		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+		return bt_nl_recv(fd, bt_note(fd), &m, flags);
+	}
 	if (UNLIKELY(flags & ODD_FLAGS) && odd_flags(fd, len, &flags, &odd))
 		return odd;
-	if (shut_rd(fd)) {
+	if (kept_error(fd))
+		return -1;
+	if (shut_rd(fd, flags)) {
 		ssize_t n = bt_real()->recv(fd, buf, len, flags | MSG_DONTWAIT);
-		return n < 0 && errno == EAGAIN ? 0 : n;
+		return n < 0 && errno == EAGAIN ? 0 : received(fd, n, n == 0 ? 0 : len, flags);
 	}
 	return received(fd, bt_real()->recv(fd, buf, len, flags), len, flags);
 }
 
 PUBLIC ssize_t read(int fd, void *buf, size_t len)
 {
-	if (shut_rd(fd))
+	if (shut_rd(fd, 0))
 		return recv(fd, buf, len, 0);
 	return received(fd, bt_real()->read(fd, buf, len), len, 0);
 }
 
 PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
 {
+	if (UNLIKELY(bt_is_netlink(fd)) && n >= 0 && !bt_bad_pointer(iov)) {
+		struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+				   .msg_iovlen = (size_t)n};
+		return bt_nl_recv(fd, bt_note(fd), &m, 0);
+	}
 	return received(fd, bt_real()->readv(fd, iov, n), n > 0 ? 1 : 0, 0);
 }
 
@@ -127,18 +204,35 @@ PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
 
 /*
  * The peer has closed, and this end has not. TCP takes the first data after that, to learn from the
- * reset that nobody reads it; AF_UNIX knows at once. (A program that does not ignore SIGPIPE has
- * met it already.)
+ * reset that nobody reads it: the connection is over then, and the error waits (tcp_reset). AF_UNIX
+ * knows at once. (A program that does not ignore SIGPIPE has met it already.)
  */
-static bool first_after_end(int fd, const struct note *n)
+static bool first_after_end(int fd, struct note *n, size_t size)
+{
+	struct bt_row row;
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	/* Without RDHUP it is this end that has been shut, by another holder. */
+	if (n->flags & NOTE_SHUT_WR || bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1 ||
+	    !(p.revents & POLLRDHUP) || !bt_note_row(n, &row) || row.flags & BT_ROWF_RESET ||
+	    (row.state != BT_ROW_ESTABLISHED && row.state != BT_ROW_CLOSE_WAIT))
+		return false;
+	if (size == 0)
+		return true;
+	end_by_reset(fd, n);
+	bt_pend(fd, n, EPIPE);
+	return true;
+}
+
+static bool reset_by_kernel(int fd, const struct note *n)
 {
 	struct note *own = bt_note(fd);
-	struct bt_row row;
-	if (own == NULL || !(n->flags & NOTE_CONNECTED) ||
-	    n->flags & (NOTE_SHUT_WR | NOTE_PIPE | NOTE_SHARED) ||
-	    (bt_note_row(n, &row) && row.flags & BT_ROWF_RESET))
+	int e = 0;
+	socklen_t len = sizeof(e);
+	if (own == NULL || own->flags & NOTE_RESET_SAID ||
+	    bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&e, (long)&len, 0) < 0 ||
+	    e != ECONNRESET)
 		return false;
-	own->flags |= NOTE_PIPE;
+	told_by_kernel(fd, n);
 	return true;
 }
 
@@ -171,9 +265,9 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 		return bt_udp_send(fd, &n, &m, flags);
 	}
 	if (e == EPIPE) {
-		if (bt_reset_untold(fd, &n))
+		if (bt_reset_untold(fd, &n) || reset_by_kernel(fd, &n))
 			e = ECONNRESET;
-		else if (first_after_end(fd, &n))
+		else if (bt_pending(fd, &n) == 0 && first_after_end(fd, &n, size_of(iov, n_iov)))
 			return (ssize_t)size_of(iov, n_iov);
 	} else if (e == ENOTCONN) {
 		e = bt_pending(fd, &n);
@@ -211,6 +305,9 @@ static bool known_udp(int fd, struct note *n)
 	struct note *own = bt_note(fd);
 	if (own == NULL || !(own->flags & NOTE_OURS) || !(own->flags & NOTE_UDP))
 		return false;
+	/* Another holder may have given it its name. */
+	if (UNLIKELY(!(own->flags & NOTE_NAMED)))
+		return bt_ident(fd, n);
 	*n = *own;
 	return true;
 }
@@ -243,6 +340,13 @@ PUBLIC ssize_t write(int fd, const void *buf, size_t len)
 
 PUBLIC ssize_t writev(int fd, const struct iovec *iov, int n)
 {
+	struct note note;
+	if (UNLIKELY(bt_setting_of(fd) || bt_is_netlink(fd)) && n > 0 && !bt_bad_pointer(iov) &&
+	    known_udp(fd, &note)) {
+		struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+				   .msg_iovlen = (size_t)n};
+		return bt_udp_send(fd, &note, &m, 0);
+	}
 	if (n > 0 && !bt_bad_pointer(iov))
 		bulk(fd, iov[n - 1].iov_len);
 	ssize_t r = bt_real()->writev(fd, iov, n);
@@ -367,16 +471,21 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 		return bt_real()->recvmsg(fd, m, flags);
 	bool named = m->msg_name != NULL;
 	ssize_t odd;
+	if (UNLIKELY(bt_is_netlink(fd)))
+		return bt_nl_recv(fd, bt_note(fd), m, flags);
 	if (UNLIKELY(flags & (MSG_ERRQUEUE | MSG_OOB)) && !(flags & MSG_TRUNC) &&
 	    odd_flags(fd, 0, &flags, &odd))
 		return odd;
-	if (shut_rd(fd))
+	if (kept_error(fd))
+		return -1;
+	bool ended = shut_rd(fd, flags);
+	if (ended)
 		flags |= MSG_DONTWAIT;
 	if (!named || !bt_ident(fd, &n)) {
 		ssize_t r = bt_real()->recvmsg(fd, m, flags);
 		if (r >= 0 && m->msg_control != NULL && m->msg_controllen > 0)
 			clear_received(m);
-		if (r < 0 && errno == EAGAIN && shut_rd(fd))
+		if (r < 0 && errno == EAGAIN && ended)
 			return 0;
 		return received(fd, r, 1, flags);
 	}
@@ -386,10 +495,16 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 		own.msg_name = &sun;
 		own.msg_namelen = sizeof(sun);
 		ssize_t r = bt_real()->recvmsg(fd, &own, flags);
-		if (r < 0 && errno == EAGAIN && shut_rd(fd))
+		if (r < 0 && errno == EAGAIN && ended) {
+			m->msg_namelen = 0;
 			return 0;
-		if (r < 0)
-			return received(fd, r, 1, flags);
+		}
+		if (r < 0) {
+			r = received(fd, r, 1, flags);
+			if (r >= 0)
+				m->msg_namelen = 0;
+			return r;
+		}
 		socklen_t len = m->msg_namelen;
 		if (!give_source(&n, &sun, own.msg_namelen, m->msg_name, &len)) {
 			if (flags & MSG_PEEK) /* it must be taken out of the way */

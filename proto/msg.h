@@ -41,8 +41,8 @@ enum bt_msg_type {
 	BT_IDENT,     /* only make it */
 	BT_BIND,      /* addr, port, opts. Reply: addr, port */
 	BT_LISTEN_ON, /* value = backlog. Reply: addr, port */
-	BT_CONNECT,   /* TCP: addr, port = destination. Reply: id, addr/port = local end, target =
-			 listener */
+	BT_CONNECT,   /* TCP: addr, port = destination. Reply: id, addr/port = local end (also with
+			 ECONNREFUSED), target = listener */
 	BT_CONNECT_FAIL, /* notice: the descriptor could not be joined to the target; value = errno
 			  */
 	BT_UDP_CONNECT,	 /* addr, port; port 0 and flag BT_REQF_UNSPEC: disconnect. Reply: addr/port
@@ -69,7 +69,8 @@ enum bt_msg_type {
 		       ("net/ipv4/tcp_fin_timeout");  with BT_REQF_WRITE a NUL and the text to write.
 		       Reply extra: the text that a  read gives, new line included. ENOENT: not a
 		       host's own, ask the kernel; EINVAL  as the kernel says, with the old value
-		       kept; EACCES, EPERM */
+		       kept; EACCES. An empty name reads all, as lines "name = value". Of a write,
+		       `value` of the reply is how many bytes Linux takes */
 	BT_RESOLVE, /* extra: host name. Reply extra: addresses, 16 bytes each; err ENOENT */
 	BT_REVERSE, /* addr. Reply extra: host name */
 	/* command line, owner or root only */
@@ -88,13 +89,21 @@ enum bt_req_flag {
 	BT_REQF_ROOT = 1 << 4, /* the caller counts as the host's root (ports below 1024); obeyed if
 				  its token says so, too */
 	BT_REQF_WRITE = 1 << 5,
+	BT_REQF_END = 1 << 6, /* BT_SHUT, BT_CLOSED: the peer's end was read before, so the peer was
+				 first, whatever order the notices come in */
 };
 
 enum bt_rep_flag {
 	BT_REPF_RELAY = 1 << 0,
-	BT_REPF_NEW = 1 << 1, /* `id` is fresh: bind the descriptor to its name */
-	BT_REPF_FD = 1 << 2,  /* a descriptor comes with the reply */
+	BT_REPF_NEW = 1 << 1,  /* `id` is fresh: bind the descriptor to its name */
+	BT_REPF_FD = 1 << 2,   /* a descriptor comes with the reply */
+	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 };
+
+/* Of BT_SETVAL; Linux 6.3, which older libcs do not know. */
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
 
 struct bt_req {
 	uint8_t version; /* BT_MSG_VERSION */

@@ -93,7 +93,8 @@ struct bt_host_row {
 	uint32_t id; /* index + 1; 0: unused */
 	char name[BT_HOST_NAME];
 	uint16_t n_addrs;
-	uint16_t pad;
+	uint8_t bindv6only; /* net.ipv6.bindv6only */
+	uint8_t pad;
 	struct bt_host_addr addrs[BT_HOST_ADDRS]; /* lo: 127.0.0.1/8, ::1/128; then the others */
 };
 

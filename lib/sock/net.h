@@ -36,11 +36,22 @@ struct bt_net_host {
 	struct bt_net_addr addrs[BT_NET_ADDRS]; /* addrs[0], [1]: 127.0.0.1/8, ::1/128 */
 };
 
+/* What a host's administrator may set beside struct bt_port_conf; to be changed between calls. */
+struct bt_net_conf {
+	int32_t fin_timeout_s;	/* tcp_fin_timeout: 60. How long an end that nobody holds any more
+				   waits for the other's FIN */
+	int32_t max_tw_buckets; /* tcp_max_tw_buckets: 262144. Beyond it, no TIME_WAIT */
+	int32_t somaxconn;	/* 4096 */
+	uint8_t nonlocal_bind4, nonlocal_bind6; /* ip_nonlocal_bind: 0 */
+	uint8_t bindv6only;			/* 0 */
+};
+
 enum bt_net_flag {
 	BT_NETF_CHILD = 1 << 0,
 	BT_NETF_RESET = 1 << 1,
 	BT_NETF_RELAY = 1 << 2,
 	BT_NETF_ORPHAN = 1 << 3,
+	BT_NETF_SELF = 1 << 5,	/* connected to itself */
 	BT_NETF_FREED = 1 << 7, /* only in bt_net_changed: the slot is free */
 };
 
@@ -61,6 +72,9 @@ const struct bt_net_host *bt_net_host(const struct bt_net *net, uint16_t host); 
 uint16_t bt_net_host_by_name(const struct bt_net *net, const char *name);
 uint16_t bt_net_host_by_addr(const struct bt_net *net, const struct bt_addr *addr);
 uint16_t bt_net_hosts(const struct bt_net *net); /* how many */
+/* NULL: no such host. lib/sock/sysctl.h reads and writes them as text. */
+struct bt_net_conf *bt_net_conf(struct bt_net *net, uint16_t host);
+const struct bt_port_conf *bt_net_port_conf(const struct bt_net *net, uint16_t host);
 
 /* A new socket: as bt_port_new. */
 int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_family family,
@@ -70,8 +84,8 @@ int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_
  * The route from host to *dst: a wildcard destination becomes loopback (ip(7)); *to is the host
  * that has it, *src the source address an unbound socket uses. bound: the socket's own address, or
  * a wildcard. -ENETUNREACH: nobody has the address and it is in none of the host's prefixes;
- * -EHOSTUNREACH: nobody has it but it is in one; -EINVAL: a loopback source to another host, as
- * Linux says.
+ * -EHOSTUNREACH: nobody has it but it is in one; -EACCES: the broadcast address of a prefix;
+ * -EINVAL: a loopback source to another host, as Linux says.
  */
 int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound,
 		 struct bt_addr *dst, struct bt_addr *src, uint16_t *to);
@@ -80,10 +94,12 @@ int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *
 int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port,
 		bool root, uint64_t now_ns, struct bt_reason *why);
 int bt_net_listen(struct bt_net *net, uint32_t slot, uint64_t now_ns, struct bt_reason *why);
-/* TCP connect(2): 0 with *child (established at once), or the negative errno of route and port
- * space, or -ECONNREFUSED. */
+/* TCP connect(2): 0 with *child (established at once; BT_NO_SLOT: to itself), or the negative errno
+ * of route and port space, or -ECONNREFUSED. */
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		   uint64_t now_ns, uint32_t *child, uint32_t *listener, struct bt_reason *why);
+/* The local end that the last bt_net_connect gave the socket, and took again if it was refused. */
+void bt_net_tried(const struct bt_net *net, struct bt_addr *addr, uint16_t *port);
 /* The connection could not be joined after all: the child is freed, the client is unconnected
  * again. */
 void bt_net_connect_undo(struct bt_net *net, uint32_t slot);

@@ -118,6 +118,21 @@ static void reset_by_linger(void)
 	t_error("client", c);
 	close(c);
 
+	/* Data that nobody reads any more is answered by a reset, and there is no TIME_WAIT. */
+	c = t_pair(&s);
+	unsigned port = t_port(s);
+	t_need(send(c, "unread", 6, 0) == 6, "send");
+	t_need(send(s, "read", 4, 0) == 4, "send");
+	close(s);
+	T(recv(c, text, sizeof(text), 0));
+	T(recv(c, text, sizeof(text), 0));
+	T(recv(c, text, sizeof(text), 0));
+	t_error("client of unread data", c);
+	close(c);
+	s = t_socket(SOCK_STREAM);
+	T(bind(s, IN(LO, port)));
+	close(s);
+
 	c = t_pair(&s);
 	t_need(setsockopt(s, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) == 0, "SO_LINGER");
 	close(s);

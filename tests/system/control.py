@@ -10,19 +10,21 @@ import lib
 MESSAGES = lib.header_enum('msg.h', 'bt_msg_type')
 for _name, _number in MESSAGES.items():  # BT_HELLO is control.HELLO
     globals()[_name.removeprefix('BT_')] = _number
-SOLE, UNSPEC, WANT_REPLY, FORCE, ROOT = 1, 2, 4, 8, 16
+SOLE, UNSPEC, WANT_REPLY, FORCE, ROOT, WRITE = 1, 2, 4, 8, 16, 32
+VERSION = 2  # BT_MSG_VERSION
 NONE = 0xffffffff
 
-REQUEST = struct.Struct('=BBHI IIQ BBHHH 16s II')
+REQUEST = struct.Struct('=BBHI IIQ BBHHH 16s IIII')
 REPLY = struct.Struct('=BBHIiI IIQ IIQ 16s HHI')
-assert (REQUEST.size, REPLY.size) == (56, 72)
+assert (REQUEST.size, REPLY.size) == (64, 72)
 
 
-def request(kind, extra=b'', *, version=1, flags=0, serial=1, ident=(NONE, 0, 0), proto=6, family=4, opts=0,
-            port=0, addr=b'', value=0, extra_said=None):
+def request(kind, extra=b'', *, version=VERSION, flags=0, serial=1, ident=(NONE, 0, 0), proto=6, family=4, opts=0,
+            port=0, addr=b'', value=0, uid=0,
+            extra_said=None):
     said = len(extra) if extra_said is None else extra_said
     return REQUEST.pack(version, kind, flags, serial, *ident, proto, family, opts, port, 0,
-                        addr.ljust(16, b'\0'), value, said) + extra
+                        addr.ljust(16, b'\0'), value, said, uid, 0) + extra
 
 
 class Control:

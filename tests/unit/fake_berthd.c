@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A berthd that only the command line's tests meet: it answers HELLO, HOST_OPEN, SYNC and DOWN, and
- *its table shows sockets that it made itself, in states that a real network reaches only with
- *effort.
+ * its table shows sockets that it made itself, in states that a real network reaches only with
+ * effort.
  *
  *	FAKE_ROWS=N	N more established rows without a kernel socket, to measure with
  *	FAKE_NOISE=SEED	random bytes for hosts and rows
@@ -10,6 +10,8 @@
  *	FAKE_SLOW=1	is ready only after 0.3 s, when others have long started theirs
  *	FAKE_ERR=N	what HOST_OPEN answers
  *	FAKE_BUSY=1	programs run in it, says BT_DOWN
+ *	FAKE_LOG=PATH	what it is asked is written there, a line a request
+ *	FAKE_SIX=1	sockets of IPv6, too
  */
 #include "client.h"
 
@@ -33,6 +35,10 @@ static int table_fd, refuse;
 static void put_addr(uint8_t addr[16], const char *text)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	if (strchr(text, ':')) {
+		inet_pton(AF_INET6, text, addr);
+		return;
+	}
 	memcpy(addr, mapped, 12);
 	inet_pton(AF_INET, text, addr + 12);
 }
@@ -101,20 +107,52 @@ static struct bt_row *add_child(uint8_t state, struct bt_row *client, const stru
 	return r;
 }
 
-static void add_host(const char *name, const char *ip)
+static struct bt_host_row *add_host(const char *name, const char *ip)
 {
 	uint32_t i = atomic_load(&table->n_hosts);
 	struct bt_host_row *h = &table->hosts[i];
 	h->id = i + 1;
 	snprintf(h->name, sizeof(h->name), "%s", name);
-	h->n_addrs = 2;
+	h->n_addrs = 3;
+	h->addrs[0] = (struct bt_host_addr){.bits = 8, .family = 4, .dev = 1};
+	h->addrs[1] = (struct bt_host_addr){.bits = 128, .family = 6, .dev = 1};
+	h->addrs[2] = (struct bt_host_addr){.bits = 24, .family = 4, .dev = 2};
 	put_addr(h->addrs[0].addr, "127.0.0.1");
-	h->addrs[0].bits = 8;
-	h->addrs[0].family = 4;
-	put_addr(h->addrs[1].addr, ip);
-	h->addrs[1].bits = 24;
-	h->addrs[1].family = 4;
+	put_addr(h->addrs[1].addr, "::1");
+	put_addr(h->addrs[2].addr, ip);
 	atomic_store(&table->n_hosts, i + 1);
+	return h;
+}
+
+static void fill_six(void)
+{
+	struct bt_host_row *six = add_host("six", "10.0.0.60");
+	six->addrs[3] = (struct bt_host_addr){.bits = 64, .family = 6, .dev = 3};
+	put_addr(six->addrs[3].addr, "fd00::1");
+	six->n_addrs = 4;
+	static const struct {
+		uint8_t proto, state;
+		const char *local;
+		uint16_t lport;
+		const char *peer;
+		uint16_t rport, opts;
+	} rows[] = {
+		{6, BT_ROW_LISTEN, "::", 80, NULL, 0, 0},
+		{6, BT_ROW_LISTEN, "::", 81, NULL, 0, 4},
+		{6, BT_ROW_LISTEN, "0.0.0.0", 82, NULL, 0, 0},
+		{6, BT_ROW_LISTEN, "::1", 83, NULL, 0, 0},
+		{6, BT_ROW_LISTEN, "127.0.0.1", 84, NULL, 0, 0},
+		{6, BT_ROW_ESTABLISHED, "fd00::1", 40000, "fd00::2", 80, 0},
+		{6, BT_ROW_ESTABLISHED, "127.0.0.1", 80, "127.0.0.1", 40001, 0},
+		{17, BT_ROW_CLOSE, "::", 53, NULL, 0, 4},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bt_row *r = add_row(rows[i].proto, rows[i].state, rows[i].local,
+					   rows[i].lport, rows[i].peer, rows[i].rport);
+		r->family = 6;
+		r->opts = rows[i].opts;
+		r->host = 2;
+	}
 }
 
 /* A table that no berthd would write; only the sequence numbers let it be read. */
@@ -183,6 +221,8 @@ static void fill(void)
 	struct bt_row *six = add_row(6, BT_ROW_LISTEN, "0.0.0.0", 22, NULL, 0);
 	six->family = 6;
 	memset(six->laddr, 0, sizeof(six->laddr));
+	if (getenv("FAKE_SIX"))
+		fill_six();
 	for (int n = rows ? atoi(rows) : 0; n > 0; n--)
 		add_row(6, BT_ROW_ESTABLISHED, "10.0.0.50", (uint16_t)n, "192.168.1.100", 80)
 			->host = 1;
@@ -212,10 +252,85 @@ static void reply(int fd, struct bt_rep *rep, const void *extra, int pass)
 	sendmsg(fd, &msg, MSG_NOSIGNAL);
 }
 
+/* ---- settings of all hosts ---- */
+
+static struct {
+	const char *name;
+	char text[64];
+} settings[] = {
+	{"net/ipv4/ip_local_port_range", "32768\t60999"},
+	{"net/ipv4/ip_unprivileged_port_start", "1024"},
+	{"net/ipv4/tcp_tw_reuse", "2"},
+	{"net/berth/time_wait_ms", "60000"},
+};
+
+/* The reply's text is in answer. Returns what its err shall be. A value "bad" is one that no
+ * setting takes; "mine" one that the caller may not write. */
+static int sysctl_request(const struct bt_req *req, const char *extra, char *answer, size_t size)
+{
+	size_t used = 0, name_len = strnlen(extra, req->extra);
+	const char *text = name_len < req->extra ? extra + name_len + 1 : NULL;
+	size_t text_len = text ? req->extra - name_len - 1 : 0;
+	if (!(req->flags & BT_REQF_WRITE) != !text)
+		return EPROTO;
+	answer[0] = '\0';
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		if (req->extra == 0)
+			used += (size_t)snprintf(answer + used, size - used, "%s = %s\n",
+						 settings[i].name, settings[i].text);
+		if (strlen(settings[i].name) != name_len ||
+		    memcmp(settings[i].name, extra, name_len) != 0)
+			continue;
+		if (text && text_len == 3 && memcmp(text, "bad", 3) == 0)
+			return EINVAL;
+		if (text && text_len == 4 && memcmp(text, "mine", 4) == 0)
+			return EACCES;
+		if (text)
+			snprintf(settings[i].text, sizeof(settings[i].text), "%.*s", (int)text_len,
+				 text);
+		snprintf(answer, size, "%s\n", settings[i].text);
+		return 0;
+	}
+	return req->extra == 0 ? 0 : ENOENT;
+}
+
+static void log_open(FILE *f, const struct bt_host_open *open)
+{
+	fprintf(f, "open %s unprivileged=%u", open->name, open->unprivileged);
+	for (unsigned i = 0; i < open->n_addrs && i < BT_HOST_ADDRS; i++) {
+		const struct bt_host_addr *a = &open->addrs[i];
+		char text[INET6_ADDRSTRLEN];
+		inet_ntop(AF_INET6, a->addr, text, sizeof(text));
+		fprintf(f, " %s/%u,%u,%u", text, a->bits, a->family, a->dev);
+	}
+	fprintf(f, "\n");
+}
+
+static void log_request(const struct bt_req *req, const char *extra)
+{
+	const char *path = getenv("FAKE_LOG");
+	struct bt_host_open open;
+	FILE *f = path ? fopen(path, "ae") : NULL;
+	if (!f)
+		return;
+	if (req->type == BT_HOST_OPEN && req->extra == sizeof(open)) {
+		memcpy(&open, extra, sizeof(open));
+		log_open(f, &open);
+	}
+	if (req->type == BT_SYSCTL) {
+		size_t n = strnlen(extra, req->extra);
+		fprintf(f, "sysctl %u %.*s", req->value, (int)n, extra);
+		if (req->flags & BT_REQF_WRITE)
+			fprintf(f, "=%.*s", (int)(req->extra - n - 1), extra + n + 1);
+		fprintf(f, "\n");
+	}
+	fclose(f);
+}
+
 /* False: the connection, or with BT_DOWN the network, is done. */
 static bool answer(int fd, bool *down)
 {
-	static char packet[BT_MSG_MAX];
+	static char packet[BT_MSG_MAX], answer[1024];
 	uint8_t token[BT_TOKEN_BYTES] = {1, 2, 3};
 	struct bt_req req;
 	ssize_t n = recv(fd, packet, sizeof(packet), 0);
@@ -226,12 +341,17 @@ static bool answer(int fd, bool *down)
 	/* A late answer to something else: to be passed over. */
 	struct bt_rep late = {.version = BT_MSG_VERSION, .serial = req.serial + 1000};
 	reply(fd, &late, NULL, -1);
+	log_request(&req, packet + sizeof(req));
 	if (req.type == BT_HELLO) {
 		reply(fd, &rep, NULL, table_fd);
 	} else if (req.type == BT_HOST_OPEN) {
 		rep.err = refuse;
 		rep.extra = refuse ? 3 : sizeof(token);
 		reply(fd, &rep, refuse ? (const void *)"web" : token, -1);
+	} else if (req.type == BT_SYSCTL) {
+		rep.err = sysctl_request(&req, packet + sizeof(req), answer, sizeof(answer));
+		rep.extra = rep.err ? 0 : (uint32_t)strlen(answer);
+		reply(fd, &rep, answer, -1);
 	} else if (req.type == BT_DOWN) {
 		rep.err = !(req.flags & BT_REQF_FORCE) && getenv("FAKE_BUSY") ? EBUSY : 0;
 		*down = rep.err == 0;

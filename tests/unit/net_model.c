@@ -28,12 +28,14 @@ struct end {
 	uint32_t slot;
 	bool fin, closed, told, got_reset;
 	bool gone; /* its slot is free */
+	uint64_t closed_at;
 	struct bt_port_info i;
 };
 
 struct conn {
 	bool joined;
 	bool reset;
+	bool lost;	/* the first end waited in vain for the other's FIN */
 	unsigned first; /* who sent the first FIN; NOBODY yet */
 	uint64_t both_at;
 	struct end end[2];
@@ -56,10 +58,10 @@ static uint8_t state(const struct conn *c, unsigned who)
 {
 	if (!c->joined || c->reset)
 		return BT_CLOSE;
-	if (both_fin(c))
+	if (both_fin(c) && !c->lost)
 		return who == c->first && now < c->both_at + WAIT ? BT_TIME_WAIT : BT_CLOSE;
 	if (c->end[who].fin)
-		return BT_FIN_WAIT2;
+		return c->lost ? BT_CLOSE : BT_FIN_WAIT2;
 	return c->end[!who].fin ? BT_CLOSE_WAIT : BT_ESTABLISHED;
 }
 
@@ -91,9 +93,11 @@ static void shut(struct conn *c, unsigned who)
 {
 	struct end *e = &c->end[who];
 
-	if (!c->joined || c->reset || e->fin || c->end[!who].gone)
+	if (!c->joined || c->reset || e->fin || (c->end[!who].gone && !c->lost))
 		return;
 	e->fin = true;
+	if (c->lost)
+		return;
 	if (c->first == NOBODY)
 		c->first = who;
 	if (both_fin(c))
@@ -184,6 +188,8 @@ static void do_act(void)
 		bt_net_closed(net, e->slot, now);
 		if (!e->closed)
 			shut(c, who);
+		if (!e->closed)
+			e->closed_at = now;
 		e->closed = true;
 	} else if (!e->closed && state(c, CLIENT) != BT_TIME_WAIT &&
 		   state(c, CHILD) != BT_TIME_WAIT) {
@@ -194,7 +200,10 @@ static void do_act(void)
 		bt_net_closed(net, e->slot, now);
 		if (was) {
 			c->reset = true;
-			c->end[!who].got_reset = true;
+			/* After a FIN the end has been told. */
+			c->end[!who].got_reset = !e->fin;
+		} else {
+			shut(c, who);
 		}
 		e->closed = true;
 	}
@@ -248,6 +257,15 @@ static void do_advance(void)
 {
 	/* A take-over needs the slot to have been told before; time only ever goes on. */
 	now += rnd(4) == 0 ? rnd(70) * SEC : rnd(2000) * (SEC / 1000);
+	for (unsigned k = 0; k < n_conns;
+	     k++) { /* tcp_fin_timeout, which is as long as TIME_WAIT */
+		struct conn *c = &conns[k];
+		const struct end *first = c->first == NOBODY ? NULL : &c->end[c->first];
+
+		if (first != NULL && c->joined && !c->reset && !both_fin(c) && first->closed &&
+		    now >= first->closed_at + WAIT)
+			c->lost = true;
+	}
 	bt_net_advance(net, now);
 	MUST(bt_net_deadline(net) > now);
 }

@@ -122,15 +122,192 @@ def test_addresses():
                      ('10.0.0.0/24', 'network'), ('10.1.2.3/0', '/24'), ('10.1.2.3/33', '/24'),
                      ('10.1.2.3/', '/24'), ('10.1.2.3/+8', '/24'), ('10.1.2', 'not an IP'),
                      ('10.0.0.5/24/3', '/24'), ('x' * 100, 'not an IP'), ('', 'not an IP'),
-                     ('fd00::1', 'IPv6'), ('fd00::1/64', 'IPv6')):
+                     ('::', 'wildcard'), ('::1', 'loopback'), ('ff02::1', 'multicast'), ('fe80::1', 'link-local'),
+                     ('febf::1/64', 'link-local'), ('::ffff:10.0.0.5', "IPv6's clothes"),
+                     ('fd00::1/0', '1 to 128'), ('fd00::1/129', 'fd00::1/64'), ('fd00::1/', 'fd00::1/64'),
+                     ('fe80::1%eth0', 'not an IP'), ('fd00:::1', 'not an IP'), ('[fd00::1]', 'not an IP')):
         one_sentence(berth('run', '--ip', ip, 'true'), 125, word)
     many = [a for i in range(15) for a in ('--ip', f'10.0.0.{i + 1}')]
     one_sentence(berth('run', *many, 'true'), 125, 'at most 14')
     with Net():
         done = berth('run', *many[:28], '--ip=10.0.0.7/31', 'true')
         one_sentence(done, 125, 'at most 14')
-        for ok in ('10.0.0.0/31', '10.0.0.255/23', '10.0.0.255/32', '10.0.0.5'):
+        for ok in ('10.0.0.0/31', '10.0.0.255/23', '10.0.0.255/32', '10.0.0.5', 'fec0::1'):
             check(berth('run', '--ip', ok, 'true').returncode == 0, ok)
+
+
+def log_of(*args, **env):
+    """What a fresh berthd is asked by `berth run ARGS true`."""
+    path = os.path.join(WORK, 'log')
+    open(path, 'w').close()
+    done = berth('run', '--network', 'log', *args, 'true', env={'FAKE_LOG': path, **env})
+    berth('down', '--network', 'log', '--force')
+    with open(path) as f:
+        return done, f.read().splitlines()
+
+
+def test_addresses_asked_for():
+    many = [a for i in range(14) for a in ('--ip', f'fd00::{i + 1:x}')]
+    done, log = log_of('--host', 'web', *many)
+    check(done.returncode == 0, done.stderr)
+    check(log == ['open web unprivileged=0 ' + ' '.join(f'fd00::{i + 1:x}/64,6,0' for i in range(14))], log)
+    done, log = log_of('--host', 'web', '--ip', 'fd00::a/48', '--ip', '10.1.2.3/16', '--ip', '10.1.2.4')
+    check(log == ['open web unprivileged=0 fd00::a/48,6,0 ::ffff:10.1.2.3/16,4,0 ::ffff:10.1.2.4/24,4,0'], log)
+
+
+def test_settings_asked_for():
+    def set_by(*args):
+        done, log = log_of('--host', 'web', *args)
+        check(done.returncode == 0 and done.stderr == '', done.stderr)
+        check(all(line.startswith('sysctl 0 ') for line in log[1:]), log)
+        return [line[9:] for line in log[1:]]
+
+    ports, tw = 'net/ipv4/ip_local_port_range', 'net/berth/time_wait_ms'
+    check(log_of('--unprivileged')[1] == ['open  unprivileged=1'])
+    check(set_by() == [])
+    check(set_by('--sysctl', 'net.ipv4.ip_local_port_range=10000 65535', '--sysctl=net/ipv4/tcp_tw_reuse=1')
+          == [f'{ports}=10000 65535', 'net/ipv4/tcp_tw_reuse=1'])
+    for text, ms in (('30', 30000), ('0.5', 500), ('0', 0), ('.25', 250), ('1.0009', 1000), ('86400', 86400000)):
+        check(set_by('--time-wait', text) == [f'{tw}={ms}'], text)
+    for system, lo, hi, start, reuse, ms in (('linux', 32768, 60999, 1024, 2, 60000),
+                                             ('windows', 49152, 65535, 0, 0, 120000),
+                                             ('macos', 49152, 65535, 0, 0, 30000)):
+        got = set_by('--like', system)
+        check(got == [f'{ports}={lo} {hi}', f'net/ipv4/ip_unprivileged_port_start={start}',
+                      f'net/ipv4/tcp_tw_reuse={reuse}', f'{tw}={ms}'], got)
+    got = set_by('--sysctl', f'{ports}=1 2', '--time-wait', '7', '--like', 'macos')
+    check(got[3:] == [f'{tw}=30000', f'{tw}=7000', f'{ports}=1 2'], 'the plainer wins', got)
+
+
+def test_settings_refused():
+    for option, value, *words in (
+            ('--sysctl', 'net.ipv4.tcp_tw_reuse', 'NAME=VALUE'), ('--sysctl', '=1', 'not a setting'),
+            ('--sysctl', 'a' * 128 + '=1', 'not a setting'), ('--sysctl', 'a=' + 'b' * 512, 'not a setting'),
+            ('--sysctl', 'net.ipv4.no_such=1', 'net.ipv4.no_such', 'berth sysctl web'),
+            ('--sysctl', 'net.ipv4.tcp_tw_reuse=bad', 'net.ipv4.tcp_tw_reuse', "'bad'"),
+            ('--sysctl', 'net.ipv4.tcp_tw_reuse=mine', 'owner'),
+            ('--like', 'beos', 'linux, windows and macos'), ('--like', 'Windows', "'windows'"),
+            ('--time-wait', '', 'seconds'), ('--time-wait', '-1', 'seconds'), ('--time-wait', '1s', 'seconds'),
+            ('--time-wait', '1.', 'seconds'), ('--time-wait', '86401', 'seconds'), ('--time-wait', '1.x', 'seconds'),
+            ('--time-wait', '9' * 30, 'seconds'), ('--time-wait', 'inf', 'seconds')):
+        one_sentence(log_of('--host', 'web', option, value)[0], 125, *words)
+    many = [a for i in range(65) for a in ('--sysctl', f'a.b{i}=1')]
+    one_sentence(log_of('--host', 'web', *many)[0], 125, '64')
+
+
+def test_sysctl():
+    with Net():
+        done = berth('sysctl', 'web')
+        check(done.returncode == 0 and done.stderr == '', done.stderr)
+        check(done.stdout == 'net.ipv4.ip_local_port_range = 32768\t60999\n'
+              'net.ipv4.ip_unprivileged_port_start = 1024\nnet.ipv4.tcp_tw_reuse = 2\n'
+              'net.berth.time_wait_ms = 60000\n', done.stdout)
+        done = berth('sysctl', 'web', 'net/ipv4/tcp_tw_reuse=1', 'net.berth.time_wait_ms')
+        check(done.stdout == 'net.ipv4.tcp_tw_reuse = 1\nnet.berth.time_wait_ms = 60000\n', done.stdout)
+        done = json.loads(berth('sysctl', 'web', 'net.ipv4.tcp_tw_reuse = 0', '--json').stdout)
+        check(done == {'network': 'default', 'settings': [{'name': 'net.ipv4.tcp_tw_reuse', 'value': '0'}]}, done)
+        check(len(json.loads(berth('sysctl', '--json', 'web').stdout)['settings']) == 4)
+        one_sentence(berth('sysctl', 'web', 'net.ipv4.tcp_tw_reuse=bad'), 1, "'bad'")
+        one_sentence(berth('sysctl', 'web', 'kernel.hostname'), 1, 'kernel.hostname', 'berth sysctl web')
+        one_sentence(berth('sysctl', 'web', ''), 1, 'not a setting')
+        one_sentence(berth('sysctl', 'nix'), 1, "'nix'", 'berth hosts')
+        one_sentence(berth('sysctl'), 2, 'HOST')
+        one_sentence(berth('sysctl', 'web', '--jsno'), 2, '--json')
+
+
+def test_services():
+    def asked(*args):
+        done = berth('services', *args, '--json')
+        check(done.returncode == 0 and done.stderr == '', done.stderr)
+        return [(s['port'], '/'.join(s['protocols']), s['name']) for s in json.loads(done.stdout)['services']]
+
+    check(asked('ssh', '443/tcp', 'postgresql') == [
+        (22, 'tcp/udp/sctp', 'ssh'), (443, 'tcp', 'https'), (5432, 'tcp/udp', 'postgresql')])
+    check(asked('80')[0] == (80, 'tcp/udp/sctp', 'http') and asked('HTTP') == asked('80')[:1])
+    check(asked('50000') == [(50000, 'tcp/udp/sctp/dccp', '')] and asked('6379/udp') == [(6379, 'udp', '')])
+    check(asked('domain/UDP') == [(53, 'udp', 'domain')] and asked('00443/udp') == [(443, 'udp', 'https')])
+    check([s[0] for s in asked('x11')] == list(range(6000, 6064)), 'a service with many ports')
+    # Names with digits and a slash in them are names.
+    check(asked('914c/g')[0][0] == 211 and asked('3com-tsmux')[0][0] == 106 and asked('914c-g/udp')[0][1] == 'udp')
+    # The first and the last of the table by port and by name.
+    check(asked('0')[0][1:] == ('tcp/udp/sctp/dccp', '') and asked('65535')[0][2] == '')
+    every = asked('--list')
+    names = sorted({s[2].lower() for s in every if s[2]})
+    for name in (names[0], names[-1], every[1][2], every[-1][2]):
+        check(name in [s[2].lower() for s in asked(name)], name)
+    for s in every[::61]:
+        check(s in asked(str(s[0])), s)
+        check(not s[2] or s in asked(s[2]), s)
+    for nonsense in ('', '/', '/tcp', '80/foo', '80/', '80/tcp/udp', '65536', '+1', '9' * 40, 'ssh/foo', 'x' * 64):
+        one_sentence(berth('services', nonsense), 2, 'give a port')
+        one_sentence(berth('services', 'ssh', nonsense), 2, 'give a port')
+    one_sentence(berth('services', '-1'), 2, '-1')
+    one_sentence(berth('services', '--', '-1'), 2, 'is not a port')
+    one_sentence(berth('services'), 2, '--list')
+    one_sentence(berth('services', '--list', 'ssh'), 2, "'ssh'")
+    one_sentence(berth('services', 'ssh', '--range', 'dynamic'), 2, '--list --range dynamic')
+    one_sentence(berth('services', '--list', '--range', 'low'), 2, 'well-known')
+    for word, near in (('htp', 'http'), ('htpp', 'http'), ('mongo', 'mongodb'), ('postgre', 'postgres'),
+                       ('dhcpv6', 'dhcpv6-server')):
+        one_sentence(berth('services', word), 1, f"'{word}'", near)
+    one_sentence(berth('services', 'redis/udp'), 1, 'not registered for that protocol')
+    one_sentence(berth('services', 'zzzzzqqq'), 1, '--list')
+    done = berth('services', '80', 'htp', 'ssh')
+    check(done.returncode == 1 and ' http ' in done.stdout and ' ssh ' in done.stdout, done)
+    check(not re.search('[^\n -~]', berth('services', '--list').stdout))
+
+
+def test_netstat():
+    def lines(*args, **kw):
+        done = berth('netstat', *args, **kw)
+        check(done.returncode == 0 and done.stderr == '', done.stderr)
+        check(not re.search(' +$', done.stdout, re.M) or '-o' in args[0], 'blanks at the end', done.stdout)
+        return done.stdout.splitlines()
+
+    with Net(FAKE_SIX='1'):
+        # Where Windows has its columns, to the letter.
+        check(lines('-an', 'pc') == [
+            '', 'Active Connections', '',
+            '  Proto  Local Address          Foreign Address        State',
+            '  TCP    10.0.0.50:52431        192.168.1.100:80       ESTABLISHED',
+            '  TCP    10.0.0.50:52432        192.168.1.100:80       FIN_WAIT_2',
+            '  TCP    10.0.0.50:52433        192.168.1.100:80       ESTABLISHED',
+            '  TCP    10.0.0.50:52434        192.168.1.100:80       TIME_WAIT'], lines('-an', 'pc'))
+        web = lines('-ano', 'web')
+        check(web[3] == '  Proto  Local Address          Foreign Address        State           PID', web)
+        pid = web[4].split()[-1]
+        with open(f'/proc/{pid}/comm') as f:
+            check(f.read().strip() == SELF[:15])
+        check(web[4:] == [
+            f'  TCP    0.0.0.0:80             0.0.0.0:0              LISTENING       {pid}',
+            f'  TCP    192.168.1.100:80       10.0.0.50:52431        ESTABLISHED     {pid}',
+            f'  TCP    192.168.1.100:80       10.0.0.50:52432        CLOSE_WAIT      {pid}',
+            '  TCP    192.168.1.100:80       10.0.0.50:52433        ESTABLISHED     0',
+            '  TCP    [::]:22                [::]:0                 LISTENING       0',
+            f'  UDP    0.0.0.0:53             *:*                                    {pid}'], web)
+        six = [line.split()[1:] for line in lines('-anp', 'TCPv6', 'six')[4:]]
+        check(['[::]:80', '[::]:0', 'LISTENING'] in six and ['[::1]:83', '[::]:0', 'LISTENING'] in six and
+              ['[::ffff:0.0.0.0]:82', '[::]:0', 'LISTENING'] in six and
+              ['[fd00::1]:40000', '[fd00::2]:80', 'ESTABLISHED'] in six and len(six) == 7, six)
+        check([line.split() for line in lines('-anpudpv6', 'six')[4:]] == [['UDP', '[::]:53', '*:*']])
+        check(len(lines('-an', '-p', 'udp', 'web')) == 5 and len(lines('-n', '-p', 'udp', 'web')) == 4)
+        check(lines('-a', 'web')[4].split()[1] == '0.0.0.0:http')
+        check(lines('web')[4].split()[1:3] == ['192.168.1.100:http', '10.0.0.50:52431'], 'no ephemeral names')
+        check(len(lines('-n', 'web')) == 4 + 3, 'connections only')
+        check(lines('-bn', 'web')[5] == f' [{SELF[:15]}]' and 'ownership' in lines('-bn', 'web')[-1])
+        all_hosts = lines('-an')
+        check([line for line in all_hosts if line.startswith('Host')] == ['Host web', 'Host pc', 'Host six'])
+        check(all_hosts.count('Active Connections') == 3)
+        found = json.loads(berth('netstat', '-a', '--json', 'web').stdout)
+        check(found['network'] == 'default' and len(found['connections']) == 6)
+        check(found['connections'][0] == {
+            'host': 'web', 'proto': 'TCP', 'local_address': '0.0.0.0', 'local_port': 80,
+            'foreign_address': '0.0.0.0', 'foreign_port': 0, 'state': 'LISTENING', 'pid': int(pid),
+            'program': SELF[:15]}, found)
+        one_sentence(berth('netstat', '-p', 'icmp'), 2, "'icmp'", 'tcpv6')
+        one_sentence(berth('netstat', '-p'), 2, 'needs an argument')
+        one_sentence(berth('netstat', 'nix'), 1, "'nix'")
+        one_sentence(berth('netstat', 'web', 'pc'), 2, "'pc'")
 
 
 def test_run_environment():
@@ -309,6 +486,24 @@ def test_ss_selection():
         check('timer:(timewait,' in berth('ss', '-tao').stdout)
         check(all(not line.endswith(' ') for line in berth('ss', '-tap').stdout.splitlines()))
         check('0.0.0.0:http ' in berth('ss', '-tl').stdout, 'service names')
+        check('0.0.0.0:domain ' in berth('ss', '-ul').stdout, 'service names of UDP')
+        check('192.168.1.100:http-alt ' in berth('ss', '-B').stdout)
+        check('10.0.0.50:52431 ' in berth('ss', '-t').stdout, 'an ephemeral port is a number')
+
+
+def test_ss_six():
+    """As ss of iproute2 prints the same sockets of a kernel."""
+    with Net(FAKE_SIX='1'):
+        ends = [(r[4], r[5]) for r in rows('-a6', '--host', 'six')]
+        check(ends == [('[::]:53', '[::]:*'), ('*:80', '*:*'), ('[::]:81', '[::]:*'),
+                       ('[::ffff:0.0.0.0]:82', '*:*'), ('[::1]:83', '[::]:*'), ('[::ffff:127.0.0.1]:84', '*:*'),
+                       ('[fd00::1]:40000', '[fd00::2]:80'),
+                       ('[::ffff:127.0.0.1]:80', '[::ffff:127.0.0.1]:40001')], ends)
+        check(rows('-a4', '--host', 'six') == [])
+        check('10.0.0.60/24 (eth0) fd00::1/64 (eth1)' in berth('hosts').stdout, berth('hosts').stdout)
+        hosts = json.loads(berth('hosts', '--json').stdout)['hosts']
+        check(hosts[2] == {'host': 'six', 'addresses': ['10.0.0.60/24', 'fd00::1/64'],
+                           'interfaces': ['eth0', 'eth1'], 'sockets': 8}, hosts)
 
 
 def test_ss_processes():
@@ -335,8 +530,8 @@ def test_json():
         check('processes' not in json.loads(berth('ss', '-a', '--json').stdout)['sockets'][0])
         check(json.loads(berth('ss', '-s', '--json').stdout)['summary'][0]['total'] == 10)
         hosts = json.loads(berth('hosts', '--json').stdout)['hosts']
-        check(hosts == [{'host': 'web', 'addresses': ['192.168.1.100/24'], 'sockets': 7},
-                        {'host': 'pc', 'addresses': ['10.0.0.50/24'], 'sockets': 4}], hosts)
+        check(hosts == [{'host': 'web', 'addresses': ['192.168.1.100/24'], 'interfaces': ['eth0'], 'sockets': 7},
+                        {'host': 'pc', 'addresses': ['10.0.0.50/24'], 'interfaces': ['eth0'], 'sockets': 4}], hosts)
         nets = json.loads(berth('networks', '--json').stdout)['networks']
         check(nets[0]['network'] == 'default' and nets[0]['sockets'] == 11, nets)
 
@@ -374,7 +569,7 @@ def test_colours():
 def test_noise():
     for seed in range(3):
         with Net(FAKE_NOISE=str(seed)):
-            for args in (('ss', '-ap'), ('ss', '-a'), ('ss', '-s'), ('hosts',), ('networks',)):
+            for args in (('ss', '-ap'), ('ss', '-a'), ('ss', '-s'), ('hosts',), ('networks',), ('netstat', '-abo')):
                 for flags in ((), ('--json',)):
                     done = berth(*args, *flags)
                     check(done.returncode == 0 and done.stderr == '', seed, args, done.stderr)

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ss_join.h"
+#include "join.h"
 
 #include "diag.h"
-#include "rows.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
 
 #define NONE UINT32_MAX
 
@@ -15,22 +13,19 @@ struct index {
 	struct bt_diags d;
 	uint32_t *by_slot; /* entry with the slot's name */
 	uint32_t *by_ino;  /* hash: entries by inode */
+	struct bt_buf mem_slot, mem_ino;
 	uint32_t n_slots, places;
 };
 
-/* What the kernel is to be asked for: a list of listeners should not cost 100,000 connections. */
-static uint32_t states_for(const struct bt_socks *s)
+uint32_t bt_socks_states(uint32_t rows)
 {
 	uint32_t states = 0;
-	for (size_t i = 0; i < s->n; i++) {
-		uint8_t state = s->list[i].row.state;
-		if (state == BT_ROW_LISTEN)
-			states |= 1u << TCP_LISTEN;
-		else if (state == BT_ROW_CLOSE)
-			states |= 1u << TCP_CLOSE;
-		else if (state != BT_ROW_TIME_WAIT)
-			states |= 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE;
-	}
+	if (rows & 1u << BT_ROW_LISTEN)
+		states |= 1u << TCP_LISTEN;
+	if (rows & 1u << BT_ROW_CLOSE)
+		states |= 1u << TCP_CLOSE;
+	if (rows & ~(1u << BT_ROW_LISTEN | 1u << BT_ROW_CLOSE | 1u << BT_ROW_TIME_WAIT))
+		states |= 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE;
 	return states;
 }
 
@@ -48,8 +43,8 @@ static bool build(struct index *x)
 	x->places = 64;
 	while (x->places < x->d.n * 2 && x->places < 1u << 31)
 		x->places *= 2;
-	x->by_slot = malloc((x->n_slots + 1) * sizeof(*x->by_slot));
-	x->by_ino = malloc(x->places * sizeof(*x->by_ino));
+	x->by_slot = bt_buf_add(&x->mem_slot, (x->n_slots + 1) * sizeof(*x->by_slot));
+	x->by_ino = bt_buf_add(&x->mem_ino, x->places * sizeof(*x->by_ino));
 	if (!x->by_slot || !x->by_ino)
 		return false;
 	memset(x->by_slot, 0xff, (x->n_slots + 1) * sizeof(*x->by_slot));
@@ -119,7 +114,8 @@ static bool is_left_over(const struct index *x, const struct bt_diag *e)
 /* Hands the left-over ends to the rows without one. `next` chains the ends of each slot. */
 static void join_left_over(struct index *x, struct bt_socks *s)
 {
-	uint32_t *next = malloc((x->d.n + 1) * sizeof(*next));
+	struct bt_buf mem = {0};
+	uint32_t *next = bt_buf_add(&mem, (x->d.n + 1) * sizeof(*next));
 	if (!next)
 		return;
 	memset(x->by_slot, 0xff, (x->n_slots + 1) * sizeof(*x->by_slot));
@@ -141,19 +137,14 @@ static void join_left_over(struct index *x, struct bt_socks *s)
 		x->by_slot[row->link] = next[i];
 		give(&s->list[k], &x->d.list[i]);
 	}
-	free(next);
+	bt_buf_done(&mem);
 }
 
-int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
+int bt_socks_join_with(const struct bt_table *t, struct bt_diags *d, struct bt_socks *s)
 {
-	struct index x = {.t = t};
+	struct index x = {.t = t, .d = *d};
 	bool orphans = false;
-	uint32_t states = states_for(s);
-	if (states == 0)
-		return 0;
-	int err = bt_diag_dump(&x.d, netid, states);
-	if (!err && !build(&x))
-		err = -ENOMEM;
+	int err = build(&x) ? 0 : -ENOMEM;
 	for (size_t i = 0; !err && i < s->n; i++) {
 		struct bt_sock *sock = &s->list[i];
 		bool child = sock->row.flags & BT_ROWF_CHILD;
@@ -166,8 +157,22 @@ int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
 	}
 	if (!err && orphans)
 		join_left_over(&x, s);
-	free(x.by_slot);
-	free(x.by_ino);
-	bt_diag_done(&x.d);
+	bt_buf_done(&x.mem_slot);
+	bt_buf_done(&x.mem_ino);
+	bt_diag_done(d);
 	return err;
+}
+
+int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
+{
+	struct bt_diags d;
+	uint32_t rows = 0;
+	for (size_t i = 0; i < s->n; i++)
+		rows |= 1u << (s->list[i].row.state & 31);
+	if (bt_socks_states(rows) == 0)
+		return 0;
+	int err = bt_diag_dump(&d, netid, bt_socks_states(rows));
+	if (err)
+		bt_diag_done(&d);
+	return err ? err : bt_socks_join_with(t, &d, s);
 }

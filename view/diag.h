@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel's AF_UNIX sockets that carry names of one network (NETLINK_SOCK_DIAG). */
-#ifndef BERTH_CLI_DIAG_H
-#define BERTH_CLI_DIAG_H
+#ifndef BERTH_VIEW_DIAG_H
+#define BERTH_VIEW_DIAG_H
 
+#include "buf.h"
 #include "name.h"
 
 struct bt_diag {
@@ -15,8 +16,9 @@ struct bt_diag {
 };
 
 struct bt_diags {
-	struct bt_diag *list;
-	size_t n, room;
+	struct bt_buf mem;
+	struct bt_diag *list; /* in mem */
+	size_t n;
 };
 
 /* Asks for the sockets in `states` (bits 1 << TCP_...). 0 or -errno; done also after an error. */
