@@ -14,14 +14,17 @@
  * are kept in classes of equal (local address, family, options, uid, state class, device), each
  * with a count and a list of members. A bind conflict is decided between classes, so 20,000
  * accepted connections on port 80 cost no more than one. Classes, not sockets, are what bind(2)
- * compares. A bucket with one socket, as most have whose port connect chose, refers to it and has
- * no class.
+ * compares, but for what a TCP port remembers of sockets with SO_REUSEPORT that took it: one more
+ * class, without members. A bucket with one socket, as most have whose port connect chose, refers
+ * to it and has no class.
  *
  * Ephemeral ports. bind to 0 and connect pick uniformly at random among the ports that are free for
  * that purpose (RFC 6056 section 3.3, keyed per host), in a bounded number of steps at any fill:
- * random probes, then (or at once, when the destination's ports are nearly used up) a scan of
- * bitmaps, 1,024 words at most. For connect, free means: no socket is bound to the port by bind(2),
- * and the 4-tuple is not in use; one local port serves many destinations.
+ * random probes, then (or at once, when few ports are free) a walk of the numbers of free ports in
+ * each 1,024 that buckets and destinations keep; at worst a scan of bitmaps, 1,024 words. bind to 0
+ * when every port is in use looks at each for one that only others' addresses use. For connect,
+ * free means: no socket is bound to the port by bind(2), and the 4-tuple is not in use; one local
+ * port serves many destinations.
  *
  * Memory. A socket takes 64 bytes and its place in the demultiplexer 4 to 8; with the tables of
  * ports, 10,000 connections to one listener take about 153 bytes each, both ends together.
