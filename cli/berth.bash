@@ -10,12 +10,28 @@ _berth()
 	case $prev in
 	--network) COMPREPLY=($(compgen -W "$(berth networks 2>/dev/null | sed '1d;s/ .*//')" -- "$cur")); return ;;
 	--host) COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//')" -- "$cur")); return ;;
-	--ip) return ;;
+	--like) COMPREPLY=($(compgen -W "linux windows macos" -- "$cur")); return ;;
+	--range) COMPREPLY=($(compgen -W "well-known registered dynamic" -- "$cur")); return ;;
+	-p) [[ ${COMP_WORDS[1]} == netstat ]] && COMPREPLY=($(compgen -W "tcp udp tcpv6 udpv6" -- "$cur")) && return ;;
+	--ip | --sysctl | --time-wait) return ;;
 	esac
+	if [[ $cur != -* ]]; then
+		case ${COMP_WORDS[1]} in
+		netstat | sysctl)
+			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//')" -- "$cur"))
+			if [[ ${COMP_WORDS[1]} == sysctl && $prev != sysctl ]]; then
+				COMPREPLY=($(compgen -W "$(berth sysctl "${COMP_WORDS[2]}" 2>/dev/null | sed 's/ .*//')" -- "$cur"))
+			fi
+			return ;;
+		services)
+			COMPREPLY=($(compgen -W "$(berth services --list | sed '1d' | awk '$3 != "-" { print $3 }')" -- "$cur"))
+			return ;;
+		esac
+	fi
 	if [[ ${COMP_WORDS[1]} == run ]]; then
 		for ((i = 2; i < COMP_CWORD; i++)); do
 			case ${COMP_WORDS[i]} in
-			--network | --host | --ip) ((i++)) ;;
+			--network | --host | --ip | --sysctl | --like | --time-wait) ((i++)) ;;
 			--) ((i++)); break ;;
 			-*) ;;
 			*) break ;;

@@ -95,12 +95,12 @@ static uint32_t add_program(struct bt_holders *h, int pid)
 
 /* ---- the walk ---- */
 
-/* A process's descriptors, or with many of them a slice: every SLICE_FDS-th run of them. Threads
- * take one part after the other, for reading 100,000 links is most of the time of `berth ss -p`. */
-struct part {
+/* Reading the links of 100,000 descriptors is most of the time of `berth ss -p`, so threads take
+ * one process after the other. (Two in one directory would be in each other's way.) */
+struct process {
 	int pid;
-	uint32_t first, n; /* of its worker's finds */
-	unsigned slice, worker;
+	unsigned worker;
+	size_t first, n; /* of its worker's finds */
 };
 
 struct find {
@@ -110,9 +110,8 @@ struct find {
 
 struct walk {
 	const struct bt_holders *h;
-	struct part *parts;
-	size_t n_parts, room;
-	unsigned slices;
+	struct process *list;
+	size_t n, room;
 	_Atomic size_t next;
 };
 
@@ -125,7 +124,7 @@ struct worker {
 	bool runs;
 };
 
-enum { SLICE_FDS = 64, SLICED_FROM = 1024, MAX_WORKERS = 8 };
+enum { MAX_WORKERS = 8 };
 
 /* "socket:[123]"; 0: something else. */
 static uint32_t socket_inode(const char *link, size_t n)
@@ -139,66 +138,83 @@ static uint32_t socket_inode(const char *link, size_t n)
 	return v;
 }
 
-static int number_of(const char *name)
-{
-	int v = 0;
-	for (; *name >= '0' && *name <= '9'; name++)
-		v = v * 10 + (*name - '0');
-	return *name ? -1 : v;
-}
-
-static void walk_part(struct worker *me, struct part *part)
+/* False: there is no such descriptor. */
+static bool look(struct worker *me, int dir, const char *name, int fd)
 {
 	const struct bt_holders *h = me->walk->h;
-	unsigned slices = me->walk->slices;
-	char path[64], link[64];
+	char link[64];
+	ssize_t n = readlinkat(dir, name, link, sizeof(link));
+	uint32_t ino = n > 0 ? socket_inode(link, (size_t)n) : 0;
+	const struct bt_wanted *w = ino ? find(h, ino) : NULL;
+	if (!w || w->ino != ino)
+		return n > 0;
+	if (me->n == me->room)
+		me->finds = bt_grow(me->finds, &me->room, sizeof(*me->finds));
+	me->finds[me->n++] = (struct find){(uint32_t)(w - h->wanted), fd};
+	return true;
+}
+
+/* Most programs' descriptors are numbered without many gaps: to try one after the other costs less
+ * than to list them first. Since Linux 6.2 the directory's size is their number; before, it is 0.
+ * False: that was not all. */
+static bool walk_numbers(struct worker *me, int dir)
+{
 	struct stat st;
-	part->worker = me->number;
-	part->first = (uint32_t)me->n;
-	snprintf(path, sizeof(path), "/proc/%d/fd", part->pid);
+	off_t found = 0, missing = 0;
+	if (fstat(dir, &st) != 0 || st.st_size == 0)
+		return false;
+	for (int fd = 0; found < st.st_size && missing <= st.st_size / 8; fd++) {
+		char text[16], *p = text + sizeof(text) - 1;
+		*p = '\0';
+		for (int v = fd; v || !*p; v /= 10)
+			*--p = (char)('0' + v % 10);
+		if (look(me, dir, p, fd))
+			found++;
+		else
+			missing++;
+	}
+	return found == st.st_size;
+}
+
+static void walk_process(struct worker *me, struct process *process)
+{
+	char path[64];
+	process->worker = me->number;
+	process->first = me->n;
+	snprintf(path, sizeof(path), "/proc/%d/fd", process->pid);
 	DIR *dir = opendir(path);
 	if (!dir)
 		return;
-	/* Since Linux 6.2 the size is the number of descriptors; before, it is 0. */
-	if (slices > 1 && (fstat(dirfd(dir), &st) != 0 || st.st_size < SLICED_FROM))
-		slices = 1;
-	for (struct dirent *d; part->slice < slices && (d = readdir(dir));) {
-		int fd = number_of(d->d_name);
-		if (fd < 0 || (unsigned)fd / SLICE_FDS % slices != part->slice)
-			continue;
-		ssize_t n = readlinkat(dirfd(dir), d->d_name, link, sizeof(link));
-		uint32_t ino = n > 0 ? socket_inode(link, (size_t)n) : 0;
-		const struct bt_wanted *w = ino ? find(h, ino) : NULL;
-		if (!w || w->ino != ino)
-			continue;
-		if (me->n == me->room)
-			me->finds = bt_grow(me->finds, &me->room, sizeof(*me->finds));
-		me->finds[me->n++] = (struct find){(uint32_t)(w - h->wanted), fd};
+	if (!walk_numbers(me, dirfd(dir))) {
+		me->n = process->first;
+		for (struct dirent *d; (d = readdir(dir));) {
+			if (d->d_name[0] != '.')
+				look(me, dirfd(dir), d->d_name, atoi(d->d_name));
+		}
 	}
 	closedir(dir);
-	part->n = (uint32_t)me->n - part->first;
+	process->n = me->n - process->first;
 }
 
 static void *work(void *arg)
 {
 	struct worker *me = arg;
 	struct walk *walk = me->walk;
-	for (size_t i; (i = atomic_fetch_add(&walk->next, 1)) < walk->n_parts;)
-		walk_part(me, &walk->parts[i]);
+	for (size_t i; (i = atomic_fetch_add(&walk->next, 1)) < walk->n;)
+		walk_process(me, &walk->list[i]);
 	return NULL;
 }
 
-static void list_parts(struct walk *walk)
+static void list_processes(struct walk *walk)
 {
 	DIR *proc = opendir("/proc");
 	for (struct dirent *d; proc && (d = readdir(proc));) {
 		int pid = parse_pid(d->d_name);
-		for (unsigned slice = 0; pid && pid != getpid() && slice < walk->slices; slice++) {
-			if (walk->n_parts == walk->room)
-				walk->parts =
-					bt_grow(walk->parts, &walk->room, sizeof(*walk->parts));
-			walk->parts[walk->n_parts++] = (struct part){.pid = pid, .slice = slice};
-		}
+		if (!pid || pid == getpid())
+			continue;
+		if (walk->n == walk->room)
+			walk->list = bt_grow(walk->list, &walk->room, sizeof(*walk->list));
+		walk->list[walk->n++] = (struct process){.pid = pid};
 	}
 	if (proc)
 		closedir(proc);
@@ -207,23 +223,18 @@ static void list_parts(struct walk *walk)
 /* In the order of the processes, whichever thread was first. */
 static void gather(struct bt_holders *h, const struct walk *walk, const struct worker *workers)
 {
-	uint32_t program = 0;
-	int pid = 0;
-	for (size_t i = 0; i < walk->n_parts; i++) {
-		const struct part *part = &walk->parts[i];
-		const struct find *f = workers[part->worker].finds + part->first;
-		if (part->n && part->pid != pid) {
-			pid = part->pid;
-			program = add_program(h, pid);
-		}
-		for (uint32_t k = 0; k < part->n; k++)
+	for (size_t i = 0; i < walk->n; i++) {
+		const struct process *process = &walk->list[i];
+		if (process->n == 0)
+			continue;
+		const struct find *f = workers[process->worker].finds + process->first;
+		uint32_t program = add_program(h, process->pid);
+		for (size_t k = 0; k < process->n; k++)
 			add_holder(h, &h->wanted[f[k].place], program, f[k].fd);
 	}
 }
 
-/* One for each CPU that we may use; for few sockets, the start of a thread costs more than it
- * saves.
- */
+/* One for each CPU that we may use; for few sockets, to start a thread costs more than it saves. */
 static unsigned workers_for(const struct bt_holders *h)
 {
 	enum { WORTH_IT = 2000 };
@@ -237,25 +248,26 @@ static unsigned workers_for(const struct bt_holders *h)
 void bt_holders_walk(struct bt_holders *h)
 {
 	struct worker workers[MAX_WORKERS] = {{.walk = NULL}};
-	struct walk walk = {.h = h, .slices = workers_for(h)};
+	struct walk walk = {.h = h};
+	unsigned n = workers_for(h);
 	if (h->n_wanted == 0)
 		return;
-	list_parts(&walk);
-	for (unsigned i = 0; i < walk.slices; i++) {
-		workers[i].walk = &walk;
-		workers[i].number = i;
-		workers[i].runs =
-			i > 0 && pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0;
+	list_processes(&walk);
+	for (unsigned i = 0; i < n; i++) {
+		struct worker *w = &workers[i];
+		w->walk = &walk;
+		w->number = i;
+		w->runs = i > 0 && pthread_create(&w->thread, NULL, work, w) == 0;
 	}
 	work(&workers[0]);
-	for (unsigned i = 1; i < walk.slices; i++) {
+	for (unsigned i = 1; i < n; i++) {
 		if (workers[i].runs)
 			pthread_join(workers[i].thread, NULL);
 	}
 	gather(h, &walk, workers);
-	for (unsigned i = 0; i < walk.slices; i++)
+	for (unsigned i = 0; i < n; i++)
 		free(workers[i].finds);
-	free(walk.parts);
+	free(walk.list);
 }
 
 const struct bt_holder *bt_holders_of(const struct bt_holders *h, uint32_t ino)

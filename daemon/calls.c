@@ -7,6 +7,7 @@
 #include "vals.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,7 +193,10 @@ static int call_connect(struct call *k)
 	if (r == 0)
 		r = bt_net_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &child,
 				   &listener, &k->why);
-	if (r == 0) {
+	if (r == 0 && child == BT_NO_SLOT) {
+		k->rep.flags |= BT_REPF_SELF;
+		d_count(k->d, BT_CNT_CONNECTS);
+	} else if (r == 0) {
 		const struct bt_row *l = d_row(k->d, listener);
 		d_identify(k->d, child, l->pid, 0);
 		k->rep.target = ident(k->d, listener);
@@ -284,7 +288,7 @@ static int call_udp_send(struct call *k)
 	struct bt_addr src;
 	uint32_t target;
 	k->silent = !(k->req->flags & BT_REQF_SYNC);
-	if (k->req->extra > 65507)
+	if (k->req->extra > 65527)
 		return -EMSGSIZE;
 	int r = udp_route(k, &target, &src);
 	if (r < 0)
@@ -318,6 +322,19 @@ static int call_setval(struct call *k)
 		uint32_t kib = k->req->value / 1024;
 		d_row(k->d, k->slot)->rcvbuf_kib = (uint16_t)(kib > UINT16_MAX ? UINT16_MAX : kib);
 		return 0;
+	}
+	if (k->req->flags == SOL_SOCKET && k->req->port == SO_BINDTODEVICE) {
+		if (k->req->value > BT_NET_ADDRS)
+			return -EPROTO;
+		bt_port_set_dev(bt_net_ports(k->d->net), k->slot, (uint8_t)k->req->value);
+		bt_net_set_flag(k->d->net, k->slot, 0, true);
+		return 0;
+	}
+	if (k->req->flags == IPPROTO_IP && k->req->port == IP_LOCAL_PORT_RANGE) {
+		int r = bt_port_set_range(bt_net_ports(k->d->net), k->slot, (uint16_t)k->req->value,
+					  (uint16_t)(k->req->value >> 16));
+		if (r < 0)
+			return r;
 	}
 	return d_vals_set(k->slot, k->req->id.gen, k->req->flags, k->req->port, k->req->value);
 }

@@ -11,6 +11,7 @@
  *	sweep.c		what the kernel says about who is alive
  *	inbox.c		programs' notices without a wake-up
  *	relay.c		datagrams in waiting
+ *	echo.c		sockets that are connected to themselves
  *	recover.c	rebuilding from the table that an earlier berthd left
  */
 #ifndef BERTH_DAEMON_H
@@ -51,11 +52,11 @@ struct launch {
 
 struct daemon {
 	uv_loop_t loop;
-	uv_poll_t listener;
+	uv_poll_t listener, self;
 	uv_timer_t clock, idle, sweeper, looker;
 	struct conn *hot; /* whose inboxes we look into by ourselves */
 	uint32_t n_hot;
-	int listen_fd, lock_fd, table_fd, table_ro_fd;
+	int listen_fd, self_fd, lock_fd, table_fd, table_ro_fd;
 	char dir[256];
 	const char *network;
 	uint64_t netid;
@@ -134,6 +135,9 @@ void d_inbox_close(struct daemon *d, struct conn *c);
 void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_addr *src,
 	     uint16_t port, const uint8_t *data, size_t len);
 void d_relay_forget(struct daemon *d, uint32_t target);
+
+/* echo.c */
+int d_echo_open(struct daemon *d);
 
 /* recover.c */
 void d_recover(struct daemon *d);

@@ -178,7 +178,7 @@ int d_serve_open(struct daemon *d)
 	int r = uv_poll_init(&d->loop, &d->listener, d->listen_fd);
 	if (r == 0)
 		r = uv_poll_start(&d->listener, UV_READABLE, on_connection);
-	return r;
+	return r == 0 ? d_echo_open(d) : r;
 }
 
 void d_serve_close(struct daemon *d)

@@ -251,6 +251,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		r->proto = i.proto;
 		r->family = i.family;
 		r->opts = i.opts;
+		r->dev = i.dev;
 		r->host = i.host;
 		r->uid = i.uid;
 		r->peer = bt_net_peer(d->net, slot);

@@ -18,6 +18,7 @@
  * away.
  */
 #include "preload.h"
+#include "view.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -136,7 +137,7 @@ static int destination(const struct note *n, const struct msghdr *m, uint8_t add
 	memcpy(addr, row.raddr, 16);
 	*port = row.rport;
 	/* udpv6_sendmsg gives an IPv4 peer to udp_sendmsg as an address. */
-	return v6 && row.rport == 0 && is_v4(addr) ? EINVAL : 0;
+	return v6 && row.rport == 0 && bt_is_v4(addr) ? EINVAL : 0;
 }
 
 void bt_udp_autobind(int fd, struct note *n)
@@ -173,9 +174,10 @@ static int total(const struct msghdr *m, size_t *size)
 }
 
 /* What Linux looks at when the destination is known. */
-static int contents(const struct msghdr *m, size_t size)
+static int contents(const struct msghdr *m, size_t size, bool v4)
 {
-	if (size > 65507)
+	/* 65,535 bytes less the UDP header, and in IPv4 less the IP header as well. */
+	if (size > (v4 ? 65507 : 65527))
 		return EMSGSIZE;
 	for (size_t i = 0; i < m->msg_iovlen; i++)
 		if (m->msg_iov[i].iov_len > 0 && bt_bad_pointer(m->msg_iov[i].iov_base))
@@ -259,7 +261,7 @@ static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 	    (row.rport != port && row.rport != 0))
 		return false;
 	/* The wildcard means the sender's own address, or loopback. */
-	if (is_v4(addr) && memcmp(addr + 12, none, 4) == 0)
+	if (bt_is_v4(addr) && memcmp(addr + 12, none, 4) == 0)
 		to = row.laddr;
 	else if (memcmp(addr, none, 16) == 0)
 		to = is_v4(row.laddr) ? loopback4 : loopback6;
@@ -302,7 +304,7 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	if (e == 0)
 		e = destination(&n, m, addr, &port);
 	if (e == 0)
-		e = contents(m, size);
+		e = contents(m, size, bt_is_v4(addr));
 	if (e != 0) {
 		bt_udp_autobind(fd, &n);
 		return fail(e);

@@ -43,10 +43,9 @@ enum file { NOT_OURS, OF_NET, OF_SETTINGS };
 /* Cheap for what every program opens: nothing but a comparison. */
 static inline bool may_be_proc(const char *path)
 {
-	return path != NULL && path[0] == '/' &&
-	       (path[1] == '/' || path[1] == '.' ||
-		(path[1] == 'p' && path[2] == 'r' && path[3] == 'o' && path[4] == 'c' &&
-		 path[5] == '/'));
+	return path[0] == '/' && (path[1] == '/' || path[1] == '.' ||
+				  (path[1] == 'p' && path[2] == 'r' && path[3] == 'o' &&
+				   path[4] == 'c' && path[5] == '/'));
 }
 
 /* Without double slashes and "/./"; false: too long for a file of ours. */
@@ -218,7 +217,7 @@ static bool setting_name(int fd, char *name, size_t size, bool *reads)
 {
 	char path[32], link[300];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	long n = bt_sys(SYS_readlink, (long)path, (long)link, sizeof(link) - 1, 0, 0, 0);
+	long n = bt_sys(SYS_readlinkat, AT_FDCWD, (long)path, (long)link, sizeof(link) - 1, 0, 0);
 	if (n <= 0)
 		return false;
 	link[n] = '\0';
@@ -312,7 +311,7 @@ int bt_open_net(const char *path, int flags)
 {
 	char room[256];
 	const char *name;
-	if (LIKELY(!may_be_proc(path)) || bt_bad_pointer(path) || flags & (O_DIRECTORY | O_PATH) ||
+	if (bt_bad_pointer(path) || LIKELY(!may_be_proc(path)) || flags & (O_DIRECTORY | O_PATH) ||
 	    !bt_in_host())
 		return -2;
 	switch (which(path, room, &name)) {
@@ -421,7 +420,7 @@ static int mode_flags(const char *mode)
 /* -2: libc's to open. */
 static int our_stream(const char *path, const char *mode)
 {
-	if (LIKELY(!may_be_proc(path)) || bt_bad_pointer(path) || bt_bad_pointer(mode))
+	if (bt_bad_pointer(path) || LIKELY(!may_be_proc(path)) || bt_bad_pointer(mode))
 		return -2;
 	return bt_open_net(path, mode_flags(mode));
 }

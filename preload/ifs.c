@@ -15,6 +15,7 @@
 #include <net/if_arp.h>
 #include <netpacket/packet.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 static int fail(int e)
 {
@@ -270,12 +271,14 @@ static int about(const struct bt_view *v, unsigned long request, struct ifreq *r
 	}
 }
 
-bool bt_if_ioctl(unsigned long request, void *arg, int *r)
+bool bt_if_ioctl(int fd, unsigned long request, void *arg, int *r)
 {
 	struct bt_view v;
-	int e;
+	int e, type;
+	socklen_t len = sizeof(type);
 	/* 0x8901 to 0x8907 are about a socket's owner, mark and time, 0x89e0 about AF_UNIX. */
-	if (request < SIOCADDRT || (request >= SIOCPROTOPRIVATE && request < SIOCDEVPRIVATE))
+	if (request < SIOCADDRT || (request >= SIOCPROTOPRIVATE && request < SIOCDEVPRIVATE) ||
+	    bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, (long)&type, (long)&len, 0) < 0)
 		return false;
 	bt_own_view(&v);
 	switch (request) {

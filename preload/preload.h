@@ -298,7 +298,7 @@ ssize_t bt_nl_recv(int fd, const struct note *n, struct msghdr *m, int flags);
 /* ---- ifs.c ---- */
 
 /* An ioctl about interfaces. False: not one; else *r is the result, with errno. */
-bool bt_if_ioctl(unsigned long request, void *arg, int *r);
+bool bt_if_ioctl(int fd, unsigned long request, void *arg, int *r);
 
 /* ---- others ---- */
 

@@ -211,7 +211,8 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;
 	struct bt_req q;
-	socklen_t len = bt_name_make(&sun, bt_netid(), &rep->target);
+	socklen_t len = rep->flags & BT_REPF_SELF ? bt_name_self(&sun, bt_netid())
+						  : bt_name_make(&sun, bt_netid(), &rep->target);
 	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0)
 		return 0;
 	int e = errno;

@@ -314,8 +314,8 @@ static bool known_udp(int fd, struct note *n)
 	struct note *own = bt_note(fd);
 	if (own == NULL || !(own->flags & NOTE_OURS) || !(own->flags & NOTE_UDP))
 		return false;
-	/* Another holder may have given it its name. */
-	if (UNLIKELY(!(own->flags & NOTE_NAMED)))
+	/* Another holder may have given it its name. Settings and netlink sockets have none. */
+	if (UNLIKELY(!(own->flags & (NOTE_NAMED | NOTE_SETTING | NOTE_NETLINK))))
 		return bt_ident(fd, n);
 	*n = *own;
 	return true;

@@ -95,9 +95,15 @@ enum bt_req_flag {
 
 enum bt_rep_flag {
 	BT_REPF_RELAY = 1 << 0,
-	BT_REPF_NEW = 1 << 1, /* `id` is fresh: bind the descriptor to its name */
-	BT_REPF_FD = 1 << 2,  /* a descriptor comes with the reply */
+	BT_REPF_NEW = 1 << 1,  /* `id` is fresh: bind the descriptor to its name */
+	BT_REPF_FD = 1 << 2,   /* a descriptor comes with the reply */
+	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 };
+
+/* Of BT_SETVAL; Linux 6.3, which older libcs do not know. */
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
 
 struct bt_req {
 	uint8_t version; /* BT_MSG_VERSION */

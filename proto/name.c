@@ -63,6 +63,13 @@ socklen_t bt_name_control(struct sockaddr_un *sun, uint64_t netid)
 	return length(sun, p + 3);
 }
 
+socklen_t bt_name_self(struct sockaddr_un *sun, uint64_t netid)
+{
+	char *p = put_net(sun, netid);
+	memcpy(p, "self", 4);
+	return length(sun, p + 4);
+}
+
 bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid,
 		   struct bt_ident *out)
 {

@@ -4,6 +4,7 @@
  *
  *	\0berth/NNNNNNNNNNNNNNNN/SSSSSSSS.GGGGGGGG.XXXXXXXXXXXXXXXX	a socket
  *	\0berth/NNNNNNNNNNNNNNNN/ctl					berthd
+ *	\0berth/NNNNNNNNNNNNNNNN/self	berthd, for sockets connected to themselves
  *
  * N network id, S slot, G generation, X nonce, all in lower-case hex of
  * fixed width. Fixed width keeps making and reading a name to a few dozen instructions.
@@ -25,6 +26,7 @@ struct bt_ident {
 /* All return the length for bind(2) and connect(2). */
 socklen_t bt_name_make(struct sockaddr_un *sun, uint64_t netid, const struct bt_ident *id);
 socklen_t bt_name_control(struct sockaddr_un *sun, uint64_t netid);
+socklen_t bt_name_self(struct sockaddr_un *sun, uint64_t netid);
 /* False: not a socket's name in this network. */
 bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid,
 		   struct bt_ident *out);

@@ -38,7 +38,7 @@ http {{
     client_body_temp_path {dir}/tmp; proxy_temp_path {dir}/tmp; fastcgi_temp_path {dir}/tmp;
     uwsgi_temp_path {dir}/tmp; scgi_temp_path {dir}/tmp;
     server {{
-        listen 80;
+        listen 80; listen [::]:80;
         root {dir}/www;
         add_header X-Asked-By $remote_addr:$remote_port;
     }}
@@ -46,7 +46,7 @@ http {{
 """
 
 SSHD = """
-AddressFamily inet
+AddressFamily any
 Port 22
 HostKey {dir}/host_key
 PidFile none
@@ -168,7 +168,7 @@ class Five:
         if p.returncode:
             raise RuntimeError('initdb: ' + p.stdout)
         with open(self.path('pg/data/pg_hba.conf'), 'a') as f:
-            f.write('host all all 0.0.0.0/0 trust\n')
+            f.write('host all all 0.0.0.0/0 trust\nhost all all ::/0 trust\n')
 
     def commands(self):
         """What is started in the host, as it would be typed."""
@@ -177,8 +177,8 @@ class Five:
             'nginx': [at['nginx'], '-e', 'stderr', '-c', self.path('nginx.conf')],
             'sshd': [*self.ssh_prefix, at['sshd'], '-D', '-e', '-f', self.path('sshd.conf')],
             'PostgreSQL': [*self.pg_prefix, at['postgres'], '-D', self.path('pg/data'), '-c', 'fsync=off',
-                           '-c', 'listen_addresses=0.0.0.0', '-c', 'unix_socket_directories=' + self.path('pg')],
-            'Redis': [at['redis-server'], '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '',
+                           '-c', 'listen_addresses=*', '-c', 'unix_socket_directories=' + self.path('pg')],
+            'Redis': [at['redis-server'], '--bind', '0.0.0.0', '-::', '--protected-mode', 'no', '--save', '',
                       '--dir', self.path('redis')],
             'Node API': [at['node'], '-e', API, self.name],
         }
@@ -212,29 +212,31 @@ class Five:
                 parts.append(f'{what} (status {p.poll()}):\n{f.read()[-2000:]}')
         return '\n'.join(parts)
 
-    def asks(self, asker):
-        """How host `asker` (its address) asks each: what, command, what the answer must contain."""
-        at, url = self.at, f'http://{self.address}'
+    def asks(self, asker, address=None):
+        """How host `asker` (its address) asks each, at another address than the usual one where that is given:
+        what, command, what the answer must contain."""
+        address = address or self.address
+        at, url = self.at, 'http://' + (f'[{address}]' if ':' in address else address)
         sql = "select body || ', asked by ' || host(inet_client_addr()) from greeting"
         return [
-            ('nginx', [at['curl'], '-sSi', url + '/'],
+            ('nginx', [at['curl'], '-gsSi', url + '/'],
              [self.greeting('the web page'), f'X-Asked-By: {asker}:']),
-            ('sshd', *self.ask_ssh(asker)),
-            ('PostgreSQL', [at['psql'], '-h', self.address, '-U', 'berth', '-Atc', sql, 'postgres'],
+            ('sshd', *self.ask_ssh(asker, address)),
+            ('PostgreSQL', [at['psql'], '-h', address, '-U', 'berth', '-Atc', sql, 'postgres'],
              [self.greeting('the database') + ', asked by ' + asker]),
-            ('Redis', [at['redis-cli'], '-h', self.address, 'get', 'greeting'], [self.greeting('the cache')]),
-            ('Node API', [at['curl'], '-sS', url + ':3000/status'],
+            ('Redis', [at['redis-cli'], '-h', address, 'get', 'greeting'], [self.greeting('the cache')]),
+            ('Node API', [at['curl'], '-gsS', url + ':3000/status'],
              [f'"api":"{self.name}"', f'"asked_by":"{asker}"']),
         ]
 
-    def ask_ssh(self, asker):
+    def ask_ssh(self, asker, address):
         options = ['-F', 'none', '-i', self.path('user_key'), '-o', 'BatchMode=yes', '-o', 'LogLevel=ERROR',
                    '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null']
-        whom = f'{self.login.pw_name}@{self.address}'
+        whom = f'{self.login.pw_name}@{address}'
         greeting = self.greeting('the shell account')
         if os.path.basename(self.login.pw_shell) in ('nologin', 'false'):  # no command can run: fetch the file
             fetched = self.path('fetched')
-            fetch = [self.at['sftp'], '-q', *options, f'{whom}:{self.path("greeting")}', fetched]
+            fetch = [self.at['sftp'], '-q', *options, f'{self.login.pw_name}@[{address}]:{self.path("greeting")}', fetched]
             return ['sh', '-c', '"$@" && cat ' + fetched, 'sh', *fetch], [greeting]
         return ([self.at['ssh'], *options, whom, f'cat {self.path("greeting")}; echo from $SSH_CONNECTION'],
                 [greeting, f'from {asker} '])

@@ -20,6 +20,14 @@ static void join(struct bt_port_net *net, uint32_t slot, const struct tuple *t, 
 	btp_enter_tuple(net, slot);
 }
 
+bool bt_port_is_self(const struct bt_port_net *net, uint32_t slot)
+{
+	const struct psock *s = btp_slot_used(net, slot) ? sock_at(net, slot) : NULL;
+
+	return s != NULL && s->flags & SF_TUPLE && s->lport == s->rport &&
+	       bt_addr_eq(&s->laddr, &s->raddr);
+}
+
 /* What remains when a connection ends: the port if it is to be kept, the address if bind gave it.
  */
 static void let_go(struct bt_port_net *net, uint32_t slot, bool keep, struct bt_addr laddr)
@@ -35,6 +43,8 @@ static void let_go(struct bt_port_net *net, uint32_t slot, bool keep, struct bt_
 	s->state = BT_CLOSE;
 	s->raddr = any_of(s->family);
 	s->rport = 0;
+	if (s->proto == BT_UDP)
+		s->dev = 0; /* __udp_disconnect */
 	s->laddr = s->flags & SF_ADDR_LOCK ? laddr : any_of(s->family);
 	if (keep) {
 		btp_change_end(net, slot);
@@ -55,18 +65,20 @@ static int connect_tcp(struct bt_port_net *net, uint32_t slot, struct tuple *t, 
 		       uint32_t *taken, struct bt_reason *reason)
 {
 	if (t->lport != 0) {
-		uint32_t other = btp_find_tuple(net, t);
+		uint32_t other = btp_find_tuple(net, t, sock_at(net, slot)->dev);
 
 		if (other != BT_NO_SLOT && !btp_may_take_over(net, other, now_ns))
 			return btp_refuse(reason, no_place(net, slot, t), BT_WHY_TUPLE_IN_USE,
 					  other, btp_expires(net, other));
 		*taken = other;
 	} else {
-		uint32_t i = btp_find_dest(net, t->host, &t->laddr, &t->raddr, t->rport);
+		uint32_t i = BT_NO_SLOT;
 
+		if (sock_at(net, slot)->dev == 0)
+			i = btp_find_dest(net, t->host, &t->laddr, &t->raddr, t->rport);
 		if (!btp_reserve_dest(net, i))
 			return btp_refuse(reason, -ENOMEM, BT_WHY_NO_MEMORY, BT_NO_SLOT, 0);
-		t->lport = btp_connect_port(net, t, i, now_ns, taken);
+		t->lport = btp_connect_port(net, slot, t, i, now_ns, taken);
 		if (t->lport == 0)
 			return btp_refuse(reason, no_place(net, slot, t), BT_WHY_NO_FREE_PORT,
 					  BT_NO_SLOT, 0);
@@ -128,6 +140,7 @@ int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_a
 {
 	const struct psock *l;
 	struct psock *s;
+	struct range range;
 	struct tuple t;
 	uint32_t other;
 	int r;
@@ -138,7 +151,7 @@ int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_a
 		return btp_refuse(reason, -EINVAL, BT_WHY_BAD_STATE, listener, 0);
 	l = sock_at(net, listener);
 	t = (struct tuple){*laddr, *raddr, l->lport, rport, l->host, BT_TCP};
-	other = btp_find_tuple(net, &t);
+	other = btp_find_tuple(net, &t, l->dev);
 	if (other != BT_NO_SLOT && sock_at(net, other)->state != BT_TIME_WAIT)
 		return btp_refuse(reason, -EADDRNOTAVAIL, BT_WHY_TUPLE_IN_USE, other, 0);
 	r = bt_port_new(net, l->host, BT_TCP, (enum bt_family)l->family, l->uid, child);
@@ -156,6 +169,9 @@ int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_a
 		bt_port_free(net, other);
 	*taken = other;
 	s->opts = l->opts;
+	s->dev = l->dev;
+	range = btp_range(net, listener);
+	(void)bt_port_set_range(net, *child, range.lo, range.hi); /* without memory: none */
 	/* Disconnecting or a reset releases the port (sk_clone_lock). */
 	s->flags |= SF_HELD | (l->flags & (SF_ADDR_LOCK | SF_V6_ADDR));
 	join(net, *child, &t, BT_SYN_RECV);
@@ -180,7 +196,7 @@ int bt_port_restore_child(struct bt_port_net *net, uint32_t slot, const struct b
 	if (info->proto != BT_TCP || info->lport == 0 || state < BT_ESTABLISHED ||
 	    state > BT_CLOSING || state == BT_LISTEN || state == BT_CLOSE)
 		return -EINVAL;
-	if (btp_find_tuple(net, &t) != BT_NO_SLOT)
+	if (btp_find_tuple(net, &t, info->dev) != BT_NO_SLOT)
 		return -EADDRNOTAVAIL;
 	r = bt_port_new_at(net, info->host, BT_TCP, (enum bt_family)info->family, info->uid, slot);
 	if (r < 0)
@@ -192,6 +208,9 @@ int bt_port_restore_child(struct bt_port_net *net, uint32_t slot, const struct b
 		return -ENOMEM;
 	}
 	s->opts = info->opts;
+	s->dev = info->dev;
+	net->devices |= info->dev != 0;
+	(void)bt_port_set_range(net, slot, info->range_lo, info->range_hi);
 	if (info->lport < conf->range_lo || info->lport > conf->range_hi)
 		s->flags |= SF_HELD;
 	/* Until the caller says when it began: bt_port_time_wait. */

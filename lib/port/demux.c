@@ -23,22 +23,17 @@ static bool tuple_is(const struct psock *s, const struct tuple *t)
 	       bt_addr_eq(&s->laddr, &t->laddr);
 }
 
-/* UDP sockets may have the same tuple: then the one bound last. */
-uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t)
+uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t, uint8_t dev)
 {
-	uint32_t best = BT_NO_SLOT;
+	uint32_t i = *tuple_head(net, t);
 
-	for (uint32_t i = *tuple_head(net, t); i != BT_NO_SLOT; i = sock_at(net, i)->hash_next) {
+	for (; i != BT_NO_SLOT; i = sock_at(net, i)->hash_next) {
 		const struct psock *s = sock_at(net, i);
 
-		if (!tuple_is(s, t))
-			continue;
-		if (t->proto == BT_TCP)
-			return i;
-		if (best == BT_NO_SLOT || s->aux > sock_at(net, best)->aux)
-			best = i;
+		if (tuple_is(s, t) && (s->dev == 0 || s->dev == dev))
+			break;
 	}
-	return best;
+	return i;
 }
 
 bool btp_table_grow(struct table *table)
@@ -54,17 +49,7 @@ bool btp_table_grow(struct table *table)
 	return true;
 }
 
-static void tuple_insert(struct bt_port_net *net, uint32_t slot)
-{
-	struct psock *s = sock_at(net, slot);
-	struct tuple t = btp_tuple(s);
-	uint32_t *head = tuple_head(net, &t);
-
-	s->hash_next = *head;
-	*head = slot;
-}
-
-/* Without memory: longer chains. */
+/* Chains are in order of age, the newest first. Without memory: longer chains. */
 static void tuples_grow(struct bt_port_net *net)
 {
 	struct table *table = &net->tuples;
@@ -73,25 +58,34 @@ static void tuples_grow(struct bt_port_net *net)
 	if (!btp_table_grow(table))
 		return;
 	for (uint32_t i = 0; i < old_size; i++) {
-		uint32_t slot = table->heads[i], next;
+		uint32_t slot = table->heads[i];
+		uint32_t *end[2] = {&table->heads[i], &table->heads[i + old_size]};
 
-		for (table->heads[i] = BT_NO_SLOT; slot != BT_NO_SLOT; slot = next) {
-			next = sock_at(net, slot)->hash_next;
-			tuple_insert(net, slot);
+		for (; slot != BT_NO_SLOT; slot = sock_at(net, slot)->hash_next) {
+			struct tuple t = btp_tuple(sock_at(net, slot));
+			bool upper = tuple_head(net, &t) != &table->heads[i];
+
+			*end[upper] = slot;
+			end[upper] = &sock_at(net, slot)->hash_next;
 		}
+		*end[0] = *end[1] = BT_NO_SLOT;
 	}
 }
 
 void btp_enter_tuple(struct bt_port_net *net, uint32_t slot)
 {
 	struct psock *s = sock_at(net, slot);
+	struct tuple t = btp_tuple(s);
+	uint32_t *head;
 
 	if (net->tuples.count >= net->tuples.size && net->tuples.size < 1u << 30)
 		tuples_grow(net);
-	tuple_insert(net, slot);
+	head = tuple_head(net, &t);
+	s->hash_next = *head;
+	*head = slot;
 	net->tuples.count++;
 	s->flags |= SF_TUPLE;
-	if (s->proto == BT_TCP && !(s->flags & SF_HELD))
+	if (btp_in_dest(s))
 		btp_enter_dest(net, slot);
 }
 
@@ -145,7 +139,7 @@ static void dest_time_wait(struct bt_port_net *net, const struct psock *s, bool 
 {
 	struct dest *d;
 
-	if (s->flags & SF_HELD)
+	if (!btp_in_dest(s))
 		return;
 	d = dest_at(net, btp_find_dest(net, s->host, &s->laddr, &s->raddr, s->rport));
 	if (enters && (d->n_time_wait == 0 || now_ns < d->oldest_ns))
@@ -259,34 +253,70 @@ void btp_leave_tuple(struct bt_port_net *net, uint32_t slot)
 	s->hash_next = BT_NO_SLOT;
 	s->flags &= (uint8_t)~SF_TUPLE;
 	net->tuples.count--;
-	if (s->proto == BT_TCP && !(s->flags & SF_HELD))
+	if (btp_in_dest(s))
 		btp_leave_dest(net, slot);
+}
+
+void bt_port_set_dev(struct bt_port_net *net, uint32_t slot, uint8_t dev)
+{
+	struct psock *s;
+	bool chosen;
+
+	if (!btp_slot_used(net, slot))
+		return;
+	s = sock_at(net, slot);
+	if (s->dev == dev || s->state == BT_TIME_WAIT)
+		return;
+	net->devices = true;
+	chosen = s->proto == BT_TCP && s->flags & SF_TUPLE && !(s->flags & SF_HELD);
+	if (s->lport != 0 && !btp_reserve(net, s))
+		return;
+	if (chosen && dev == 0 &&
+	    !btp_reserve_dest(net, btp_find_dest(net, s->host, &s->laddr, &s->raddr, s->rport)))
+		return;
+	btp_change_begin(net, slot);
+	if (chosen && s->dev == 0)
+		btp_leave_dest(net, slot);
+	s->dev = dev;
+	if (chosen && dev == 0)
+		btp_enter_dest(net, slot);
+	btp_change_end(net, slot);
 }
 
 /* ---- listeners and unconnected UDP sockets ---- */
 
-/* -1: the class does not receive what is sent to laddr. */
-static int score(const struct class *c, const struct bt_addr *laddr, bool v4)
+/* -1: the class does not receive what is sent to laddr and arrives on the device. */
+static int score(const struct class *c, const struct bt_addr *laddr, bool v4, uint8_t dev)
 {
 	const struct bt_addr *a = &c->key.laddr;
-	int family = v4 && c->key.family == BT_V4 ? 1 : 0;
+	int plus = v4 && c->key.family == BT_V4 ? 1 : 0;
 
+	if (c->key.dev != 0 && c->key.dev != dev)
+		return -1;
+	if (c->key.dev != 0) /* compute_score of udp.c, of inet_hashtables.c */
+		plus += c->key.kind == KIND_PLAIN ? 4 : 1;
 	if (!v4 && c->key.family == BT_V4)
 		return -1;
 	if (v4 && c->key.opts & BT_V6ONLY)
 		return -1;
 	if (!bt_addr_is_any(a))
-		return bt_addr_eq(a, laddr) ? 2 + family : -1;
+		return bt_addr_eq(a, laddr) ? 8 + plus : -1;
 	/* ::ffff:0.0.0.0 of an IPv6 socket is for IPv4 only. */
-	return v4 || !bt_addr_is_v4(a) ? family : -1;
+	return v4 || !bt_addr_is_v4(a) ? plus : -1;
 }
 
-/* One of the members of the classes that are as good as the best, by hash. */
-static uint32_t spread(const struct bt_port_net *net, const struct class *first,
-		       const struct class *best, int high, enum class_kind kind,
-		       const struct tuple *t)
+/* True if SO_REUSEPORT makes them one group (inet_reuseport_add_sock, udp_reuseport_add_sock). */
+static bool one_group(const struct class_key *a, const struct class_key *b)
 {
-	bool v4 = bt_addr_is_v4(&t->laddr);
+	return a->kind == b->kind && a->opts & b->opts & BT_REUSEPORT && a->uid == b->uid &&
+	       a->family == b->family && a->dev == b->dev && !((a->opts ^ b->opts) & BT_V6ONLY) &&
+	       bt_addr_eq(&a->laddr, &b->laddr);
+}
+
+/* One of the members of the best class's group, by hash. */
+static uint32_t spread(const struct bt_port_net *net, const struct class *first,
+		       const struct class *best, const struct tuple *t)
+{
 	uint32_t total = 0;
 	uint64_t k = 0;
 
@@ -294,8 +324,7 @@ static uint32_t spread(const struct bt_port_net *net, const struct class *first,
 		for (const struct class *c = first; c != NULL; c = next_class(net, c)) {
 			uint32_t slot = c->head;
 
-			if (c->key.kind != kind || !(c->key.opts & BT_REUSEPORT) ||
-			    c->key.uid != best->key.uid || score(c, &t->laddr, v4) != high)
+			if (!one_group(&c->key, &best->key))
 				continue;
 			if (pass == 0) {
 				total += c->count;
@@ -314,7 +343,7 @@ static uint32_t spread(const struct bt_port_net *net, const struct class *first,
 }
 
 static uint32_t find_unconnected(const struct bt_port_net *net, const struct tuple *t,
-				 enum class_kind kind)
+				 enum class_kind kind, uint8_t dev)
 {
 	const struct host *h = btp_host(net, t->host);
 	const struct space *sp = h == NULL ? NULL : h->space[t->proto == BT_UDP];
@@ -327,7 +356,7 @@ static uint32_t find_unconnected(const struct bt_port_net *net, const struct tup
 		return BT_NO_SLOT;
 	first = btp_first_class(net, sp, t->lport, &sole);
 	for (const struct class *c = first; c != NULL; c = next_class(net, c)) {
-		int n = c->key.kind == kind ? score(c, &t->laddr, v4) : -1;
+		int n = c->key.kind == kind ? score(c, &t->laddr, v4, dev) : -1;
 
 		if (n < 0 || n < high)
 			continue;
@@ -337,26 +366,26 @@ static uint32_t find_unconnected(const struct bt_port_net *net, const struct tup
 	}
 	if (best == NULL)
 		return BT_NO_SLOT;
-	return best->key.opts & BT_REUSEPORT ? spread(net, first, best, high, kind, t) : best->head;
+	return best->key.opts & BT_REUSEPORT ? spread(net, first, best, t) : best->head;
 }
 
 uint32_t bt_port_lookup(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,
 			const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
-			uint16_t rport)
+			uint16_t rport, uint8_t dev)
 {
 	struct tuple t = {*laddr, *raddr, lport, rport, host, (uint16_t)proto};
-	uint32_t slot = btp_find_tuple(net, &t);
+	uint32_t slot = btp_find_tuple(net, &t, dev);
 
 	if (slot != BT_NO_SLOT)
 		return slot;
-	return find_unconnected(net, &t, proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN);
+	return find_unconnected(net, &t, proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN, dev);
 }
 
 uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host,
 				 const struct bt_addr *laddr, uint16_t lport,
-				 const struct bt_addr *raddr, uint16_t rport)
+				 const struct bt_addr *raddr, uint16_t rport, uint8_t dev)
 {
 	struct tuple t = {*laddr, *raddr, lport, rport, host, BT_TCP};
 
-	return find_unconnected(net, &t, KIND_LISTEN);
+	return find_unconnected(net, &t, KIND_LISTEN, dev);
 }

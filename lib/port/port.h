@@ -108,8 +108,10 @@ struct bt_port_info {
 	uint8_t state;	/* enum bt_state */
 	uint8_t opts;	/* enum bt_port_opt bits */
 	uint32_t uid;
+	uint8_t dev; /* SO_BINDTODEVICE: the number of an interface of the host; 0: none */
 	struct bt_addr laddr, raddr;
-	uint16_t lport, rport; /* 0: none */
+	uint16_t lport, rport;	     /* 0: none */
+	uint16_t range_lo, range_hi; /* IP_LOCAL_PORT_RANGE; 0: no limit on that side */
 };
 
 /* Makes a network for at most max_slots (and 2^31 - 1) sockets. key: 16 secret random bytes (or a
@@ -143,6 +145,15 @@ bool bt_port_get(const struct bt_port_net *net, uint32_t slot, struct bt_port_in
 /* Sets the BT_* option bits; moves a bound socket to its new class, as setsockopt after bind does
  * in Linux: no check, only later conflicts see it. */
 void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts);
+/* The same for SO_BINDTODEVICE; 0: none. Sockets of different devices do not conflict, and a socket
+ * gets nothing that arrives elsewhere. A socket in TIME_WAIT keeps its device. */
+void bt_port_set_dev(struct bt_port_net *net, uint32_t slot, uint8_t dev);
+/* IP_LOCAL_PORT_RANGE: where a port is chosen for this socket, both inclusive; 0: no limit on that
+ * side. A limit outside the host's range has no effect, as in Linux. -EINVAL: lo > hi; -ENOMEM. */
+int bt_port_set_range(struct bt_port_net *net, uint32_t slot, uint16_t lo, uint16_t hi);
+/* accept(2): a child belongs to the user who accepts it (sock_graft), until then to the
+ * listener's. */
+void bt_port_set_uid(struct bt_port_net *net, uint32_t slot, uint32_t uid);
 
 /* bind(2). addr is wildcard or an address that the caller has found to be the host's; port 0 picks
  * one (or, with BT_BIND_NO_PORT, leaves the choice to connect; then bind may be called again).
@@ -173,12 +184,18 @@ int bt_port_connect(struct bt_port_net *net, uint32_t slot, const struct bt_addr
 		    const struct bt_addr *raddr, uint16_t rport, uint64_t now_ns, uint32_t *taken,
 		    struct bt_reason *reason);
 
+/* True if the socket is connected with itself: its own address and port are the remote ones.
+ * connect to an own address may bring that about, by a port that bind gave or by the one it
+ * chooses; the socket is then both ends (RFC 9293 3.5, simultaneous open), and bt_port_lookup finds
+ * it for its own packets. A caller looks here before it looks for a listener. */
+bool bt_port_is_self(const struct bt_port_net *net, uint32_t slot);
+
 /* connect(2) with AF_UNSPEC, or a TCP connection attempt that failed: forgets the remote end. A
- * port or address that bind(2) gave is kept; one that connect gave is released (Linux:
- * SOCK_BINDPORT_LOCK, SOCK_BINDADDR_LOCK; a UDP socket that was autobound by sendto keeps nothing
- * that bind did not give). A child releases its listener's port, and keeps its address if bind gave
- * that to the listener. Linux's getsockname goes on to show the released port, although the socket
- * no longer has it. */
+ * port or address that bind(2) gave is kept, the device of a UDP socket is not (Linux); one that
+ * connect gave is released (Linux: SOCK_BINDPORT_LOCK, SOCK_BINDADDR_LOCK; a UDP socket that was
+ * autobound by sendto keeps nothing that bind did not give). A child releases its listener's port,
+ * and keeps its address if bind gave that to the listener. Linux's getsockname goes on to show the
+ * released port, although the socket no longer has it. */
 void bt_port_disconnect(struct bt_port_net *net, uint32_t slot);
 
 /* UDP sendto on an unbound socket: wildcard address of the family and an ephemeral port. -EAGAIN:
@@ -187,9 +204,9 @@ int bt_port_autobind(struct bt_port_net *net, uint32_t slot, uint64_t now_ns,
 		     struct bt_reason *reason);
 
 /* The server's end of a new connection of `listener`: a new slot in the same host, bucket and uid,
- * with the listener's options, state BT_SYN_RECV, entered in the demultiplexer. A TIME_WAIT socket
- * with the same 4-tuple is taken over (*taken as above). -EADDRNOTAVAIL: the 4-tuple lives;
- * -ENFILE, -ENOMEM. */
+ * with the listener's options, range and device, state BT_SYN_RECV, entered in the demultiplexer. A
+ * TIME_WAIT socket with the same 4-tuple is taken over (*taken as above). -EADDRNOTAVAIL: the
+ * 4-tuple lives; -ENFILE, -ENOMEM. */
 int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_addr *laddr,
 		   const struct bt_addr *raddr, uint16_t rport, uint32_t *child, uint32_t *taken,
 		   struct bt_reason *reason);
@@ -212,19 +229,22 @@ uint64_t bt_port_deadline(const struct bt_port_net *net);
 
 /*
  * The demultiplexer: the socket of `host` that a packet from raddr:rport to laddr:lport belongs to,
- * or BT_NO_SLOT. TCP: the connection with that 4-tuple (TIME_WAIT included); else the best
- * listener: specific address before wildcard, IPv4 before dual-stack IPv6 on a tie; among
- * SO_REUSEPORT listeners of the same score one by keyed hash of the 4-tuple; otherwise the one that
- * listened last. UDP: by score: connected before unconnected, specific before wildcard;
- * SO_REUSEPORT as above; otherwise the one bound last.
+ * or BT_NO_SLOT. dev: the interface of that host on which the packet arrives (not 0); a socket with
+ * another device does not match. TCP: the connection with that 4-tuple (TIME_WAIT included, the
+ * newest of several that differ in device); else the best listener: specific address before
+ * wildcard, then IPv4 before dual-stack IPv6 and, just as good, one with the device before one
+ * without; among SO_REUSEPORT listeners of the same kind one by keyed hash of the 4-tuple;
+ * otherwise the one that listened last. UDP: connected (last connected first) before unconnected,
+ * specific before wildcard, device before none, IPv4 before IPv6; SO_REUSEPORT as above; otherwise
+ * the one bound last.
  */
 uint32_t bt_port_lookup(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,
 			const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
-			uint16_t rport);
+			uint16_t rport, uint8_t dev);
 /* The same, listeners only (a SYN that meets a TIME_WAIT socket, an explanation). */
 uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host,
 				 const struct bt_addr *laddr, uint16_t lport,
-				 const struct bt_addr *raddr, uint16_t rport);
+				 const struct bt_addr *raddr, uint16_t rport, uint8_t dev);
 
 /* Number of slots in use. Number of bytes of memory that were written to since the network was
  * made: of growing arrays the whole capacity, of the slots those ever used, of a host's tables of

@@ -22,17 +22,23 @@ void bt_net_time_wait(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	btn_mark(net, slot);
 }
 
+/* Into TIME_WAIT, where there is room. */
+static void wait_or_close(struct bt_net *net, uint32_t slot, uint64_t now_ns)
+{
+	struct bt_port_info i;
+	if (bt_port_get(net->ports, slot, &i) &&
+	    net->hosts[i.host]->n_time_wait < net->hosts[i.host]->conf.max_tw_buckets) {
+		bt_net_time_wait(net, slot, now_ns);
+	} else {
+		bt_port_disconnect(net->ports, slot);
+		btn_set_state(net, slot, BT_CLOSE);
+	}
+}
+
 /* Both ends have sent their FIN: the first to do so waits, the other is done. */
 static void both_shut(struct bt_net *net, uint32_t first, uint32_t last, uint64_t now_ns)
 {
-	struct bt_port_info i;
-	if (bt_port_get(net->ports, first, &i) &&
-	    net->hosts[i.host]->n_time_wait < net->hosts[i.host]->conf.max_tw_buckets) {
-		bt_net_time_wait(net, first, now_ns);
-	} else {
-		bt_port_disconnect(net->ports, first);
-		btn_set_state(net, first, BT_CLOSE);
-	}
+	wait_or_close(net, first, now_ns);
 	btn_set_state(net, last, BT_CLOSE);
 }
 
@@ -44,7 +50,9 @@ void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 		bt_port_disconnect(net->ports, slot);
 		btn_mark(net, slot);
 	}
-	if (peer != BT_NO_SLOT && state == BT_ESTABLISHED) {
+	if (bt_net_flags(net, slot) & BT_NETF_SELF && state == BT_ESTABLISHED) {
+		wait_or_close(net, slot, now_ns); /* it has got its own FIN */
+	} else if (peer != BT_NO_SLOT && state == BT_ESTABLISHED) {
 		/* The peer's stack acknowledges a FIN at once: FIN_WAIT1 is over before anyone
 		 * looks. */
 		btn_set_state(net, slot, BT_FIN_WAIT2);
@@ -158,6 +166,8 @@ void bt_net_reset(struct bt_net *net, uint32_t slot)
 {
 	uint32_t peer = bt_net_peer(net, slot);
 	uint8_t state = btn_state(net, slot);
+	if (bt_net_flags(net, slot) & BT_NETF_SELF && state == BT_ESTABLISHED)
+		btn_set_state(net, slot, BT_CLOSE);
 	/* An end that is done, or waits, has nothing left to reset. */
 	if (peer == BT_NO_SLOT || state == BT_TIME_WAIT || state == BT_CLOSE)
 		return;

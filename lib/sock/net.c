@@ -186,6 +186,18 @@ int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_
 	return 0;
 }
 
+/* The interface on which host `to` gets what is sent to dst: also what it sends to itself counts as
+ * arriving where the address is (Linux). */
+static uint8_t arrives_on(const struct bt_net *net, uint16_t to, const struct bt_addr *dst)
+{
+	const struct bt_net_host *h = &net->hosts[to]->pub;
+
+	for (uint16_t i = 2; i < h->n_addrs; i++)
+		if (bt_addr_eq(&h->addrs[i].addr, dst))
+			return h->addrs[i].dev;
+	return BT_DEV_LO;
+}
+
 /* ---- calls ---- */
 
 /* inet_bind and __inet6_bind: which addresses a socket may be given. */
@@ -266,12 +278,41 @@ static int reachable(const struct bt_net *net, const struct bt_port_info *i, str
 	return i->opts & BT_V6ONLY || from_v6 ? -ENETUNREACH : 0;
 }
 
+/* The whole way of what a socket sends: as bt_net_route, and the interface on which it arrives. A
+ * device that the socket is bound to must lead there: IPv6 then has no route, IPv4 takes the
+ * destination for a neighbour on that link, where nobody answers. */
+static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt_addr *dst,
+	       struct bt_addr *src, uint16_t *to, uint8_t *arrives)
+{
+	int r = reachable(net, i, dst);
+	if (r == 0)
+		r = bt_net_route(net, i->host, &i->laddr, dst, src, to);
+	if (r < 0)
+		return r;
+	bool v4 = bt_addr_is_v4(dst);
+	const struct bt_net_host *h = &net->hosts[i->host]->pub;
+	*arrives = arrives_on(net, *to, dst);
+	if (i->dev == 0 || (*to == i->host && i->dev == *arrives))
+		return 0;
+	if (*to == i->host && v4 && i->dev == BT_DEV_LO) {
+		*arrives = BT_DEV_LO;
+		return 0;
+	}
+	if (*to == i->host || i->dev == BT_DEV_LO)
+		return v4 ? -EHOSTUNREACH : -ENETUNREACH;
+	for (uint16_t k = h->n_addrs; bt_addr_is_any(&i->laddr) && k-- > 2;)
+		if (h->addrs[k].dev == i->dev && (h->addrs[k].family == BT_V4) == v4)
+			*src = h->addrs[k].addr;
+	return 0;
+}
+
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		   uint64_t now_ns, uint32_t *child, uint32_t *listener, struct bt_reason *why)
 {
 	struct bt_port_info i;
 	struct bt_addr src;
 	uint16_t to;
+	uint8_t arrives;
 	uint32_t taken = BT_NO_SLOT;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
@@ -280,10 +321,7 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	if (btn_find(net, slot)->peer !=
 	    BT_NO_SLOT) /* of a connection whose other end is not closed yet */
 		return -EISCONN;
-	int r = reachable(net, &i, &dst);
-	if (r < 0)
-		return r;
-	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
+	int r = way(net, &i, &dst, &src, &to, &arrives);
 	if (r < 0)
 		return r == -EACCES ? -ENETUNREACH : r;
 	r = bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
@@ -294,7 +332,13 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	bt_port_get(net->ports, slot, &i);
 	net->tried = i.laddr;
 	net->tried_port = i.lport;
-	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport);
+	if (to == i.host && i.lport == port && bt_addr_eq(&i.laddr, &dst)) {
+		*child = *listener = BT_NO_SLOT;
+		btn_set_state(net, slot, BT_ESTABLISHED);
+		bt_net_set_flag(net, slot, BT_NETF_SELF, true);
+		return 0;
+	}
+	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport, arrives);
 	if (*listener == BT_NO_SLOT) {
 		bt_port_disconnect(net->ports, slot);
 		return -ECONNREFUSED;
@@ -344,16 +388,14 @@ int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, ui
 	struct bt_port_info i;
 	struct bt_addr src;
 	uint16_t to;
+	uint8_t arrives;
 	uint32_t taken = BT_NO_SLOT;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
 	if (i.proto != BT_UDP)
 		return -EOPNOTSUPP;
 	btn_mark(net, slot);
-	int r = reachable(net, &i, &dst);
-	if (r < 0)
-		return r;
-	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
+	int r = way(net, &i, &dst, &src, &to, &arrives);
 	if (r < 0)
 		return r;
 	/* One that is bound to a group goes on to receive for it. */
@@ -375,12 +417,10 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 {
 	struct bt_port_info i;
 	uint16_t to;
+	uint8_t arrives;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
-	int r = reachable(net, &i, &dst);
-	if (r < 0)
-		return r;
-	r = bt_net_route(net, i.host, &i.laddr, &dst, src, &to);
+	int r = way(net, &i, &dst, src, &to, &arrives);
 	if (r < 0)
 		return r;
 	if (i.lport == 0) {
@@ -390,6 +430,6 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 			return r;
 		bt_port_get(net->ports, slot, &i);
 	}
-	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport);
+	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport, arrives);
 	return 0;
 }

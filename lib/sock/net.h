@@ -51,6 +51,7 @@ enum bt_net_flag {
 	BT_NETF_RESET = 1 << 1,
 	BT_NETF_RELAY = 1 << 2,
 	BT_NETF_ORPHAN = 1 << 3,
+	BT_NETF_SELF = 1 << 5,	/* connected to itself */
 	BT_NETF_FREED = 1 << 7, /* only in bt_net_changed: the slot is free */
 };
 
@@ -93,8 +94,8 @@ int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *
 int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port,
 		bool root, uint64_t now_ns, struct bt_reason *why);
 int bt_net_listen(struct bt_net *net, uint32_t slot, uint64_t now_ns, struct bt_reason *why);
-/* TCP connect(2): 0 with *child (established at once), or the negative errno of route and port
- * space, or -ECONNREFUSED. */
+/* TCP connect(2): 0 with *child (established at once; BT_NO_SLOT: to itself), or the negative errno
+ * of route and port space, or -ECONNREFUSED. */
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		   uint64_t now_ns, uint32_t *child, uint32_t *listener, struct bt_reason *why);
 /* The local end that the last bt_net_connect gave the socket, and took again if it was refused. */

@@ -6,11 +6,14 @@ to happen inside a host is a function of the same file, a "part": net.part('web'
 serve(80) in host web. Test and part converse in JSON lines: the part with say() and hear(), the test with
 Proc.get() and Proc.put().
 
+A file with FAMILIES = (4, 6) is run a second time for IPv6: addr(), tcp() and udp() are then the other family's.
+
 The same tests run against the kernel (run --as kernel): hosts are then network namespaces on one bridge,
 which proves the tests themselves. What only berth has is marked with berth_only().
 """
 import errno
 import inspect
+import ipaddress
 import json
 import os
 import pwd
@@ -31,6 +34,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '../../tools'))
 BERTH = os.environ.get('BERTH', os.path.join(HERE, '../../build/cli/berth'))
 KERNEL = os.environ.get('BERTH_TEST_AS') == 'kernel'
+V6 = os.environ.get('BERTH_TEST_FAMILY') == '6'
+AF = socket.AF_INET6 if V6 else socket.AF_INET
 LIMIT = 30.0  # seconds after which an answer counts as never coming
 TEST_LIMIT = 90  # seconds for one test function, unless it has an attribute `limit`
 
@@ -96,6 +101,22 @@ def header_enum(header, name):
     return found
 
 
+def addr(v4):
+    """An IPv4 address, or what stands for it when the tests run for IPv6."""
+    if not V6:
+        return v4
+    plain = {'0.0.0.0': '::', '127.0.0.1': '::1'}
+    return plain.get(v4) or str(ipaddress.IPv6Address((0xfd00 << 112) + int(ipaddress.IPv4Address(v4))))
+
+
+def tcp():
+    return socket.socket(AF, socket.SOCK_STREAM)
+
+
+def udp():
+    return socket.socket(AF, socket.SOCK_DGRAM)
+
+
 # --- inside a part
 
 def say(value):
@@ -111,7 +132,7 @@ def hear():
 
 
 def listen(address, port, backlog=128, **options):
-    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    s = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET, socket.SOCK_STREAM)
     if options.get('reuse', True):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((address, port))
@@ -279,7 +300,8 @@ class Net:
     def ss(self, *flags, status=0):
         """Every socket of the network (or those that the flags pick), bound ones and TIME_WAIT included."""
         out, _ = self.berth('ss', '-a', '--json', *flags, status=status)
-        return [Row(*(s[key] for key in ROW_KEYS)) for s in json.loads(out)['sockets']] if out else []
+        return [Row(*(s[key].strip('[]') if isinstance(s[key], str) else s[key] for key in ROW_KEYS))
+                for s in json.loads(out)['sockets']] if out else []
 
     # what berthd says of itself, read where instruments read it (proto/table.h)
 
@@ -329,7 +351,7 @@ class KernelNet(Net):
     def __init__(self, name):
         super().__init__(name)
         KernelNet.made += 1
-        self.bridge = f'br{KernelNet.made}'
+        self.bridge = f'b{"rs"[V6]}{KernelNet.made}'  # names of the other run may be on their way out yet
         self.holders = {}
         self.ip('link', 'add', 'name', self.bridge, 'type', 'bridge')
         self.ip('link', 'set', self.bridge, 'up')
@@ -343,13 +365,16 @@ class KernelNet(Net):
         holder = self.holders[name] = subprocess.Popen(['unshare', '-n', 'sleep', 'infinity'])
         until('a namespace', lambda: os.readlink(f'/proc/{holder.pid}/ns/net') != own)
         self.ip('link', 'set', 'lo', 'up', host=name)
-        for i, address in enumerate(addresses):
+        families = [[a for a in addresses if (':' in a) == v6] for v6 in (False, True)]
+        for i in range(max(len(family) for family in families)):  # the first of each family is eth0's, and so on
             port = f'{self.bridge}p{len(self.holders)}.{i}'
             self.ip('link', 'add', 'name', port, 'type', 'veth', 'peer', 'name', f'eth{i}',
                     'netns', str(holder.pid))
             self.ip('link', 'set', port, 'master', self.bridge, 'up')
             self.ip('link', 'set', f'eth{i}', 'up', host=name)
-            self.address(name, address, f'eth{i}')
+            for family in families:
+                if i < len(family):
+                    self.address(name, family[i], f'eth{i}')
         for family in {'-6' if ':' in a else '-4' for a in addresses}:
             self.ip(family, 'route', 'add', 'default', 'dev', 'eth0', host=name)
         return super().host(name, *addresses)
@@ -410,7 +435,7 @@ def run_one(name, function):
         raise AssertionError(f'took longer than {limit} s')
 
     limit = getattr(function, 'limit', TEST_LIMIT)
-    label = f'{os.path.basename(sys.argv[0])[:-3]}.{name[5:]}'
+    label = f'{os.path.basename(sys.argv[0])[:-3]}.{name[5:]}' + '.ipv6' * V6
     print(f'--- {label}', flush=True)
     signal.signal(signal.SIGALRM, alarm)
     signal.alarm(limit)
@@ -439,5 +464,7 @@ def main():
         return
     only = os.environ.get('BERTH_TEST_ONLY', '')
     for name, function in list(vars(module).items()):
-        if name.startswith('test_') and only in name:
+        if name.startswith('test_') and only in name and not (V6 and getattr(function, 'one_family', False)):
             run_one(name, function)
+    if 6 in getattr(module, 'FAMILIES', ()) and not V6:
+        os.execve(sys.executable, [sys.executable, '-u', *sys.argv], {**os.environ, 'BERTH_TEST_FAMILY': '6'})

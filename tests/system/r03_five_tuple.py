@@ -6,19 +6,21 @@ import socket
 
 import lib
 
-ONCE = 20000  # connections at once on one listener
+FAMILIES = (4, 6)
+WEB, PC, PC2 = (lib.addr(a) for a in ('192.168.1.100', '10.0.0.50', '10.0.0.99'))
+ONCE = 5000 if lib.V6 else 20000  # connections at once on one listener
 PROCESSES = 2  # on each side: a process may have 20,000 descriptors here
 
 
 def serve_three():
     """Accepts three connections, then answers each with the tuple that it sees."""
-    s = lib.listen('192.168.1.100', 80)
+    s = lib.listen(WEB, 80)
     lib.say('ready')
     conns = [s.accept() for _ in range(3)]
-    lib.say([[*c.getsockname(), *peer] for c, peer in conns])
+    lib.say([[*c.getsockname()[:2], *peer[:2]] for c, peer in conns])
     for c, peer in conns:
         lib.eq(list(c.getpeername()), list(peer), 'getpeername of an accepted connection')
-        c.sendall(f'{peer[0]}:{peer[1]}'.encode())
+        c.sendall(f'{peer[0]} {peer[1]}'.encode())
     lib.hear()
 
 
@@ -26,32 +28,32 @@ def client(count, local):
     """Connects `count` times to port 80, bound to the given local port where one is given."""
     conns = []
     for i in range(count):
-        c = socket.socket()
+        c = lib.tcp()
         if local:
             c.bind((local[i][0], local[i][1]))
-        c.connect(('192.168.1.100', 80))
+        c.connect((WEB, 80))
         conns.append(c)
-    lib.say([[*c.getpeername(), *c.getsockname()] for c in conns])
+    lib.say([[*c.getpeername()[:2], *c.getsockname()[:2]] for c in conns])
     lib.say([c.recv(64).decode() for c in conns])
     lib.hear()
 
 
 def test_three_connections(net):
     """The chapter's three: two from 10.0.0.50, one from 10.0.0.99, with the chapter's very ports."""
-    net.host('web', '192.168.1.100')
-    net.host('pc', '10.0.0.50')
-    net.host('pc2', '10.0.0.99')
+    net.host('web', WEB)
+    net.host('pc', PC)
+    net.host('pc2', PC2)
     server = net.part('web', serve_three)
     server.get()
-    first = net.part('pc', client, 2, [['10.0.0.50', 52431], ['10.0.0.50', 52432]])
-    second = net.part('pc2', client, 1, [['10.0.0.99', 41000]])
-    web = ['192.168.1.100', 80]
-    want = [[*web, '10.0.0.50', 52431], [*web, '10.0.0.50', 52432], [*web, '10.0.0.99', 41000]]
+    first = net.part('pc', client, 2, [[PC, 52431], [PC, 52432]])
+    second = net.part('pc2', client, 1, [[PC2, 41000]])
+    web = [WEB, 80]
+    want = [[*web, PC, 52431], [*web, PC, 52432], [*web, PC2, 41000]]
     lib.eq(sorted(server.get()), sorted(want), "the server's view")
     lib.eq(first.get(), want[:2], "the first client's view")
     lib.eq(second.get(), want[2:], "the second client's view")
-    lib.eq(first.get(), ['10.0.0.50:52431', '10.0.0.50:52432'], 'data for the right connection')
-    lib.eq(second.get(), ['10.0.0.99:41000'], 'data for the right connection')
+    lib.eq(first.get(), [f'{PC} 52431', f'{PC} 52432'], 'data for the right connection')
+    lib.eq(second.get(), [f'{PC2} 41000'], 'data for the right connection')
     if not lib.KERNEL:
         rows = [r for r in net.ss('-t') if r.state == 'ESTAB']
         lib.eq(sorted([r.local, r.lport, r.peer, r.pport] for r in rows if r.lport == 80), sorted(want),
@@ -80,7 +82,7 @@ def accept_many(s, count):
 def serve_many(total, workers):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    s = lib.listen('0.0.0.0', 80, 4096)
+    s = lib.listen(lib.addr('0.0.0.0'), 80, 4096)
     lib.say('ready')
     pipes = []
     for _ in range(workers):
@@ -105,7 +107,7 @@ def serve_many(total, workers):
 def open_many(count):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    conns = [socket.create_connection(('192.168.1.100', 80)) for _ in range(count)]
+    conns = [socket.create_connection((WEB, 80)) for _ in range(count)]
     got = sum(len(c.recv(10)) for c in conns)
     ports = {c.getsockname()[1] for c in conns}
     lib.say([got, sorted(ports)])
@@ -118,8 +120,8 @@ def test_twenty_thousand(net):
     while ONCE // n + 100 > hard:
         n += 1
     total = ONCE // n * n
-    net.host('web', '192.168.1.100')
-    net.host('pc', '10.0.0.50')
+    net.host('web', WEB)
+    net.host('pc', PC)
     server = net.part('web', serve_many, total, n)
     server.get()
     clients = [net.part('pc', open_many, total // n) for _ in range(n)]
@@ -131,9 +133,9 @@ def test_twenty_thousand(net):
     lib.eq([p for p in ports if not 32768 <= p <= 60999], [], 'ports outside the ephemeral range')
     if not lib.KERNEL:
         rows = [r for r in net.ss('-t') if r.state == 'ESTAB']
-        lib.eq(len({r.pport for r in rows if r.lport == 80 and r.local == '192.168.1.100'}), total,
+        lib.eq(len({r.pport for r in rows if r.lport == 80 and r.local == WEB}), total,
                'connections of port 80 in ss')
-        lib.eq(len({r.lport for r in rows if r.pport == 80 and r.local == '10.0.0.50'}), total,
+        lib.eq(len({r.lport for r in rows if r.pport == 80 and r.local == PC}), total,
                'connections of 10.0.0.50 in ss')
     for p in (*clients, server):
         p.put('end')

@@ -2,6 +2,7 @@
 """R6: the chapter's Python TCP server and client, byte for byte as printed."""
 import hashlib
 import os
+import socket
 
 import lib
 
@@ -64,6 +65,33 @@ def test_on_two_hosts_at_once(net):
     with open(remote, 'w') as f:
         f.write(text.replace("'localhost'", "'192.168.1.100'"))
     ask(net, 'pc', remote, servers[0], '10.0.0.50')
+
+
+def localhost6():
+    try:
+        return socket.getaddrinfo('localhost', 80, socket.AF_INET6)
+    except socket.gaierror:
+        return []
+
+
+def test_in_ipv6(net):
+    """The same programs with the family and the wildcard of IPv6, nothing else; localhost is ::1 then. The server
+    takes IPv4 as well, so the client as printed reaches it, too."""
+    if lib.KERNEL and not localhost6():
+        raise lib.Skip("this machine's hosts file has no localhost for IPv6")
+    server_py, client_py = written()
+    changed = []
+    for path in (server_py, client_py):
+        with open(path) as f:
+            text = f.read()
+        lib.eq(text.count('AF_INET,'), 1)
+        changed.append(path.replace('.py', '6.py'))
+        with open(changed[-1], 'w') as f:
+            f.write(text.replace('AF_INET,', 'AF_INET6,').replace("'0.0.0.0'", "'::'"))
+    net.host('web', '192.168.1.100', 'fd00::100')
+    server = start_server(net, 'web', changed[0])
+    ask(net, 'web', changed[1], server, '::1')
+    ask(net, 'web', client_py, server, '::ffff:127.0.0.1')
 
 
 if __name__ == '__main__':

@@ -14,7 +14,8 @@ import threading
 import lib
 
 PORT = 80
-WEB = '192.168.1.100'
+FAMILIES = (4, 6)
+WEB, PC, ANY = (lib.addr(a) for a in ('192.168.1.100', '10.0.0.50', '0.0.0.0'))
 
 
 # --- what every style does with a connection: answers each line in capitals, to the end
@@ -63,9 +64,9 @@ def serve_prefork_reuseport(s):
     s.close()
     for _ in range(3):
         if os.fork() == 0:
-            own = socket.socket()
+            own = lib.tcp()
             own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            own.bind(('0.0.0.0', PORT))
+            own.bind((ANY, PORT))
             own.listen(64)
             serve_threads(own)
     os.wait()
@@ -152,9 +153,10 @@ def serve_socketserver(s):
             answer(self.request)
 
     class Server(socketserver.ThreadingTCPServer):
+        address_family = lib.AF
         allow_reuse_address = daemon_threads = True
 
-    Server(('0.0.0.0', PORT), Handler).serve_forever()
+    Server((ANY, PORT), Handler).serve_forever()
 
 
 def serve_socketserver_fork(s):
@@ -165,18 +167,19 @@ def serve_socketserver_fork(s):
             answer(self.request)
 
     class Server(socketserver.ForkingTCPServer):
+        address_family = lib.AF
         allow_reuse_address = True
 
-    Server(('0.0.0.0', PORT), Handler).serve_forever()
+    Server((ANY, PORT), Handler).serve_forever()
 
 
 # --- the parts
 
 def serve(style):
     if 'reuseport' in style or 'socketserver' in style:
-        s = socket.socket()  # they make their own
+        s = lib.tcp()  # they make their own
     else:
-        s = lib.listen('0.0.0.0', PORT)
+        s = lib.listen(ANY, PORT)
     globals()['serve_' + style](s)
 
 
@@ -231,7 +234,7 @@ def knock(address):
 def style_test(style, connections=50, client=load):
     def test(net):
         net.host('web', WEB)
-        net.host('pc', '10.0.0.50')
+        net.host('pc', PC)
         server = net.part('web', serve, style)
         for rounds in (3, 1):  # twice: a server must survive its first clients
             p = net.part('pc', client, connections, rounds)
@@ -288,14 +291,14 @@ def test_io_uring_is_refused(net):
 NODE = """
 const net = require('net');
 net.createServer(c => c.on('data', d => c.write(d.toString().toUpperCase())).on('end', () => c.end()))
-   .listen({port: 80, host: '0.0.0.0'});
-"""
+   .listen({port: 80, host: 'ANYHOST'});
+""".replace('ANYHOST', ANY)
 
 
 def test_node_falls_back_from_io_uring(net):
     lib.has('node')
     net.host('web', WEB)
-    net.host('pc', '10.0.0.50')
+    net.host('pc', PC)
     server = net.popen('web', ['node', '-e', NODE], env={**os.environ, 'UV_USE_IO_URING': '1'})
     p = net.part('pc', load, 50, 3)
     lib.eq(p.get(60), 'end')

@@ -1,99 +1,136 @@
 # SPDX-License-Identifier: Apache-2.0
-"""R11: binding to 0.0.0.0, to one address, to 127.0.0.1: who reaches what, TCP and UDP."""
+"""R11: binding to 0.0.0.0, to one address, to 127.0.0.1, and to their kin of IPv6: who reaches what, TCP and UDP."""
 import errno
 import select
 import socket
 
 import lib
 
-ETH0, ETH1, LO = '192.168.1.100', '10.0.0.50', '127.0.0.1'
-OTHER = '192.168.1.7'
+ETH0, ETH1, LO, LO9 = '192.168.1.100', '10.0.0.50', '127.0.0.1', '127.9.9.9'
+ETH0_6, ETH1_6, LO_6 = 'fd00::100', 'fd01::50', '::1'
+ANY, ANY_6 = '0.0.0.0', '::'
+MAPPED = '::ffff:'
+OTHER, OTHER_6 = '192.168.1.7', 'fd00::7'
 PORT = 80
+ADDRESSES = (ETH0, ETH1, ETH0_6, ETH1_6)
+
+V4 = {ETH0, ETH1, LO, ANY, LO9, MAPPED + ETH0}
+V6 = {ETH0_6, ETH1_6, LO_6, ANY_6}
+V4_OUT, V6_OUT = {ETH0, ETH1, MAPPED + ETH0}, {ETH0_6, ETH1_6}
+TARGETS = sorted(V4 | V6)
 
 # bound address -> what reaches it from the host itself, what from another host
 REACHES = {
-    '0.0.0.0': ({ETH0, ETH1, LO, '0.0.0.0', '127.9.9.9'}, {ETH0, ETH1}),
-    ETH0: ({ETH0}, {ETH0}),
+    ANY: (V4, V4_OUT),
+    ETH0: ({ETH0, MAPPED + ETH0}, {ETH0, MAPPED + ETH0}),
     ETH1: ({ETH1}, {ETH1}),
-    LO: ({LO, '0.0.0.0'}, set()),
-    '127.9.9.9': ({'127.9.9.9'}, set()),
+    LO: ({LO, ANY}, set()),
+    LO9: ({LO9}, set()),
+    ANY_6: (V4 | V6, V4_OUT | V6_OUT),
+    ':: only': (V6, V6_OUT),
+    ETH0_6: ({ETH0_6}, {ETH0_6}),
+    ETH1_6: ({ETH1_6}, {ETH1_6}),
+    LO_6: ({LO_6, ANY_6}, set()),
+    MAPPED + ANY: (V4, V4_OUT),
+    MAPPED + ETH0: ({ETH0, MAPPED + ETH0}, {ETH0, MAPPED + ETH0}),
+    MAPPED + LO: ({LO, ANY}, set()),
 }
-TARGETS = (ETH0, ETH1, LO, '0.0.0.0', '127.9.9.9')
 
 
-def serve(kind, address):
+def new_socket(address, kind):
+    return socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET, getattr(socket, kind))
+
+
+def plain(sockaddr):
+    """The address of a socket address, an IPv4 one without what IPv6 puts before it."""
+    return sockaddr[0].removeprefix(MAPPED)
+
+
+def serve(kind, bound):
     """Answers everybody with the bound address, the end that was asked and who asked."""
-    s = socket.socket(socket.AF_INET, getattr(socket, kind))
+    address, _, only = bound.partition(' ')
+    s = new_socket(address, kind)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if ':' in address:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only == 'only')
     s.bind((address, PORT))
-    lib.eq(s.getsockname(), (address, PORT))
+    lib.eq(s.getsockname()[:2], (address, PORT))
     if kind == 'SOCK_STREAM':
         s.listen(16)
     lib.say('ready')
     while True:
         if kind == 'SOCK_STREAM':
             c, peer = s.accept()
-            c.sendall(f'{address} {c.getsockname()[0]} {peer[0]}'.encode())
+            c.sendall(f'{bound} {plain(c.getsockname())} {plain(peer)}'.encode())
             c.close()
         else:
             _, peer = s.recvfrom(100)
-            s.sendto(f'{address} - {peer[0]}'.encode(), peer)
+            s.sendto(f'{bound} - {plain(peer)}'.encode(), peer)
 
 
 def ask_tcp(target):
-    s = socket.socket()
-    s.settimeout(lib.LIMIT)
-    s.connect((target, PORT))
-    return [s.recv(100).decode(), s.getsockname()[0], s.getpeername()[0]]
+    with new_socket(target, 'SOCK_STREAM') as s:
+        s.settimeout(lib.LIMIT)
+        s.connect((target, PORT))
+        return [s.recv(100).decode(), plain(s.getsockname()), plain(s.getpeername())]
 
 
 def ask_udp(target):
     """A connected socket hears a refusal; an unconnected one hears an answer from whichever address."""
-    c = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    c.connect((target, PORT))
-    c.send(b'?')
-    if select.select([c], [], [], 0.25)[0]:
-        c.recv(100)  # raises where refused
-    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    u.settimeout(lib.LIMIT)
-    u.sendto(b'?', (target, PORT))
-    answer, peer = u.recvfrom(100)
-    return [answer.decode(), c.getsockname()[0], peer[0]]
+    with new_socket(target, 'SOCK_DGRAM') as c, new_socket(target, 'SOCK_DGRAM') as u:
+        c.connect((target, PORT))
+        c.send(b'?')
+        if select.select([c], [], [], 0.25)[0]:
+            c.recv(100)  # raises where refused
+        u.settimeout(lib.LIMIT)
+        u.sendto(b'?', (target, PORT))
+        answer, peer = u.recvfrom(100)
+        return [answer.decode(), plain(c.getsockname()), plain(peer)]
 
 
 def ask(kind):
-    """For every target: the answer, the local address, whose answer; or the name of the error."""
-    answers = {}
-    for target in TARGETS:
-        try:
-            answers[target] = (ask_tcp if kind == 'SOCK_STREAM' else ask_udp)(target)
-        except OSError as e:
-            answers[target] = errno.errorcode.get(e.errno, str(e))
-    lib.say(answers)
+    """For every target, as often as told: the answer, the local address, whose answer; or the name of the error."""
+    while True:
+        answers = {}
+        for target in TARGETS:
+            try:
+                answers[target] = (ask_tcp if kind == 'SOCK_STREAM' else ask_udp)(target)
+            except OSError as e:
+                answers[target] = errno.errorcode.get(e.errno, str(e))
+        lib.say(answers)
+        lib.hear()
 
 
 def expected(kind, bound, host, target):
     """What ask() should find where the target is reached: Linux's choice of addresses."""
-    asked = LO if target == '0.0.0.0' else target
-    seen = OTHER if host == 'other' else LO if asked.startswith('127.') else asked
+    asked = {ANY: LO, ANY_6: LO_6}.get(target, target).removeprefix(MAPPED)
+    v6 = ':' in asked
+    seen = (OTHER_6 if v6 else OTHER) if host == 'other' else LO if asked.startswith('127.') else asked
     if kind == 'SOCK_STREAM':
         return [f'{bound} {asked} {seen}', seen, asked]
-    # a UDP server bound to 0.0.0.0 answers from the address that its route to the asker has
-    source = bound if bound != '0.0.0.0' else ETH0 if host == 'other' else seen
+    # a UDP server bound to the wildcard answers from the address that its route to the asker has
+    source = bound.removeprefix(MAPPED)
+    if source in (ANY, ANY_6, ':: only'):
+        source = (ETH0_6 if v6 else ETH0) if host == 'other' else seen
     return [f'{bound} - {seen}', seen, source]
 
 
 def matrix(net, kind):
-    net.host('multi', ETH0, ETH1)
-    net.host('other', OTHER)
-    cells = 0
-    for bound, (own, others) in REACHES.items():
+    net.host('multi', *ADDRESSES)
+    net.host('other', OTHER, OTHER_6)
+    if lib.KERNEL:  # else it keeps back most of the refusals
+        for host in ('multi', 'other'):
+            net.sysctl(host, 'net.ipv4.icmp_ratelimit=0', 'net.ipv6.icmp.ratelimit=0')
+    cells, clients = 0, {}
+    for bound, reaches in REACHES.items():
         server = net.part('multi', serve, kind, bound)
         server.get()
-        for host, reached in (('multi', own), ('other', others)):
-            client = net.part(host, ask, kind)
-            answers = client.get()
-            client.done()
+        for host, reached in zip(('multi', 'other'), reaches):
+            if host in clients:
+                clients[host].put('again')
+            else:
+                clients[host] = net.part(host, ask, kind)
+            answers = clients[host].get()
             for target in TARGETS:
                 want = expected(kind, bound, host, target) if target in reached else 'ECONNREFUSED'
                 lib.eq(answers[target], want, f'{kind} bound to {bound}, {host} asks {target}')
@@ -112,34 +149,65 @@ def test_udp_matrix(net):
 
 def all_at_once():
     """Specific addresses beside each other on one port; each gets its own, as the chapter's drawing has it."""
-    socks = {a: lib.listen(a, PORT) for a in (ETH0, ETH1, LO)}
+    socks = {a: lib.listen(a, PORT) for a in (ETH0, ETH1, LO, ETH0_6, ETH1_6, LO_6)}
     for a in socks:
         c = lib.connect(a, PORT)
         server, peer = socks[a].accept()
-        lib.eq((server.getsockname(), peer), ((a, PORT), c.getsockname()))
-    w = socket.socket()
-    lib.fails(errno.EADDRINUSE, w.bind, ('0.0.0.0', PORT))
+        lib.eq((server.getsockname(), peer), (c.getpeername(), c.getsockname()))
+        lib.eq(server.getsockname()[:2], (a, PORT))
+    for wildcard in (ANY, ANY_6):
+        w = new_socket(wildcard, 'SOCK_STREAM')
+        lib.fails(errno.EADDRINUSE, w.bind, (wildcard, PORT))
     lib.say('end')
 
 
 def test_one_port_three_addresses(net):
-    net.host('multi', ETH0, ETH1)
+    net.host('multi', *ADDRESSES)
     p = net.part('multi', all_at_once)
     lib.eq(p.get(), 'end')
     p.done()
 
 
+def only(address, kind):
+    s = new_socket(address, kind)
+    if ':' in address:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return s
+
+
+def beside():
+    """An IPv4 and an IPv6-only wildcard share a port; a dual one does not go beside either."""
+    for kind in ('SOCK_STREAM', 'SOCK_DGRAM'):
+        for order in ((ANY, ANY_6), (ANY_6, ANY)):
+            with only(ANY, kind) as four, only(ANY_6, kind) as six, new_socket(ANY_6, kind) as dual:
+                for address in order:
+                    (four if address == ANY else six).bind((address, PORT))
+                    lib.fails(errno.EADDRINUSE, dual.bind, (ANY_6, PORT))
+        with only(ANY, kind) as four, only(ANY_6, kind) as six, new_socket(ANY_6, kind) as dual:
+            dual.bind((ANY_6, PORT))
+            lib.fails(errno.EADDRINUSE, four.bind, (ANY, PORT))
+            lib.fails(errno.EADDRINUSE, six.bind, (ANY_6, PORT))
+    lib.say('end')
+
+
+def test_two_families_on_one_port(net):
+    net.host('multi', *ADDRESSES)
+    p = net.part('multi', beside)
+    lib.eq(p.get(), 'end')
+    p.done()
+
+
 def foreign():
-    for address in (OTHER, '203.0.113.1', '8.8.8.8'):
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-            s = socket.socket(socket.AF_INET, kind)
+    for address in (OTHER, '203.0.113.1', '8.8.8.8', OTHER_6, '2001:db8::1', MAPPED + OTHER):
+        for kind in ('SOCK_STREAM', 'SOCK_DGRAM'):
+            s = new_socket(address, kind)
             lib.fails(errno.EADDRNOTAVAIL, s.bind, (address, PORT))
     lib.say('end')
 
 
 def test_bind_to_a_foreign_address(net):
-    net.host('multi', ETH0, ETH1)
-    net.host('other', OTHER)
+    net.host('multi', *ADDRESSES)
+    net.host('other', OTHER, OTHER_6)
     p = net.part('multi', foreign)
     lib.eq(p.get(), 'end')
     p.done()

@@ -9,15 +9,19 @@ import lib
 import chapter  # in tools/, which lib puts on the path
 
 
+FAMILIES = (4, 6)
+WEB, PC, ANY = (lib.addr(a) for a in ('192.168.1.100', '10.0.0.50', '0.0.0.0'))
+
+
 def test_printed_snippet(net):
     """Before the snippet: the socket it speaks of. After it: the server goes on, so that the port can be tried."""
     program = os.path.join(os.environ.get('TMPDIR', '/tmp'), 'port_zero.py')
     with open(program, 'wb') as f:
-        f.write(b'import socket\nserver_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)\n')
-        f.write(chapter.port_zero())
+        f.write(f'import socket\nserver_socket = socket.socket({int(lib.AF)}, socket.SOCK_STREAM)\n'.encode())
+        f.write(chapter.port_zero().replace(b'0.0.0.0', ANY.encode()))
         f.write(b'server_socket.listen()\nprint("listening")\nserver_socket.accept()[0].send(b"it connects")\n')
-    net.host('web', '192.168.1.100')
-    net.host('pc', '10.0.0.50')
+    net.host('web', WEB)
+    net.host('pc', PC)
     server = net.popen('web', [lib.PY, '-u', program])
     line = server.line()
     assert re.fullmatch(r'Assigned port: \d+\n', line), line
@@ -31,19 +35,19 @@ def test_printed_snippet(net):
 
 
 def ask(port):
-    lib.say(lib.connect('192.168.1.100', port).recv(100).decode())
+    lib.say(lib.connect(WEB, port).recv(100).decode())
 
 
 def many(kind, count):
     """`count` sockets of one kind, all bound to port 0: all different, all in the range."""
-    socks = [socket.socket(socket.AF_INET, getattr(socket, kind)) for _ in range(count)]
+    socks = [socket.socket(lib.AF, getattr(socket, kind)) for _ in range(count)]
     for s in socks:
-        s.bind(('0.0.0.0', 0))
+        s.bind((ANY, 0))
     lib.say([s.getsockname()[1] for s in socks])
 
 
 def test_many(net):
-    net.host('web', '192.168.1.100')
+    net.host('web', WEB)
     for kind in ('SOCK_STREAM', 'SOCK_DGRAM'):
         p = net.part('web', many, kind, 500)
         ports = p.get()
@@ -56,16 +60,16 @@ def test_many(net):
 
 
 def listen_unbound():
-    s = socket.socket()
+    s = lib.tcp()
     s.listen()
     port = s.getsockname()[1]
-    c = lib.connect('127.0.0.1', port)
+    c = lib.connect(lib.addr('127.0.0.1'), port)
     lib.eq(s.accept()[1], c.getsockname())
     lib.say(port)
 
 
 def test_listen_without_bind(net):
-    net.host('web', '192.168.1.100')
+    net.host('web', WEB)
     p = net.part('web', listen_unbound)
     port = p.get()
     assert 32768 <= port <= 60999, port

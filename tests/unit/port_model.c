@@ -20,7 +20,7 @@ struct model {
 	struct bt_port_info i;
 	bool used, port_lock, addr_lock, held, v6_addr, tuple;
 	uint64_t since, until; /* TIME_WAIT */
-	int64_t place;
+	int64_t place, tuple_place;
 };
 
 /* What a TCP port remembers of the sockets with SO_REUSEPORT that took it. */
@@ -67,16 +67,20 @@ static bool same_space(const struct model *a, const struct model *b)
 	return a->used && b->used && a->i.host == b->i.host && a->i.proto == b->i.proto;
 }
 
-static bool pair_conflicts(const struct model *a, const struct model *b, bool chosen)
+enum ask { NAMED, CHOSEN, RELAXED };
+
+static bool pair_conflicts(const struct model *a, const struct model *b, enum ask ask)
 {
 	bool tcp = a->i.proto == BT_TCP;
 
-	if (tcp && chosen)
+	bool group = a->i.opts & b->i.opts & BT_REUSEPORT &&
+		     (a->i.uid == b->i.uid || (tcp && b->i.state == BT_TIME_WAIT));
+
+	if (tcp && ask == CHOSEN)
 		return true;
 	if (a->i.opts & b->i.opts & BT_REUSEADDR && b->i.state != BT_LISTEN)
-		return false;
-	return !(a->i.opts & b->i.opts & BT_REUSEPORT &&
-		 (a->i.uid == b->i.uid || (tcp && b->i.state == BT_TIME_WAIT)));
+		return tcp && ask == RELAXED && group;
+	return (tcp && ask == RELAXED) || !group;
 }
 
 static struct history *history(const struct model *a, uint16_t port)
@@ -110,25 +114,30 @@ static void remember(const struct model *a)
 	*h = (struct history){true, a->i.host, a->i.lport, *a};
 }
 
-static bool conflicts(const struct model *a, uint16_t port, bool chosen)
+static bool same_dev(const struct model *a, const struct model *b)
+{
+	return a->i.dev == 0 || b->i.dev == 0 || a->i.dev == b->i.dev;
+}
+
+static bool conflicts(const struct model *a, uint16_t port, enum ask ask)
 {
 	const struct model *first = NULL;
 
-	if (!chosen && like_remembered(a, port))
+	if (ask == NAMED && like_remembered(a, port))
 		return false;
 
 	for (const struct model *b = m; b < m + N_MODEL; b++) {
 		if (b == a || !same_space(a, b) || b->i.lport != port || !overlap(a, b, true))
 			continue;
-		if (a->i.proto == BT_TCP || chosen) {
-			if (pair_conflicts(a, b, chosen))
+		if (a->i.proto == BT_TCP || ask != NAMED) {
+			if (same_dev(a, b) && pair_conflicts(a, b, ask))
 				return true;
-		} else if (!(a->i.opts & b->i.opts & BT_REUSEADDR) &&
+		} else if (same_dev(a, b) && !(a->i.opts & b->i.opts & BT_REUSEADDR) &&
 			   (first == NULL || b->place > first->place)) {
 			first = b;
 		}
 	}
-	return first != NULL && pair_conflicts(a, first, false);
+	return first != NULL && pair_conflicts(a, first, NAMED);
 }
 
 static bool reserved(const struct bt_port_conf *c, uint16_t port)
@@ -144,14 +153,37 @@ static bool port_used(const struct model *s, uint16_t port, bool held_only)
 	return false;
 }
 
-/* 2: not in use by anything; 1: free for bind to 0 only because addresses differ; 0: not free. */
+/* True if a port may be chosen for the socket at all. */
+static bool in_range(const struct model *s, uint16_t port, bool connects)
+{
+	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
+	uint16_t lo = c->range_lo, hi = c->range_hi;
+	bool own = s->i.range_lo != 0 || s->i.range_hi != 0;
+
+	if (s->i.range_lo >= c->range_lo && s->i.range_lo <= c->range_hi)
+		lo = s->i.range_lo;
+	if (s->i.range_hi >= c->range_lo && s->i.range_hi <= c->range_hi)
+		hi = s->i.range_hi;
+	if (s->i.proto == BT_TCP && hi - lo == 2 && !(own && connects))
+		hi--;
+	else if (s->i.proto == BT_TCP && hi - lo == 4 && !connects && s->i.opts & BT_REUSEADDR)
+		hi--;
+	return port >= lo && port <= hi && port != 0 && !reserved(c, port);
+}
+
+/* 3: not in use by anything; 2: free for bind to 0 only because addresses differ; 1: only with
+ * ip_autobind_reuse; 0: not free. */
 static int bind_free(const struct model *s, uint16_t port)
 {
 	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
 
-	if (port == 0 || port < c->range_lo || port > c->range_hi || reserved(c, port))
+	if (!in_range(s, port, false))
 		return 0;
-	return !port_used(s, port, false) ? 2 : !conflicts(s, port, true);
+	if (!port_used(s, port, false))
+		return 3;
+	if (!conflicts(s, port, CHOSEN))
+		return 2;
+	return s->i.proto == BT_TCP && c->autobind_reuse && !conflicts(s, port, RELAXED);
 }
 
 static int best_bind_free(const struct model *s)
@@ -159,14 +191,14 @@ static int best_bind_free(const struct model *s)
 	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
 	int best = 0;
 
-	for (uint32_t p = c->range_lo; p <= c->range_hi && best < 2; p++)
+	for (uint32_t p = c->range_lo; p <= c->range_hi && best < 3; p++)
 		if (bind_free(s, (uint16_t)p) > best)
 			best = bind_free(s, (uint16_t)p);
 	return best;
 }
 
 static uint32_t find_tuple(uint16_t host, uint8_t proto, const struct bt_addr *laddr,
-			   uint16_t lport, const struct bt_addr *raddr, uint16_t rport)
+			   uint16_t lport, const struct bt_addr *raddr, uint16_t rport, uint8_t dev)
 {
 	uint32_t found = BT_NO_SLOT;
 
@@ -175,8 +207,8 @@ static uint32_t find_tuple(uint16_t host, uint8_t proto, const struct bt_addr *l
 
 		if (m[k].used && m[k].tuple && i->host == host && i->proto == proto &&
 		    i->lport == lport && i->rport == rport && bt_addr_eq(&i->laddr, laddr) &&
-		    bt_addr_eq(&i->raddr, raddr) &&
-		    (found == BT_NO_SLOT || m[k].place > m[found].place))
+		    bt_addr_eq(&i->raddr, raddr) && (i->dev == 0 || i->dev == dev) &&
+		    (found == BT_NO_SLOT || m[k].tuple_place > m[found].tuple_place))
 			found = k;
 	}
 	return found;
@@ -186,7 +218,8 @@ static bool may_take(uint32_t slot)
 {
 	const struct model *s = &m[slot];
 	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
-	bool loop = bt_addr_is_loopback(&s->i.laddr) || bt_addr_is_loopback(&s->i.raddr);
+	bool loop = bt_addr_is_loopback(&s->i.laddr) || bt_addr_is_loopback(&s->i.raddr) ||
+		    s->i.dev == 1;
 
 	return s->i.state == BT_TIME_WAIT && (c->tw_reuse == 1 || (c->tw_reuse == 2 && loop)) &&
 	       now - s->since >= c->tw_reuse_delay_ns;
@@ -196,26 +229,27 @@ static bool may_take(uint32_t slot)
 static int connect_free(const struct model *s, const struct bt_addr *src, uint16_t port,
 			const struct bt_addr *raddr, uint16_t rport)
 {
-	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
-	uint32_t other = find_tuple(s->i.host, BT_TCP, src, port, raddr, rport);
+	uint32_t other = find_tuple(s->i.host, BT_TCP, src, port, raddr, rport, s->i.dev);
 
-	if (s->i.lport == 0 && (port == 0 || port < c->range_lo || port > c->range_hi ||
-				reserved(c, port) || port_used(s, port, true)))
+	if (s->i.lport == 0 && (!in_range(s, port, true) || port_used(s, port, true)))
 		return 0;
 	return other == BT_NO_SLOT ? 2 : may_take(other);
 }
 
-static int score(const struct model *s, const struct bt_addr *laddr)
+static int score(const struct model *s, const struct bt_addr *laddr, uint8_t dev)
 {
 	bool is4 = bt_addr_is_v4(laddr), any = bt_addr_is_any(&s->i.laddr);
 	int plus = is4 && s->i.family == BT_V4;
 
+	plus += s->i.dev == 0 ? 0 : s->i.proto == BT_UDP ? 4 : 1;
+	if (s->i.dev != 0 && s->i.dev != dev)
+		return -1;
 	if ((!is4 && s->i.family == BT_V4) || (is4 && v6only(s)))
 		return -1;
 	if (any && !is4 && bt_addr_is_v4(&s->i.laddr))
 		return -1;
 	if (!any)
-		return bt_addr_eq(&s->i.laddr, laddr) ? 2 + plus : -1;
+		return bt_addr_eq(&s->i.laddr, laddr) ? 100 + plus : -1;
 	return plus;
 }
 
@@ -227,15 +261,16 @@ static bool receives(const struct model *s, uint16_t host, uint8_t proto, uint16
 }
 
 static uint32_t find_listener(uint16_t host, uint8_t proto, const struct bt_addr *laddr,
-			      uint16_t lport)
+			      uint16_t lport, uint8_t dev)
 {
 	uint32_t best = BT_NO_SLOT;
 
 	for (uint32_t k = 0; k < N_MODEL; k++) {
-		if (!receives(&m[k], host, proto, lport) || score(&m[k], laddr) < 0)
-			continue;
-		if (best == BT_NO_SLOT || score(&m[k], laddr) > score(&m[best], laddr) ||
-		    (score(&m[k], laddr) == score(&m[best], laddr) && m[k].place > m[best].place))
+		int more = receives(&m[k], host, proto, lport) ? score(&m[k], laddr, dev) : -1;
+
+		if (more >= 0 && best != BT_NO_SLOT)
+			more -= score(&m[best], laddr, dev);
+		if (more > 0 || (more == 0 && (best == BT_NO_SLOT || m[k].place > m[best].place)))
 			best = k;
 	}
 	return best;
@@ -313,13 +348,13 @@ static void do_new(uint32_t slot)
 static bool port_given(struct model *s, uint16_t asked, const struct bt_port_info *got, int r)
 {
 	if (r < 0) {
-		MUST(asked == 0 ? best_bind_free(s) == 0 : conflicts(s, asked, false));
+		MUST(asked == 0 ? best_bind_free(s) == 0 : conflicts(s, asked, NAMED));
 		return false;
 	}
 	if (asked == 0)
 		MUST(bind_free(s, got->lport) == best_bind_free(s) && best_bind_free(s) > 0);
 	else
-		MUST(got->lport == asked && !conflicts(s, asked, false));
+		MUST(got->lport == asked && !conflicts(s, asked, NAMED));
 	s->i.lport = got->lport;
 	s->held = true;
 	s->place = place(s);
@@ -382,7 +417,7 @@ static void do_listen(uint32_t slot)
 	}
 	MUST(r == 0 || r == -EADDRINUSE);
 	if (s->i.lport != 0)
-		MUST((r == 0) == !conflicts(s, s->i.lport, false));
+		MUST((r == 0) == !conflicts(s, s->i.lport, NAMED));
 	else if (!port_given(s, 0, &got, r))
 		return;
 	if (r == 0) {
@@ -398,6 +433,8 @@ static void let_go(struct model *s, bool keep, struct bt_addr laddr)
 	s->i.state = BT_CLOSE;
 	s->i.raddr = any_addr(s->i.family);
 	s->i.rport = 0;
+	if (s->i.proto == BT_UDP)
+		s->i.dev = 0;
 	s->i.laddr = s->addr_lock ? laddr : any_addr(s->i.family);
 	if (!keep) {
 		s->i.lport = 0;
@@ -415,7 +452,7 @@ static void do_connect(uint32_t slot)
 	struct model *s = &m[slot];
 	bool fixed = s->addr_lock && !bt_addr_is_any(&s->i.laddr);
 	struct bt_addr src = fixed ? s->i.laddr : some_addr(false), dst = some_addr(false);
-	uint16_t rport = (uint16_t)(80 + rnd(2));
+	uint16_t rport = (uint16_t)(rnd(8) ? 80 + rnd(2) : 1020 + rnd(16));
 	bool was_bound = s->i.lport != 0;
 	struct bt_port_info got;
 	struct bt_reason why;
@@ -452,7 +489,8 @@ static void do_connect(uint32_t slot)
 
 		MUST(can > 0 && (!was_bound || got.lport == s->i.lport));
 		MUST((can == 1) == (taken != BT_NO_SLOT));
-		MUST(taken == find_tuple(s->i.host, BT_TCP, &src, got.lport, &dst, rport));
+		MUST(taken ==
+		     find_tuple(s->i.host, BT_TCP, &src, got.lport, &dst, rport, s->i.dev));
 		if (taken != BT_NO_SLOT)
 			taken_over(taken);
 	}
@@ -462,6 +500,7 @@ static void do_connect(uint32_t slot)
 	s->i.rport = rport;
 	s->i.state = s->i.proto == BT_TCP ? BT_SYN_SENT : BT_ESTABLISHED;
 	s->tuple = true;
+	s->tuple_place = ++serial;
 }
 
 static void do_accept(uint32_t slot)
@@ -473,9 +512,9 @@ static void do_accept(uint32_t slot)
 	uint32_t child, taken, other;
 	int r;
 
-	if (score(l, &laddr) < 0 || bt_addr_is_v4(&laddr) != bt_addr_is_v4(&raddr))
+	if (score(l, &laddr, l->i.dev) < 0 || bt_addr_is_v4(&laddr) != bt_addr_is_v4(&raddr))
 		return;
-	other = find_tuple(l->i.host, BT_TCP, &laddr, l->i.lport, &raddr, rport);
+	other = find_tuple(l->i.host, BT_TCP, &laddr, l->i.lport, &raddr, rport, l->i.dev);
 	r = bt_port_accept(net, slot, &laddr, &raddr, rport, &child, &taken, &why);
 	if (l->i.state != BT_LISTEN) {
 		MUST(r == -EINVAL);
@@ -500,6 +539,7 @@ static void do_accept(uint32_t slot)
 	m[child].i.state = BT_SYN_RECV;
 	m[child].port_lock = false;
 	m[child].tuple = true;
+	m[child].tuple_place = ++serial;
 }
 
 static void do_time_wait(uint32_t slot)
@@ -537,6 +577,7 @@ static void do_lookup(void)
 	uint32_t k = rnd(N_MODEL);
 	uint16_t host = (uint16_t)rnd(N_HOSTS), lport = some_port(), rport = 80;
 	enum bt_proto proto = rnd(2) ? BT_TCP : BT_UDP;
+	uint8_t dev = (uint8_t)(1 + rnd(3));
 	uint32_t want, got;
 
 	if (rnd(4) && m[k].used) {
@@ -549,18 +590,20 @@ static void do_lookup(void)
 		rport = m[k].i.rport;
 		proto = (enum bt_proto)m[k].i.proto;
 	}
-	want = find_tuple(host, (uint8_t)proto, &laddr, lport, &raddr, rport);
+	want = find_tuple(host, (uint8_t)proto, &laddr, lport, &raddr, rport, dev);
 	if (want == BT_NO_SLOT)
-		want = find_listener(host, (uint8_t)proto, &laddr, lport);
-	got = bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport);
+		want = find_listener(host, (uint8_t)proto, &laddr, lport, dev);
+	got = bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport, dev);
 	if (want == BT_NO_SLOT || m[want].tuple || !(m[want].i.opts & BT_REUSEPORT)) {
 		MUST(got == want);
 		return;
 	}
 	MUST(got < N_MODEL && receives(&m[got], host, (uint8_t)proto, lport));
 	MUST(m[got].i.opts & BT_REUSEPORT && m[got].i.uid == m[want].i.uid);
-	MUST(score(&m[got], &laddr) == score(&m[want], &laddr));
-	MUST(got == bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport));
+	MUST(m[got].i.family == m[want].i.family && m[got].i.dev == m[want].i.dev);
+	MUST(bt_addr_eq(&m[got].i.laddr, &m[want].i.laddr));
+	MUST(v6only(&m[got]) == v6only(&m[want]));
+	MUST(got == bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport, dev));
 }
 
 static void do_conf(void)
@@ -569,6 +612,7 @@ static void do_conf(void)
 	uint16_t p = (uint16_t)(1020 + rnd(16));
 
 	c->tw_reuse = (uint8_t)rnd(3);
+	c->autobind_reuse = rnd(3) == 0;
 	c->time_wait_ns = (1 + rnd(20)) * (uint64_t)1000000000;
 	c->range_lo = (uint16_t)(1020 + rnd(8));
 	c->range_hi = (uint16_t)(c->range_lo + rnd(8) - (rnd(20) == 0));
@@ -596,9 +640,28 @@ static void do_op(void)
 		do_listen(slot);
 	else if (what < 72)
 		do_connect(slot);
-	else if (what < 81)
+	else if (what < 80)
 		do_accept(slot);
-	else if (what < 88) {
+	else if (what < 82) {
+		uint8_t dev = (uint8_t)(rnd(2) ? rnd(4) : 0);
+
+		bt_port_set_dev(net, slot, dev);
+		if (s->i.state != BT_TIME_WAIT)
+			s->i.dev = dev;
+	} else if (what < 84) {
+		uint16_t lo = (uint16_t)(rnd(3) ? 1018 + rnd(18) : 0);
+		uint16_t hi = (uint16_t)(rnd(3) ? 1018 + rnd(18) : 0);
+		bool bad = lo != 0 && hi != 0 && lo > hi;
+
+		MUST(bt_port_set_range(net, slot, lo, hi) == (bad ? -EINVAL : 0));
+		if (!bad) {
+			s->i.range_lo = lo;
+			s->i.range_hi = hi;
+		}
+	} else if (what < 85) {
+		s->i.uid = rnd(2);
+		bt_port_set_uid(net, slot, s->i.uid);
+	} else if (what < 88) {
 		s->i.opts = (uint8_t)(rnd(2) ? 1 + rnd(3) : rnd(16));
 		bt_port_set_opts(net, slot, s->i.opts);
 	} else if (what < 91) {
@@ -635,8 +698,11 @@ static void compare(void)
 			continue;
 		used++;
 		MUST(i.host == w->host && i.proto == w->proto && i.family == w->family);
+		MUST(bt_port_is_self(net, k) ==
+		     (m[k].tuple && w->lport == w->rport && bt_addr_eq(&w->laddr, &w->raddr)));
 		MUST(i.state == w->state && i.opts == w->opts && i.uid == w->uid);
-		MUST(i.lport == w->lport && i.rport == w->rport);
+		MUST(i.lport == w->lport && i.rport == w->rport && i.dev == w->dev);
+		MUST(i.range_lo == w->range_lo && i.range_hi == w->range_hi);
 		MUST(bt_addr_eq(&i.laddr, &w->laddr) && bt_addr_eq(&i.raddr, &w->raddr));
 	}
 	MUST(bt_port_count(net) == used);

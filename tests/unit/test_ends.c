@@ -388,6 +388,42 @@ static void undo_after_close(void **state)
 	end(net, 0);
 }
 
+/* One socket that is both ends: its FIN is the other's too. */
+static void to_itself(void **state)
+{
+	struct bt_net *net = make(64);
+	struct bt_addr own = ip(10, 0, 0, 1);
+	struct bt_port_info i;
+	struct bt_reason why;
+
+	(void)state;
+	for (int reset = 0; reset < 2; reset++) {
+		uint32_t s = sock(net, 0, BT_TCP), child = 0, l = 0;
+		uint16_t port = (uint16_t)(5000 + reset);
+
+		assert_int_equal(bt_net_bind(net, s, &own, port, true, 0, &why), 0);
+		assert_int_equal(bt_net_connect(net, s, own, port, 0, &child, &l, &why), 0);
+		assert_true(child == BT_NO_SLOT && l == BT_NO_SLOT);
+		assert_true(bt_port_get(bt_net_ports(net), s, &i) && i.state == BT_ESTABLISHED);
+		assert_int_equal(bt_port_lookup(bt_net_ports(net), 0, BT_TCP, &own, port, &own,
+						port, BT_DEV_LO),
+				 s);
+		if (reset)
+			bt_net_reset(net, s);
+		else
+			bt_net_shut(net, s, 0);
+		assert_true(bt_port_get(bt_net_ports(net), s, &i));
+		assert_int_equal(i.state, reset ? BT_CLOSE : BT_TIME_WAIT);
+		bt_net_closed(net, s, 0);
+		drain(net);
+		assert_int_equal(bt_port_count(bt_net_ports(net)), 1 - reset);
+		bt_net_advance(net, 60 * SEC);
+		drain(net);
+		assert_int_equal(bt_port_count(bt_net_ports(net)), 0);
+	}
+	end(net, 0);
+}
+
 /* A closed client's slot waits for its child, and is told to listen: it ends with the child all the
  * same. */
 static void listen_after_close(void **state)
@@ -422,6 +458,7 @@ int main(void)
 		cmocka_unit_test(takeover_of_child),
 		cmocka_unit_test(unlinked_is_told),
 		cmocka_unit_test(undo_after_close),
+		cmocka_unit_test(to_itself),
 	};
 	return cmocka_run_group_tests_name("ends", tests, NULL, NULL);
 }

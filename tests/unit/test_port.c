@@ -376,6 +376,265 @@ static void connect_without_a_place(void **state)
 	end(net);
 }
 
+/* Sockets of different devices do not meet. Checked on Linux 6.18. */
+static void devices(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+	struct bt_port_info i;
+	struct bt_reason why;
+	uint32_t a, b, c, child, taken;
+
+	(void)state;
+	for (int p = 0; p < 2; p++) {
+		enum bt_proto proto = p ? BT_UDP : BT_TCP;
+
+		a = sock(net, proto, BT_V4, 0, 1);
+		b = sock(net, proto, BT_V4, 0, 1);
+		c = sock(net, proto, BT_V4, 0, 1);
+		bt_port_set_dev(net, a, 1);
+		bt_port_set_dev(net, b, 2);
+		assert_int_equal(bind_to(net, a, "0.0.0.0", 80, &why), 0);
+		assert_int_equal(bind_to(net, b, "0.0.0.0", 80, &why), 0);
+		assert_int_equal(bind_to(net, c, "10.0.0.2", 80, &why), -EADDRINUSE);
+		bt_port_set_dev(net, c, 3);
+		assert_int_equal(bind_to(net, c, "10.0.0.2", 80, &why), 0);
+		if (proto == BT_TCP) {
+			assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+			assert_int_equal(bt_port_listen(net, b, 0, &why), 0);
+		}
+		assert_int_equal(bt_port_lookup(net, 0, proto, &l, 80, &r, 9, 1), a);
+		assert_int_equal(bt_port_lookup(net, 0, proto, &l, 80, &r, 9, 2), b);
+		assert_int_equal(bt_port_lookup(net, 0, proto, &l, 80, &r, 9, 3), BT_NO_SLOT);
+		if (proto == BT_TCP)
+			assert_int_equal(bt_port_accept(net, b, &l, &r, 9, &child, &taken, &why),
+					 0);
+	}
+	assert_true(bt_port_get(net, child, &i) && i.dev == 2);
+	/* UDP's disconnect forgets the device */
+	bt_port_disconnect(net, b);
+	assert_true(bt_port_get(net, b, &i) && i.dev == 0 && i.lport == 80);
+
+	/* a device before none, but after the address, and as good as IPv4 for TCP */
+	a = sock(net, BT_UDP, BT_V4, RA, 1);
+	b = sock(net, BT_UDP, BT_V6, RA, 1);
+	c = sock(net, BT_UDP, BT_V4, RA, 1);
+	bt_port_set_dev(net, b, 2);
+	assert_int_equal(bind_to(net, b, "::", 53, &why), 0);
+	assert_int_equal(bind_to(net, a, "0.0.0.0", 53, &why), 0);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9, 2), b);
+	assert_int_equal(bind_to(net, c, "10.0.0.1", 53, &why), 0);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9, 2), c);
+	a = sock(net, BT_TCP, BT_V4, RP, 1);
+	b = sock(net, BT_TCP, BT_V6, RP, 1);
+	bt_port_set_dev(net, b, 2);
+	assert_int_equal(bind_to(net, a, "0.0.0.0", 53, &why), 0);
+	assert_int_equal(bind_to(net, b, "::", 53, &why), 0);
+	assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+	assert_int_equal(bt_port_listen(net, b, 0, &why), 0);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 53, &r, 9, 2), a); /* b: at the tail */
+	end(net);
+}
+
+/* A connection with a device stands in the way of those with the same or none that come with the
+ * device, not of one without; and so does it when connect chooses the port. */
+static void tuples_with_devices(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+	struct bt_reason why;
+	uint32_t s[8], taken;
+	static const uint8_t dev[8] = {2, 2, 3, 3, 0, 0, 2, 3};
+
+	(void)state;
+	conf->range_lo = 5000;
+	conf->range_hi = 5001;
+	for (int i = 0; i < 8; i++) {
+		s[i] = sock(net, BT_TCP, BT_V4, 0, 1);
+		bt_port_set_dev(net, s[i], dev[i]);
+		assert_int_equal(connect_to(net, s[i], "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why),
+				 i < 6 ? 0 : -EADDRNOTAVAIL);
+	}
+	/* the newest of those that match */
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, port_of(net, s[5]), &r, 9, 2), s[5]);
+	bt_port_check(net);
+	bt_port_free(net, s[5]);
+	bt_port_free(net, s[4]);
+	assert_int_equal(connect_to(net, s[6], "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why),
+			 -EADDRNOTAVAIL);
+	bt_port_check(net);
+	/* two without a device and the same 4-tuple: the port is in use until both are gone */
+	for (int i = 0; i < 4; i++)
+		bt_port_set_dev(net, s[i], 0);
+	bt_port_check(net);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(connect_to(net, s[7], "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why),
+				 -EADDRNOTAVAIL);
+		bt_port_check(net);
+		if (i < 2)
+			bt_port_free(net, s[i]);
+	}
+	bt_port_free(net, s[2]);
+	assert_int_equal(connect_to(net, s[7], "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
+	end(net);
+}
+
+/* Which ports of [4000, 4000 + n) are handed out in the end, as bits; checked on Linux 6.18. */
+static unsigned handed_out(int n, bool connects, unsigned opts, uint16_t lo, uint16_t hi)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	struct bt_reason why;
+	uint32_t slot, taken;
+	unsigned out = 0;
+	int r = 0;
+
+	conf->range_lo = 4000;
+	conf->range_hi = (uint16_t)(4000 + n - 1);
+	while (r == 0) {
+		slot = sock(net, BT_TCP, BT_V4, opts, 1);
+		assert_int_equal(bt_port_set_range(net, slot, lo, hi), 0);
+		if (connects)
+			r = connect_to(net, slot, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why);
+		else
+			r = bind_to(net, slot, "10.0.0.1", 0, &why);
+		if (r == 0)
+			out |= 1u << (port_of(net, slot) - 4000);
+	}
+	assert_int_equal(r, connects ? -EADDRNOTAVAIL : -EADDRINUSE);
+	assert_int_equal(why.why, BT_WHY_NO_FREE_PORT);
+	slot = sock(net, BT_TCP, BT_V4, opts, 1); /* listen, too, finds none for the wildcard */
+	assert_int_equal(bt_port_set_range(net, slot, lo, hi), 0);
+	assert_int_equal(bt_port_listen(net, slot, 0, &why), -EADDRINUSE);
+	assert_int_equal(port_of(net, slot), 0);
+	end(net);
+	return out;
+}
+
+static void odd_ranges(void **state)
+{
+	(void)state;
+	for (int n = 1; n < 10; n++) {
+		unsigned all = (1u << n) - 1;
+
+		assert_int_equal(handed_out(n, true, 0, 0, 0), n == 3 ? 3 : all);
+		assert_int_equal(handed_out(n, false, 0, 0, 0), n == 3 ? 3 : all);
+		assert_int_equal(handed_out(n, false, RA, 0, 0), n == 3 ? 3 : n == 5 ? 15 : all);
+	}
+}
+
+static void own_ranges(void **state)
+{
+	struct bt_port_net *net;
+	struct bt_port_info i;
+	struct bt_reason why;
+	uint32_t a, u, child, taken;
+	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+
+	(void)state;
+	assert_int_equal(handed_out(8, true, 0, 4002, 4004), 0x1c);
+	assert_int_equal(handed_out(8, false, 0, 4002, 4004), 0x0c);
+	assert_int_equal(handed_out(8, true, 0, 0, 4004), 0x1f);
+	assert_int_equal(handed_out(8, true, 0, 4002, 0), 0xfc);
+	assert_int_equal(handed_out(8, true, 0, 4005, 4005), 0x20);
+	/* a limit outside the host's range has no effect */
+	assert_int_equal(handed_out(8, true, 0, 3000, 4002), 0x07);
+	assert_int_equal(handed_out(8, true, 0, 4006, 5000), 0xc0);
+	assert_int_equal(handed_out(8, true, 0, 5000, 5001), 0xff);
+	assert_int_equal(handed_out(8, false, 0, 1, 1), 0xff);
+	net = make(5000);
+	a = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(bt_port_set_range(net, a, 40001, 40000), -EINVAL);
+	assert_int_equal(bt_port_set_range(net, a, 40001, 40001), 0);
+	assert_int_equal(bind_to(net, a, "0.0.0.0", 0, &why), 0);
+	assert_int_equal(port_of(net, a), 40001);
+	assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+	assert_int_equal(bt_port_accept(net, a, &l, &r, 9, &child, &taken, &why), 0);
+	assert_true(bt_port_get(net, child, &i) && i.range_lo == 40001 && i.range_hi == 40001);
+	u = sock(net, BT_UDP, BT_V4, 0, 1);
+	assert_int_equal(bt_port_set_range(net, u, 50000, 50000), 0);
+	assert_int_equal(bt_port_autobind(net, u, 0, &why), 0);
+	assert_int_equal(port_of(net, u), 50000);
+	u = sock(net, BT_UDP, BT_V4, 0, 1);
+	assert_int_equal(bt_port_set_range(net, u, 50000, 50000), 0);
+	assert_int_equal(bt_port_autobind(net, u, 0, &why), -EAGAIN);
+	assert_int_equal(bind_to(net, u, "0.0.0.0", 0, &why), -EADDRINUSE);
+	assert_int_equal(connect_to(net, u, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), -EAGAIN);
+	/* many, and gone with their sockets */
+	for (uint32_t n = 0; n < 3000; n++) {
+		u = sock(net, BT_UDP, BT_V4, 0, 1);
+		assert_int_equal(bt_port_set_range(net, u, (uint16_t)(33000 + n), 0), 0);
+	}
+	for (uint32_t n = 0; n < 3000; n += 2)
+		bt_port_free(net, u - n);
+	bt_port_check(net);
+	for (uint32_t n = 1; n < 3000; n += 2)
+		assert_true(bt_port_get(net, u - n, &i) && i.range_lo == 33000 + 2999 - n);
+	end(net);
+}
+
+/* ip_autobind_reuse: Linux's words are, for connections to different destinations. */
+static void autobind_reuse(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	struct bt_reason why;
+	uint32_t a = sock(net, BT_TCP, BT_V4, RA, 1), b = sock(net, BT_TCP, BT_V4, RA, 1), c;
+
+	(void)state;
+	conf->range_lo = conf->range_hi = 4000;
+	conf->reserved[4000 / 64] |= 1ull << (4000 % 64);
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 0, &why), -EADDRINUSE);
+	assert_int_equal(bind_to(net, a, "10.0.0.1", 4000, &why),
+			 0); /* reserved only from choice */
+	conf->reserved[4000 / 64] = 0;
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 0, &why), -EADDRINUSE);
+	conf->autobind_reuse = 1;
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 0, &why), 0);
+	c = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(bind_to(net, c, "10.0.0.1", 0, &why), -EADDRINUSE);
+	bt_port_set_opts(net, c, RA | RP);
+	bt_port_set_opts(net, a, RA | RP);
+	assert_int_equal(bind_to(net, c, "10.0.0.1", 0, &why), -EADDRINUSE);
+	bt_port_set_opts(net, a, RA);
+	assert_int_equal(bind_to(net, c, "10.0.0.1", 0, &why), 0);
+	assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+	c = sock(net, BT_TCP, BT_V4, RA, 1);
+	assert_int_equal(bind_to(net, c, "10.0.0.1", 0, &why), -EADDRINUSE);
+	end(net);
+}
+
+/* A socket that is connected with itself, by its own port or by chance. */
+static void self_connect(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	struct bt_addr l = address("127.0.0.1");
+	struct bt_reason why;
+	uint32_t a, b, taken;
+
+	(void)state;
+	conf->range_lo = conf->range_hi = 4000;
+	for (int p = 0; p < 2; p++) {
+		uint16_t port = p ? 5000 : 4000;
+
+		a = sock(net, BT_TCP, BT_V4, 0, 1);
+		if (p)
+			assert_int_equal(bind_to(net, a, "127.0.0.1", port, &why), 0);
+		assert_int_equal(
+			connect_to(net, a, "127.0.0.1", "127.0.0.1", port, 0, &taken, &why), 0);
+		assert_true(bt_port_is_self(net, a));
+		assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, port, &l, port, 1), a);
+	}
+	b = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(connect_to(net, b, "127.0.0.1", "127.0.0.1", 5000, 0, &taken, &why), 0);
+	assert_false(bt_port_is_self(net, b));
+	bt_port_disconnect(net, a);
+	assert_false(bt_port_is_self(net, a));
+	end(net);
+}
+
 static void slots_rest(void **state)
 {
 	struct bt_port_net *net = make(3000);
@@ -685,11 +944,11 @@ static void reuseport_spreads(void **state)
 		assert_int_equal(bt_port_listen(net, i, 0, &why), 0);
 	}
 	for (uint16_t p = 10000; p < 14000; p++) {
-		uint32_t slot = bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, p);
+		uint32_t slot = bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, p, 2);
 
 		assert_in_range(slot, 0, 3);
 		hits[slot]++;
-		assert_int_equal(bt_port_lookup_listener(net, 0, &l, 80, &r, p), slot);
+		assert_int_equal(bt_port_lookup_listener(net, 0, &l, 80, &r, p, 2), slot);
 	}
 	for (int i = 0; i < 4; i++)
 		assert_in_range(hits[i], 900, 1100);
@@ -707,12 +966,12 @@ static void demultiplexing(void **state)
 	(void)state;
 	assert_int_equal(bind_to(net, any6, "::", 80, &why), 0);
 	assert_int_equal(bind_to(net, one, "10.0.0.1", 80, &why), 0);
-	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 9), BT_NO_SLOT);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 9, 2), BT_NO_SLOT);
 	assert_int_equal(bt_port_listen(net, any6, 0, &why), 0);
-	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 9), any6);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 9, 2), any6);
 	assert_int_equal(bt_port_accept(net, any6, &l2, &r, 9, &child, &taken, &why), 0);
-	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l2, 80, &r, 9), child);
-	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l2, 80, &r, 10), any6);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l2, 80, &r, 9, 2), child);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l2, 80, &r, 10, 2), any6);
 	assert_int_equal(bt_port_accept(net, any6, &l2, &r, 9, &again, &taken, &why),
 			 -EADDRNOTAVAIL);
 	assert_int_equal(why.slot, child);
@@ -720,20 +979,20 @@ static void demultiplexing(void **state)
 	assert_int_equal(bt_port_accept(net, any6, &l2, &r, 9, &again, &taken, &why), 0);
 	assert_int_equal(taken, child);
 	bt_port_disconnect(net, any6);
-	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 9), BT_NO_SLOT);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 9, 2), BT_NO_SLOT);
 	assert_int_equal(port_of(net, any6), 80);
 
 	v = sock(net, BT_UDP, BT_V4, RA, 1);
 	assert_int_equal(bind_to(net, u, "0.0.0.0", 53, &why), 0);
 	assert_int_equal(bind_to(net, v, "0.0.0.0", 53, &why), 0);
-	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), v);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9, 2), v);
 	assert_int_equal(connect_to(net, u, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
-	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), u);
-	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 10), v);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9, 2), u);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 10, 2), v);
 	/* of equal ones IPv4 comes first, even when it is the older */
 	any6 = sock(net, BT_UDP, BT_V6, RA, 1);
 	assert_int_equal(bind_to(net, any6, "::", 53, &why), 0);
-	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 10), v);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 10, 2), v);
 	end(net);
 }
 
@@ -749,19 +1008,19 @@ static void equal_scores(void **state)
 	for (uint32_t i = 0; i < 3; i++) {
 		assert_int_equal(sock(net, BT_UDP, BT_V4, RA, i), i);
 		assert_int_equal(bind_to(net, i, "0.0.0.0", 53, &why), 0);
-		assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), i);
+		assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9, 2), i);
 	}
 	bt_port_set_opts(net, 0, RA | RP); /* a new class; still bound first */
-	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), 2);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9, 2), 2);
 	for (uint32_t i = 3; i-- > 0;)
 		assert_int_equal(connect_to(net, i, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
-	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9), 2);
+	assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, 9, 2), 0); /* last connected */
 	for (uint32_t i = 0; i < 3; i++) {
 		bt_port_disconnect(net, i);
 		bt_port_set_opts(net, i, RA | RP);
 	}
 	for (uint16_t p = 1; p < 100; p++)
-		assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, p), 2);
+		assert_int_equal(bt_port_lookup(net, 0, BT_UDP, &l, 53, &r, p, 2), 2);
 	end(net);
 }
 
@@ -807,7 +1066,7 @@ static void restoring(void **state)
 	i.state = BT_TIME_WAIT;
 	assert_int_equal(bt_port_restore_child(net, 7, &i), 0);
 	bt_port_time_wait(net, 7, SEC);
-	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 40000), 5000);
+	assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, 80, &r, 40000, 2), 5000);
 	assert_int_equal(bt_port_new_at(net, 0, BT_TCP, BT_V4, 1, 10000), -ENFILE);
 	assert_int_equal(bt_port_count(net), 2);
 	end(net);
@@ -992,6 +1251,12 @@ int main(void)
 		cmocka_unit_test(child_releases_its_port),
 		cmocka_unit_test(ports_remember),
 		cmocka_unit_test(connect_without_a_place),
+		cmocka_unit_test(devices),
+		cmocka_unit_test(tuples_with_devices),
+		cmocka_unit_test(odd_ranges),
+		cmocka_unit_test(own_ranges),
+		cmocka_unit_test(autobind_reuse),
+		cmocka_unit_test(self_connect),
 		cmocka_unit_test(slots_rest),
 		cmocka_unit_test(range_is_used_up),
 		cmocka_unit_test(many_to_one),
