@@ -382,6 +382,9 @@ bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], u
 	*port = row.lport;
 	if (memcmp(addr, any4, 16) == 0 || memcmp(addr, any6, 16) == 0) {
 		struct bt_host_row host;
+		/* It has been disconnected since. Its datagrams are as good as before. */
+		if (row.backlog == 0 && row.lport == 0)
+			return true;
 		if (row.backlog == 0 || !bt_host_read(t, row.host, &host) ||
 		    row.backlog > host.n_addrs || row.backlog > BT_HOST_ADDRS)
 			return false;

@@ -134,7 +134,10 @@ const struct bt_real *bt_real(void);
 /* False: this process is in no host (no token), and every wrapper steps aside. */
 bool bt_in_host(void);
 uint64_t bt_netid(void);
-bool bt_host_root(void); /* whether this thread counts as the host's root */
+bool bt_host_root(void);
+/* The same, and the connection to berthd will say so: one that was opened while the program was
+ * somebody else (seteuid) is given up. */
+bool bt_link_root(void); /* whether this thread counts as the host's root */
 uint32_t bt_sock_uid(int fd);
 uint16_t bt_host(void); /* this program's: index in the table */
 uint64_t bt_who(void);	/* the token's first 8 bytes (proto/msg.h): host, rights, root's uid */

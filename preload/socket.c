@@ -141,7 +141,7 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 		return fail(e);
 	bt_req_make(&q, BT_BIND, &n, fd);
 	put_addr(&q, addr, port);
-	q.flags = port != 0 && bt_host_root() ? BT_REQF_ROOT : 0;
+	q.flags = port != 0 && bt_link_root() ? BT_REQF_ROOT : 0;
 	e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);

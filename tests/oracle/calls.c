@@ -132,6 +132,10 @@ static void do_connect(const struct line *l, unsigned s)
 		say("no such address");
 		return;
 	}
+	if (word(l, 3)[0] == '@' && words_port(&a) == 0) {
+		say("no port");
+		return;
+	}
 	int r = connect(fds[s], (struct sockaddr *)&a, len);
 	result(r);
 	if (r != 0 && errno == EINPROGRESS)
