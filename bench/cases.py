@@ -96,6 +96,52 @@ def port_cost(run, cfg, _case):
     return values(run.start_raw(argv).wait_end())
 
 
+PORT_RANGE = "net.ipv4.ip_local_port_range"
+
+
+def many_pair(run, cfg, ports, server_words, client_words, first_port=1):
+    """The server of bench/many.c and its client, which starts when every process of it listens."""
+    program = os.path.join(cfg.bin, "many")
+    where = ["--addr", run.addr, "--port", str(first_port), "--conns", str(ports)]
+    server = run.start("server", [program, "server", *where, *server_words])
+    held = int(server_words[1]) if len(server_words) > 1 else 0
+    processes = held // 15000 + 2 if held else (ports - 1) // 15000 + 1
+    server.wait_for(r"(?s)(ready.*){%d}" % processes)
+    client = run.start("client", [program, "client", *where, *client_words])
+    out = values(client.wait_end())
+    server.wait_end()
+    return out
+
+
+def fill(run, cfg, case):
+    """connect or bind to port 0 while more and more ports of the client's host are in use."""
+    call, ports, (low, high) = (case.args[k] for k in ("call", "ports", "range"))
+    run.sysctl("client", PORT_RANGE, f"{low} {high}")
+    words = [call, str(low), str(high)]
+    if call == "bind":
+        argv = [os.path.join(cfg.bin, "many"), "client", "--addr", run.addr, *words]
+        if run.is_berth:
+            argv[3] = run.hosts["client"][1]
+        out = values(run.start("client", argv).wait_end())
+    else:
+        out = many_pair(run, cfg, ports, ["shared", str(high - low + 1)], words)
+    out["flat"] = out["us_999"] / out["us_0"]
+    out["fail"] = out["us_1000"] / out["us_0"]
+    return out
+
+
+def look_up(run, cfg, case):
+    """The three numbers of sockets in turn, so that their ratio is of one round."""
+    run.prepare()
+    run.sysctl("client", PORT_RANGE, "61100 65535")
+    out = {}
+    for n in (1, 1000, 60000):
+        words = [case.args["kind"]]
+        out[f"us_{n}"] = many_pair(run, cfg, n, words, ["--iters", "2000", *words], 1024)["us"]
+    out["flat"] = out["us_60000"] / out["us_1"]
+    return out
+
+
 def redis(run, cfg, _case):
     port = str(run.port(6379))
     server = run.start("server", [
@@ -424,6 +470,39 @@ def call_cost_cases():
     ]
 
 
+def fill_cases():
+    """Each level is a line of the table."""
+    out = []
+    for call, ports, place in (("connect", 1, "to one destination"),
+                               ("connect", 1000, "to 1,000 destinations"),
+                               ("bind", 1, "to port 0")):
+        for wide, bounds in ((False, (32768, 60999)), (True, (1024, 65535))):
+            name = f"fill-{call}{'-1000' * (ports > 1)}{'-wide' * wide}"
+            fails = call == "bind" or ports == 1
+            metrics = [Metric(f"us_{level}", f"{call} {place}, {level / 10:g} % in use" +
+                              (", refused" if fails and level == 1000 else ""), "us",
+                              target=("ratio<=", 0.025) if level == 999 and fails else None)
+                       for level in (0, 500, 900, 990, 999, 1000)]
+            metrics.append(Metric("flat", "  99.9 % against empty", "times", target=("abs<=", 1.3)))
+            if fails:
+                metrics.append(Metric("fail", "  refused against empty", "times",
+                                      target=("abs<=", 1.0)))
+            out.append(Case(
+                name, f"{call}() {place} while so many of the ports {bounds[0]} to {bounds[1]} are "
+                "held by other processes, filled in the order in which Linux gives them away; "
+                "median of 100 calls, one CPU", metrics, fill,
+                {"call": call, "ports": ports, "range": bounds}, max_rounds=3))
+    for kind, call in (("tcp", "connect to one of {} listeners"),
+                       ("udp", "sendto to one of {} bound ports")):
+        out.append(Case(
+            f"fill-lookup-{kind}", "a fresh socket's call to a random one of them; median of 2,000 "
+            "calls, one CPU",
+            [*(Metric(f"us_{n}", call.format(f"{n:,}"), "us") for n in (1, 1000, 60000)),
+             Metric("flat", "  60,000 against one", "times", target=("abs<=", 1.3))],
+            look_up, {"kind": kind}, max_rounds=3))
+    return out
+
+
 def program_cases():
     http = ("nginx", "wrk")
     return [
@@ -475,5 +554,5 @@ def host_cases():
 
 
 def all_cases():
-    return (rtt_cases() + bulk_cases() + connection_cases() + call_cost_cases() + program_cases() +
-            host_cases())
+    return (rtt_cases() + bulk_cases() + connection_cases() + call_cost_cases() + fill_cases() +
+            program_cases() + host_cases())

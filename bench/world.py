@@ -130,6 +130,10 @@ class Run:
     def port(self, wanted):
         return wanted
 
+    def sysctl(self, role, name, value):
+        """A setting of the role's host, before anything is started in it."""
+        raise NotImplementedError
+
     def command(self, role, argv, cpu=None):
         outer = ["taskset", "-c", str(self.one_cpu)] if self.one_cpu is not None else []
         inner = ["taskset", "-c", str(cpu)] if cpu is not None and self.one_cpu is None else []
@@ -180,6 +184,12 @@ class KernelRun(Run):
                 raise
         return self
 
+    def sysctl(self, role, name, value):
+        if not self.holder:
+            raise BenchError("needs root: settings of the real loopback are not ours to change")
+        script = 'echo "$1" >/proc/sys/"$2"'
+        self.start(role, ["sh", "-c", script, "sh", value, name.replace(".", "/")]).wait_end()
+
     def prefix(self, role):
         return ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net", "--"] if self.holder else []
 
@@ -202,6 +212,7 @@ class BerthRun(Run):
         super().__init__(world, one_cpu)
         world.count += 1
         self.network = f"bench-{os.getpid()}-{world.count}"
+        self.settings = []  # of the client's host
 
     def __exit__(self, *exc):
         super().__exit__(*exc)
@@ -209,8 +220,13 @@ class BerthRun(Run):
 
     def prefix(self, role, network=None):
         host, ip = self.hosts[role]
+        settings = self.settings if role == "client" else []
         return [self.world.berth, "run", "--network", network or self.network, "--host", host,
-                "--ip", ip, "--"]
+                "--ip", ip, *settings, "--"]
+
+    def sysctl(self, role, name, value):
+        assert role == "client"
+        self.settings += ["--sysctl", f"{name}={value}"]
 
     def prepare(self):
         self.start("keeper", ["sh", "-c", "echo ready && exec cat"], stdin=True).wait_for("ready")
