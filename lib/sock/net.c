@@ -290,6 +290,11 @@ static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt
 {
 	int r = reachable(net, i, dst);
 	bool v4 = bt_addr_is_v4(dst);
+	const struct bt_net_host *h = &net->hosts[i->host]->pub;
+	/* Nowhere in particular is the device's own address. */
+	for (uint16_t k = 0; i->dev != 0 && v4 && bt_addr_is_any(dst) && k < h->n_addrs; k++)
+		if (h->addrs[k].dev == i->dev && h->addrs[k].family == BT_V4)
+			*dst = h->addrs[k].addr;
 	if (r == -EAFNOSUPPORT && !v4 && i->dev != 0 &&
 	    btn_addr_kind(net, i->host, dst) == ADDR_LOCAL &&
 	    arrives_on(net, i->host, dst) != i->dev)
@@ -298,7 +303,6 @@ static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt
 		r = bt_net_route(net, i->host, &i->laddr, dst, src, to);
 	if (r < 0)
 		return r;
-	const struct bt_net_host *h = &net->hosts[i->host]->pub;
 	*arrives = arrives_on(net, *to, dst);
 	if (i->dev == 0 || (*to == i->host && i->dev == *arrives))
 		return 0;
