@@ -304,6 +304,7 @@ static int tcp_disconnect(int fd, struct note *n)
 {
 	struct bt_req q;
 	struct bt_rep rep;
+	struct bt_row row;
 	if (bt_note(fd) != NULL)
 		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
 	if (!(n->flags & NOTE_CONNECTED))
@@ -317,6 +318,9 @@ static int tcp_disconnect(int fd, struct note *n)
 			    0, 0, 0, 0);
 	if (fresh < 0)
 		return (int)-fresh;
+	bool unfinished = bt_note_row(n, &row) &&
+			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
+			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);
 	bt_req_init(&q, BT_RESET, n);
 	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	bt_sys(SYS_dup3, fresh, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
@@ -329,7 +333,7 @@ static int tcp_disconnect(int fd, struct note *n)
 			     .shown_port = n->shown_port};
 	bt_note_set(fd, &clean);
 	int e = n->cookie != 0 ? bt_cookie_set(fd, &clean, n->cookie) : 0;
-	if (e == 0)
+	if (e == 0 && unfinished) /* tcp_need_reset */
 		bt_pend(fd, &clean, ECONNRESET);
 	return e;
 }
