@@ -340,5 +340,7 @@ void bt_control_give(const struct note *n, const struct sockaddr_un *sun, sockle
 /* The peer's reset that this descriptor has not told yet; then it has. */
 bool bt_reset_untold(int fd, const struct note *n);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
+/* A reset has ended the connection after the peer's FIN. */
+bool bt_over_after_end(const struct note *n);
 
 #endif

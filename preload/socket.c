@@ -327,6 +327,7 @@ static int tcp_disconnect(int fd, struct note *n)
 {
 	struct bt_req q;
 	struct bt_rep rep;
+	struct bt_row row;
 	if (bt_note(fd) != NULL)
 		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED);
 	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS)))
@@ -340,6 +341,9 @@ static int tcp_disconnect(int fd, struct note *n)
 			    0, 0, 0, 0);
 	if (fresh < 0)
 		return (int)-fresh;
+	bool unfinished = bt_note_row(n, &row) &&
+			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
+			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);
 	uint32_t keep = NOTE_V6 | NOTE_NONBLOCK | NOTE_KEEPALIVE | NOTE_LINGER0 | NOTE_SNDBUF;
 	struct note clean = {.flags = NOTE_OURS | (n->flags & keep),
 			     .forks = bt_forks,
@@ -359,7 +363,7 @@ static int tcp_disconnect(int fd, struct note *n)
 	bt_note_set(fd, &clean);
 	if (n->cookie != 0)
 		e = bt_cookie_set(fd, &clean, n->cookie);
-	if (e == 0 && n->flags & NOTE_CONNECTED)
+	if (e == 0 && unfinished) /* tcp_need_reset */
 		bt_pend(fd, &clean, ECONNRESET);
 	return e;
 }

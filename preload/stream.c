@@ -64,7 +64,7 @@ static void told_by_kernel(int fd, const struct note *n)
 
 /* The peer had sent its FIN before the reset: for TCP the end comes first, and the error that waits
  * for the next send or SO_ERROR is EPIPE (tcp_reset). */
-static bool over_after_end(const struct note *n)
+bool bt_over_after_end(const struct note *n)
 {
 	struct bt_row row;
 	return bt_note_row(n, &row) && row.state == BT_ROW_CLOSE && !(row.flags & BT_ROWF_RESET);
@@ -72,7 +72,7 @@ static bool over_after_end(const struct note *n)
 
 static bool after_end(int fd, struct note *n)
 {
-	if (!over_after_end(n))
+	if (!bt_over_after_end(n))
 		return false;
 	bt_pend(fd, n, EPIPE);
 	return true;
@@ -237,7 +237,7 @@ static bool reset_by_kernel(int fd, const struct note *n)
 	    bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&e, (long)&len, 0) < 0 ||
 	    e != ECONNRESET)
 		return false;
-	if (over_after_end(n)) {
+	if (bt_over_after_end(n)) {
 		own->flags |= NOTE_RESET_SAID;
 		return false;
 	}
