@@ -329,7 +329,7 @@ static int tcp_disconnect(int fd, struct note *n)
 	struct bt_rep rep;
 	struct bt_row row;
 	if (bt_note(fd) != NULL)
-		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED);
+		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
 	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS)))
 		return 0;
 	if (n->flags & NOTE_SHARED)
