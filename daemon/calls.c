@@ -376,6 +376,24 @@ static int call_reset(struct call *k)
 	return 0;
 }
 
+static int call_disconnect(struct call *k)
+{
+	uint32_t fresh;
+	if (!held(k))
+		return -ESTALE;
+	if (d_row(k->d, k->slot)->proto != BT_TCP)
+		return -EPROTO;
+	int r = bt_net_renew(k->d->net, k->slot, d_now(), &fresh);
+	if (r < 0)
+		return r;
+	d_identify(k->d, fresh, k->c->pid, k->c->id);
+	k->c->owned++;
+	d_vals_move(k->slot, k->req->id.gen, fresh, d_row(k->d, fresh)->gen);
+	k->slot = fresh;
+	k->rep.flags |= BT_REPF_NEW;
+	return finish(k, 0);
+}
+
 static int call_closed(struct call *k)
 {
 	if (!known(k))
@@ -451,6 +469,7 @@ static const struct {
 	[BT_GETVAL] = {call_getval, PROGRAM, false},
 	[BT_SHUT] = {call_shut, PROGRAM, true},
 	[BT_RESET] = {call_reset, PROGRAM, false},
+	[BT_DISCONNECT] = {call_disconnect, PROGRAM, false},
 	[BT_CLOSED] = {call_closed, PROGRAM, true},
 	[BT_FORGED] = {call_forged, PROGRAM, true},
 	[BT_ACCEPTS] = {call_accepts, PROGRAM, true},

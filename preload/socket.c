@@ -295,10 +295,33 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	return async ? EINPROGRESS : 0;
 }
 
+/* What the kernel keeps in the descriptor is copied to the one that takes its place. */
+static void copy_options(int from, int to)
+{
+	static const int names[] = {SO_KEEPALIVE, SO_LINGER,	SO_SNDTIMEO,  SO_RCVTIMEO,
+				    SO_SNDBUF,	  SO_RCVBUF,	SO_OOBINLINE, SO_BROADCAST,
+				    SO_PRIORITY,  SO_TIMESTAMP, SO_RCVLOWAT,  SO_DONTROUTE};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		union {
+			int number;
+			struct linger linger;
+			struct timeval time;
+		} value;
+		socklen_t len = sizeof(value);
+		if (bt_sys(SYS_getsockopt, from, SOL_SOCKET, names[i], (long)&value, (long)&len,
+			   0) < 0)
+			continue;
+		if (names[i] == SO_SNDBUF || names[i] == SO_RCVBUF)
+			value.number /= 2; /* the kernel doubles what it is given */
+		bt_sys(SYS_setsockopt, to, SOL_SOCKET, names[i], (long)&value, (long)len, 0);
+	}
+}
+
 /*
- * connect with AF_UNSPEC ends the connection with a reset, and the socket may be used anew
- * (tcp_disconnect). An AF_UNIX stream cannot be joined twice: a new descriptor takes the number.
- * Where others hold the old one, it would not be the same socket any more.
+ * connect with AF_UNSPEC ends the connection with a reset, or the listening, and the socket may be
+ * used anew with the port that bind gave it (tcp_disconnect). An AF_UNIX stream cannot be joined
+ * twice: a new descriptor takes the number. Where others hold the old one, it would not be the same
+ * socket any more.
  */
 static int tcp_disconnect(int fd, struct note *n)
 {
@@ -307,7 +330,7 @@ static int tcp_disconnect(int fd, struct note *n)
 	struct bt_row row;
 	if (bt_note(fd) != NULL)
 		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
-	if (!(n->flags & NOTE_CONNECTED))
+	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS)))
 		return 0;
 	if (n->flags & NOTE_SHARED)
 		return EOPNOTSUPP;
@@ -318,21 +341,28 @@ static int tcp_disconnect(int fd, struct note *n)
 			    0, 0, 0, 0);
 	if (fresh < 0)
 		return (int)-fresh;
+	uint32_t keep = NOTE_V6 | NOTE_NONBLOCK | NOTE_KEEPALIVE | NOTE_LINGER0 | NOTE_SNDBUF;
+	struct note clean = {.flags = NOTE_OURS | (n->flags & keep),
+			     .forks = bt_forks,
+			     .shown_port = n->shown_port};
 	bool unfinished = bt_note_row(n, &row) &&
 			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
 			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);
-	bt_req_init(&q, BT_RESET, n);
-	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
-	bt_sys(SYS_dup3, fresh, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
+	bt_req_init(&q, BT_DISCONNECT, n);
+	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	if (e == 0)
+		e = bt_take_name((int)fresh, &clean, &rep);
+	bt_note_clear((int)fresh);
+	if (e == 0) {
+		copy_options(fd, (int)fresh);
+		bt_sys(SYS_dup3, fresh, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
+	}
 	bt_sys(SYS_close, fresh, 0, 0, 0, 0, 0);
-	bt_req_init(&q, BT_CLOSED, n);
-	q.flags = BT_REQF_SOLE;
-	bt_notice(-1, &q);
-	struct note clean = {.flags = NOTE_OURS | (n->flags & (NOTE_V6 | NOTE_NONBLOCK)),
-			     .forks = bt_forks,
-			     .shown_port = n->shown_port};
+	if (e != 0)
+		return e;
 	bt_note_set(fd, &clean);
-	int e = n->cookie != 0 ? bt_cookie_set(fd, &clean, n->cookie) : 0;
+	if (n->cookie != 0)
+		e = bt_cookie_set(fd, &clean, n->cookie);
 	if (e == 0 && unfinished) /* tcp_need_reset */
 		bt_pend(fd, &clean, ECONNRESET);
 	return e;

@@ -134,6 +134,16 @@ void bt_port_disconnect(struct bt_port_net *net, uint32_t slot)
 	       s->laddr);
 }
 
+void bt_port_unbind(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = btp_slot_used(net, slot) ? sock_at(net, slot) : NULL;
+
+	if (s == NULL || s->state != BT_CLOSE || (s->lport == 0 && bt_addr_is_any(&s->laddr)))
+		return;
+	s->flags &= (uint8_t)~SF_ADDR_LOCK;
+	let_go(net, slot, false, any_of(s->family));
+}
+
 int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_addr *laddr,
 		   const struct bt_addr *raddr, uint16_t rport, uint32_t *child, uint32_t *taken,
 		   struct bt_reason *reason)

@@ -200,6 +200,8 @@ bool bt_port_is_self(const struct bt_port_net *net, uint32_t slot);
  * and keeps its address if bind gave that to the listener. Linux's getsockname goes on to show the
  * released port, although the socket no longer has it. */
 void bt_port_disconnect(struct bt_port_net *net, uint32_t slot);
+/* Address and port of a socket in BT_CLOSE that nobody will use any more are free. */
+void bt_port_unbind(struct bt_port_net *net, uint32_t slot);
 
 /* UDP sendto on an unbound socket: wildcard address of the family and an ephemeral port. -EAGAIN:
  * none free. 0 if already bound. */

@@ -412,6 +412,31 @@ void bt_net_disconnect(struct bt_net *net, uint32_t slot)
 	btn_mark(net, slot);
 }
 
+int bt_net_renew(struct bt_net *net, uint32_t slot, uint64_t now_ns, uint32_t *fresh)
+{
+	struct bt_port_info i, kept;
+	struct bt_reason why;
+	if (!bt_port_get(net->ports, slot, &i))
+		return -EBADF;
+	int r = bt_net_sock(net, i.host, i.proto, i.family, i.uid, fresh);
+	if (r < 0)
+		return r;
+	if (i.state != BT_TIME_WAIT)
+		bt_net_disconnect(net, slot);
+	bt_port_get(net->ports, slot, &kept);
+	bt_net_closed(net, slot, now_ns);
+	bt_port_set_dev(net->ports, *fresh, i.dev);
+	(void)bt_port_set_range(net->ports, *fresh, i.range_lo, i.range_hi);
+	if (i.state != BT_TIME_WAIT && (kept.lport != 0 || !bt_addr_is_any(&kept.laddr))) {
+		/* A port that was connect's is gone; the address may be bind's without it. */
+		bt_port_set_opts(net->ports, *fresh,
+				 i.opts | (kept.lport == 0 ? BT_BIND_NO_PORT : 0u));
+		(void)bt_port_bind(net->ports, *fresh, &kept.laddr, kept.lport, true, now_ns, &why);
+	}
+	bt_port_set_opts(net->ports, *fresh, i.opts);
+	return 0;
+}
+
 int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uint16_t port,
 		     uint64_t now_ns, uint32_t *target, struct bt_addr *src, struct bt_reason *why)
 {
