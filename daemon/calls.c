@@ -241,6 +241,10 @@ static int udp_route(struct call *k, uint32_t *target, struct bt_addr *dst, stru
 	if (r == 0)
 		r = bt_net_udp_route(k->d->net, k->slot, dst, k->req->port, d_now(), target, src,
 				     &k->why);
+	if (r == BT_NET_LOST) {
+		k->rep.flags |= BT_REPF_LOST;
+		r = 0;
+	}
 	return finish(k, r);
 }
 

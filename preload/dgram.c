@@ -31,7 +31,7 @@ struct way {
 	struct bt_ident sender;
 	uint8_t addr[16];
 	uint16_t port;
-	bool used, relay;
+	bool used, relay, lost;
 	uint32_t changes; /* bt_udp_changes when it was asked */
 	uint32_t epoch;
 	uint32_t target; /* slot; BT_SLOT_NONE: nobody has the port */
@@ -77,6 +77,7 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 	w->port = port;
 	w->epoch = rep.value;
 	w->relay = rep.flags & BT_REPF_RELAY;
+	w->lost = rep.flags & BT_REPF_LOST;
 	w->target = rep.target.slot;
 	if (w->target != BT_SLOT_NONE)
 		w->len = bt_name_make(&w->name, bt_netid(), &rep.target);
@@ -271,7 +272,8 @@ static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 }
 
 /* Nobody has the port: the datagram is gone. A connected sender will be told. */
-static ssize_t nobody(int fd, struct note *n, const uint8_t addr[16], uint16_t port, size_t size)
+static ssize_t nobody(int fd, struct note *n, const struct way *w, const uint8_t addr[16],
+		      uint16_t port, size_t size)
 {
 	int pending = 0;
 	socklen_t len = sizeof(pending);
@@ -285,7 +287,7 @@ static ssize_t nobody(int fd, struct note *n, const uint8_t addr[16], uint16_t p
 		errno = EPIPE;
 		return -1;
 	}
-	if (told(n, addr, port))
+	if (!w->lost && told(n, addr, port))
 		refuse(fd, n);
 	return (ssize_t)size;
 }
@@ -325,7 +327,7 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	if (UNLIKELY(n.flags & NOTE_FAILED) && bt_pending(fd, &n) != 0)
 		return fail(ECONNREFUSED);
 	if (w->target == BT_SLOT_NONE || n.flags & NOTE_SHUT_WR)
-		return nobody(fd, &n, addr, port, size);
+		return nobody(fd, &n, w, addr, port, size);
 	const struct bt_row *target = bt_table_row(bt_table(), w->target);
 	bool relay = w->relay || target->flags & (BT_ROWF_RELAY | BT_ROWF_PKTINFO) ||
 		     !bt_control_usual(&n, &choice);
@@ -342,13 +344,13 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 			return fail(ECONNREFUSED);
 		if (errno == ECONNREFUSED) {
 			w->used = false;
-			return nobody(fd, &n, addr, port, size);
+			return nobody(fd, &n, w, addr, port, size);
 		}
 		if (errno != EAGAIN && errno != EPERM && errno != ENOBUFS)
 			return -1;
 	}
 	e = by_relay(fd, &n, addr, port, m, size, &choice);
 	if (e == ECONNREFUSED)
-		return nobody(fd, &n, addr, port, size);
+		return nobody(fd, &n, w, addr, port, size);
 	return e == 0 ? (ssize_t)size : fail(e);
 }

@@ -454,7 +454,7 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	if (e == 0 && bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
 		return -1;
 	if (e == ECONNRESET && n->flags & NOTE_UDP)
-		e = ECONNREFUSED;			  /* see dgram.c */
+		e = ECONNREFUSED;				   /* see dgram.c */
 	else if (!kept && e == ECONNRESET && bt_over_after_end(n)) /* see stream.c */
 		e = n->flags & NOTE_SHUT_WR ? 0 : EPIPE;
 	return give_int(NULL, e, value, len);

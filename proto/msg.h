@@ -105,6 +105,7 @@ enum bt_rep_flag {
 	BT_REPF_RELAY = 1 << 0,
 	BT_REPF_NEW = 1 << 1,  /* `id` is fresh: bind the descriptor to its name */
 	BT_REPF_FD = 1 << 2,   /* a descriptor comes with the reply */
+	BT_REPF_LOST = 1 << 4, /* UDP_ROUTE: nobody will get it, and nobody will say so */
 	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 };
 

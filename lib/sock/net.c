@@ -209,6 +209,9 @@ static int bindable(const struct bt_net *net, const struct bt_port_info *i,
 	bool v4 = bt_addr_is_v4(addr);
 	if (!v4 && (kind == ADDR_LINK || (kind == ADDR_MULTICAST && i->proto == BT_TCP)))
 		return -EINVAL;
+	if (!v4 && kind == ADDR_LOCAL && !bt_addr_is_any(addr) && i->dev != 0 &&
+	    arrives_on(net, i->host, addr) != i->dev)
+		kind = ADDR_OTHER; /* ipv6_chk_addr */
 	if (kind != ADDR_OTHER || i->opts & BT_FREEBIND)
 		return 0;
 	return (v4 ? conf->nonlocal_bind4 : conf->nonlocal_bind6) ? 0 : -EADDRNOTAVAIL;
@@ -280,17 +283,26 @@ static int reachable(const struct bt_net *net, const struct bt_port_info *i, str
 
 /* The whole way of what a socket sends: as bt_net_route, and the interface on which it arrives. A
  * device that the socket is bound to must lead there: IPv6 then has no route, IPv4 takes the
- * destination for a neighbour on that link, where nobody answers. */
+ * destination for a neighbour on that link, where nobody answers: BT_NET_LOST. */
+
 static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt_addr *dst,
 	       struct bt_addr *src, uint16_t *to, uint8_t *arrives)
 {
 	int r = reachable(net, i, dst);
+	bool v4 = bt_addr_is_v4(dst);
+	const struct bt_net_host *h = &net->hosts[i->host]->pub;
+	/* Nowhere in particular is the device's own address. */
+	for (uint16_t k = 0; i->dev != 0 && v4 && bt_addr_is_any(dst) && k < h->n_addrs; k++)
+		if (h->addrs[k].dev == i->dev && h->addrs[k].family == BT_V4)
+			*dst = h->addrs[k].addr;
+	if (r == -EAFNOSUPPORT && !v4 && i->dev != 0 &&
+	    btn_addr_kind(net, i->host, dst) == ADDR_LOCAL &&
+	    arrives_on(net, i->host, dst) != i->dev)
+		return -ENETUNREACH; /* what Linux looks for first */
 	if (r == 0)
 		r = bt_net_route(net, i->host, &i->laddr, dst, src, to);
 	if (r < 0)
 		return r;
-	bool v4 = bt_addr_is_v4(dst);
-	const struct bt_net_host *h = &net->hosts[i->host]->pub;
 	*arrives = arrives_on(net, *to, dst);
 	if (i->dev == 0 || (*to == i->host && i->dev == *arrives))
 		return 0;
@@ -298,12 +310,13 @@ static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt
 		*arrives = BT_DEV_LO;
 		return 0;
 	}
-	if (*to == i->host || i->dev == BT_DEV_LO)
-		return v4 ? -EHOSTUNREACH : -ENETUNREACH;
+	bool lost = *to == i->host || i->dev == BT_DEV_LO;
+	if (lost && !v4)
+		return -ENETUNREACH;
 	for (uint16_t k = h->n_addrs; bt_addr_is_any(&i->laddr) && k-- > 2;)
 		if (h->addrs[k].dev == i->dev && (h->addrs[k].family == BT_V4) == v4)
 			*src = h->addrs[k].addr;
-	return 0;
+	return lost ? BT_NET_LOST : 0;
 }
 
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
@@ -322,6 +335,8 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	    BT_NO_SLOT) /* of a connection whose other end is not closed yet */
 		return -EISCONN;
 	int r = way(net, &i, &dst, &src, &to, &arrives);
+	if (r == BT_NET_LOST)
+		return -EHOSTUNREACH;
 	if (r < 0)
 		return r == -EACCES ? -ENETUNREACH : r;
 	r = bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
@@ -451,6 +466,7 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uin
 	int r = way(net, &from, dst, src, &to, &arrives);
 	if (r < 0)
 		return r;
+	bool lost = r == BT_NET_LOST;
 	if (i.lport == 0) {
 		r = bt_port_autobind(net->ports, slot, now_ns, why);
 		btn_mark(net, slot);
@@ -458,6 +474,7 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uin
 			return r;
 		bt_port_get(net->ports, slot, &i);
 	}
-	*target = bt_port_lookup(net->ports, to, BT_UDP, dst, port, src, i.lport, arrives);
-	return 0;
+	*target = lost ? BT_NO_SLOT
+		       : bt_port_lookup(net->ports, to, BT_UDP, dst, port, src, i.lport, arrives);
+	return lost ? BT_NET_LOST : 0;
 }

@@ -113,6 +113,7 @@ int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, ui
 int bt_net_renew(struct bt_net *net, uint32_t slot, uint64_t now_ns, uint32_t *fresh);
 /* connect(2) with AF_UNSPEC of a UDP socket. */
 void bt_net_disconnect(struct bt_net *net, uint32_t slot);
+#define BT_NET_LOST 1 /* it goes out where nobody is, and nobody says so */
 /* Who gets a datagram from this socket to *dst:port: *target (BT_NO_SLOT: nobody) and the source
  * address it carries, unless *src says one already. *dst becomes what a wildcard stands for.
  * Autobinds. */

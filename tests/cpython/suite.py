@@ -30,7 +30,8 @@ class Result(unittest.TestResult):
         self.ended = set()  # tests with a word on their end
 
     def say(self, what, test, text=''):
-        self.out.write(json.dumps([what, test if isinstance(test, str) else test.id(), text, round(time.monotonic(), 2)]) + '\n')
+        name = test if isinstance(test, str) else test.id()
+        self.out.write(json.dumps([what, name, text, round(time.monotonic(), 2)]) + '\n')
         self.out.flush()
 
     def startTest(self, test):
