@@ -117,7 +117,7 @@ static int alias_make(struct queue *q, const struct gram *g)
 	row->lport = from->port;
 	row->rport = 0;
 	row->proto = BT_UDP;
-	row->family = family;
+	row->family = (uint8_t)family;
 	row->hops = from->hops;
 	row->tos = from->tos;
 	row->host = from->host;

@@ -27,7 +27,8 @@ static bool in_use(struct daemon *d, uint32_t slot, struct bt_port_info *i)
 
 static bool young(struct daemon *d, uint32_t slot)
 {
-	return (*d_owner(d, slot) & ~SUSPECT_BIT) != 0 &&
+	/* A suspect has had its name: a holder has closed it. */
+	return *d_owner(d, slot) != 0 && !(*d_owner(d, slot) & SUSPECT_BIT) &&
 	       (uint32_t)time(NULL) - d_row(d, slot)->since_s < YOUNG_S;
 }
 

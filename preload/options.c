@@ -450,11 +450,12 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	e = bt_pending(fd, n);
 	if (e == 0 && !(n->flags & NOTE_UDP) && bt_reset_untold(fd, n))
 		e = ECONNRESET;
+	bool kept = e != 0;
 	if (e == 0 && bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
 		return -1;
 	if (e == ECONNRESET && n->flags & NOTE_UDP)
-		e = ECONNREFUSED;			  /* see dgram.c */
-	else if (e == ECONNRESET && bt_over_after_end(n)) /* see stream.c */
+		e = ECONNREFUSED;				   /* see dgram.c */
+	else if (!kept && e == ECONNRESET && bt_over_after_end(n)) /* see stream.c */
 		e = n->flags & NOTE_SHUT_WR ? 0 : EPIPE;
 	return give_int(NULL, e, value, len);
 }

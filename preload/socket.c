@@ -341,13 +341,13 @@ static int tcp_disconnect(int fd, struct note *n)
 			    0, 0, 0, 0);
 	if (fresh < 0)
 		return (int)-fresh;
-	bool unfinished = bt_note_row(n, &row) &&
-			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
-			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);
 	uint32_t keep = NOTE_V6 | NOTE_NONBLOCK | NOTE_KEEPALIVE | NOTE_LINGER0 | NOTE_SNDBUF;
 	struct note clean = {.flags = NOTE_OURS | (n->flags & keep),
 			     .forks = bt_forks,
 			     .shown_port = n->shown_port};
+	bool unfinished = bt_note_row(n, &row) &&
+			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
+			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);
 	bt_req_init(&q, BT_DISCONNECT, n);
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)

@@ -4,10 +4,12 @@ import fnmatch
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 
+BINARIES = ('tests/oracle/oracle-exec', 'cli/berth', 'daemon/berthd', 'preload/libberth-preload.so')
 HOSTS = 900  # programs in one network; it takes 1,024 hosts
 
 
@@ -15,8 +17,8 @@ class Sides:
     """The kernel's executor and berth's. May be used from several threads."""
 
     def __init__(self, build, runtime, v6):
-        self.exec = os.path.join(build, 'tests/oracle/oracle-exec')
-        self.berth = os.path.join(build, 'cli/berth')
+        # Copies: a build meanwhile must not change what is compared.
+        self.exec, self.berth, _, _ = [shutil.copy(os.path.join(build, f), runtime) for f in BINARIES]
         self.runtime, self.v6 = runtime, v6
         self.files = itertools.count()
         self.here = threading.local()
