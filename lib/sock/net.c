@@ -209,9 +209,8 @@ static int bindable(const struct bt_net *net, const struct bt_port_info *i,
 	bool v4 = bt_addr_is_v4(addr);
 	if (!v4 && (kind == ADDR_LINK || (kind == ADDR_MULTICAST && i->proto == BT_TCP)))
 		return -EINVAL;
-	if (!v4 && kind == ADDR_LOCAL && !bt_addr_is_any(addr) && i->dev != 0 &&
-	    arrives_on(net, i->host, addr) != i->dev)
-		kind = ADDR_OTHER; /* ipv6_chk_addr */
+	if (!v4 && bt_addr_is_loopback(addr) && i->dev != 0 && i->dev != BT_DEV_LO)
+		kind = ADDR_OTHER; /* ipv6_chk_addr: the others are as good on any interface */
 	if (kind != ADDR_OTHER || i->opts & BT_FREEBIND)
 		return 0;
 	return (v4 ? conf->nonlocal_bind4 : conf->nonlocal_bind6) ? 0 : -EADDRNOTAVAIL;
