@@ -209,7 +209,8 @@ static int bindable(const struct bt_net *net, const struct bt_port_info *i,
 	bool v4 = bt_addr_is_v4(addr);
 	if (!v4 && (kind == ADDR_LINK || (kind == ADDR_MULTICAST && i->proto == BT_TCP)))
 		return -EINVAL;
-	if (!v4 && kind == ADDR_LOCAL && !bt_addr_is_any(addr) && i->dev != 0 &&
+	/* ::1 is of its interface alone, the others are the host's (ipv6_chk_addr). */
+	if (!v4 && bt_addr_is_loopback(addr) && i->dev != 0 &&
 	    arrives_on(net, i->host, addr) != i->dev)
 		kind = ADDR_OTHER; /* ipv6_chk_addr */
 	if (kind != ADDR_OTHER || i->opts & BT_FREEBIND)
