@@ -70,6 +70,8 @@ struct daemon {
 	uint64_t nonce_count;
 	uint64_t clock_at; /* what the clock waits for */
 	uint64_t sweep_delay_ms;
+	int64_t look_credit_ns; /* what may be spent on looking for the dead in a conflict's way */
+	uint64_t credit_at_ns;
 	uint64_t swept_ns, sweep_cost_ns; /* the last sweep: when it ended, how long it took */
 	uint32_t auto_host;
 	bool leaving;

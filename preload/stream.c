@@ -67,7 +67,8 @@ static void told_by_kernel(int fd, const struct note *n)
 bool bt_over_after_end(const struct note *n)
 {
 	struct bt_row row;
-	return bt_note_row(n, &row) && row.state == BT_ROW_CLOSE && !(row.flags & BT_ROWF_RESET);
+	return n->flags & NOTE_CONNECTED && bt_note_row(n, &row) && row.state == BT_ROW_CLOSE &&
+	       !(row.flags & BT_ROWF_RESET);
 }
 
 static bool after_end(int fd, struct note *n)
