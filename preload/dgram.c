@@ -143,18 +143,15 @@ static int destination(const struct note *n, const struct msghdr *m, uint8_t add
 
 void bt_udp_autobind(int fd, struct note *n)
 {
-	static const uint8_t loopback4[16] = {0, 0, 0,	  0,	0,   0, 0, 0,
-					      0, 0, 0xff, 0xff, 127, 0, 0, 1},
-			     loopback6[16] = {[15] = 1};
+	static const uint8_t any4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, any6[16];
 	struct bt_row row;
-	bool have = bt_note_row(n, &row);
-	if (have && row.lport != 0)
+	bool have = bt_note_row(n, &row), v6 = n->flags & NOTE_V6 && !(have && is_v4(row.laddr));
+	if ((have && row.lport != 0) || bt_table() == NULL)
 		return;
-	/* Whoever asks for a way gets a port. */
-	const uint8_t *to =
-		!(n->flags & NOTE_V6) || (have && is_v4(row.laddr)) ? loopback4 : loopback6;
-	if (bt_table() != NULL)
-		ask(fd, n, to, 1, way_to(n, to, 1));
+	/* Whoever asks for a way gets a port. The interface that a socket is bound to may have one
+	 * for IPv4 alone. */
+	if (!v6 || ask(fd, n, any6, 1, way_to(n, any6, 1)) != 0)
+		ask(fd, n, any4, 1, way_to(n, any4, 1));
 }
 
 /* 0 or errno. */

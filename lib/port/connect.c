@@ -67,7 +67,8 @@ static int connect_tcp(struct bt_port_net *net, uint32_t slot, struct tuple *t, 
 	if (t->lport != 0) {
 		uint32_t other = btp_find_tuple(net, t, sock_at(net, slot)->dev);
 
-		if (other != BT_NO_SLOT && !btp_may_take_over(net, other, now_ns))
+		/* tcp_twsk_unique: whoever bound the port may have it back at once. */
+		if (other != BT_NO_SLOT && sock_at(net, other)->state != BT_TIME_WAIT)
 			return btp_refuse(reason, no_place(net, slot, t), BT_WHY_TUPLE_IN_USE,
 					  other, btp_expires(net, other));
 		*taken = other;

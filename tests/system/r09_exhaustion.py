@@ -283,8 +283,6 @@ def test_cure_reuse_of_a_port(net):
     net.sysctl('pc', 'net.ipv4.ip_local_port_range=50000 50999')
     lib.eq(scene.ask(0, 'one_by_one', PORT, 1001, 'client', 'reuse'), [1000, FULL])
     lib.eq(scene.ask(0, 'one_by_one', PORT, 1, 'client', 'reuse'), [0, FULL], 'SO_REUSEADDR without bind')
-    if not lib.KERNEL:  # Linux asks for no setting where bind has chosen the port; berth takes tcp_tw_reuse's
-        net.sysctl('pc', 'net.ipv4.tcp_tw_reuse=1', 'net.ipv4.tcp_tw_reuse_delay=1')
     for _ in range(2):
         lib.eq(scene.ask(0, 'same_ports', PORT, list(range(50000, 51000))), [1000, ''])
     return 'range of 1,000 ports'

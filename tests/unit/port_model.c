@@ -233,6 +233,8 @@ static int connect_free(const struct model *s, const struct bt_addr *src, uint16
 
 	if (s->i.lport == 0 && (!in_range(s, port, true) || port_used(s, port, true)))
 		return 0;
+	if (other != BT_NO_SLOT && s->i.lport != 0) /* who bound the port may have it at once */
+		return m[other].i.state == BT_TIME_WAIT;
 	return other == BT_NO_SLOT ? 2 : may_take(other);
 }
 
