@@ -88,6 +88,14 @@ def bind_cost(run, cfg, _case):
     return values(run.start("server", argv).wait_end())
 
 
+def port_cost(run, cfg, _case):
+    """The tables alone, in one process; the kernel's cannot be called without its sockets."""
+    if not run.is_berth:
+        return {}
+    argv = [os.path.join(cfg.bin, "port_cost"), *["--quick"] * cfg.quick, "--values"]
+    return values(run.start_raw(argv).wait_end())
+
+
 PORT_RANGE = "net.ipv4.ip_local_port_range"
 
 
@@ -449,6 +457,16 @@ def call_cost_cases():
              [Metric("us_p50", "connect(), median", "us", target=("abs<=", 9)),
               Metric("us_p99", "connect(), 99th percentile", "us")],
              pair, {"argv": ["connect_cost"], "scaled": {"--iters": 8000, "--warmup": 1000}}),
+        Case("port", "the port space alone, in one process, without berthd or sockets; the default "
+             "range, one destination",
+             [Metric(f"{what}_{fill}", f"{label}, {words}", "ns", digits=0)
+              for what, label in (("connect", "port space: connect, disconnect"),
+                                  ("bind", "port space: socket, bind to 0, close"))
+              for fill, words in (("empty", "no port in use"), ("nearly_full", "99.9 % in use"),
+                                  ("full", "refused"))] +
+             [Metric("lookup_one", "port space: look-up of the only listener", "ns", digits=0),
+              Metric("lookup_many", "port space: look-up of one of 60,000 listeners", "ns",
+                     digits=0)], port_cost, max_rounds=3),
     ]
 
 

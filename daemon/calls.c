@@ -1,31 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each message does. Every field that came from outside is checked here or in lib/, and an
  * error changes nothing but a counter. */
-#include "daemon.h"
+#include "calls.h"
 
-#include "../lib/sock/sysctl.h"
 #include "vals.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-struct call {
-	struct daemon *d;
-	struct conn *c;
-	const struct bt_req *req;
-	const uint8_t *extra;
-	int proof;
-	struct bt_rep rep;
-	const void *rep_extra;
-	int fd;
-	uint32_t slot;
-	bool fresh, silent;
-	struct bt_addr addr;
-	struct bt_reason why;
-};
 
 static bool admin(const struct call *k)
 {
@@ -250,22 +235,26 @@ static bool other_source(struct daemon *d, uint32_t slot, const struct bt_addr *
 	return r->backlog != n;
 }
 
-static int udp_route(struct call *k, uint32_t *target, struct bt_addr *src)
+static int udp_route(struct call *k, uint32_t *target, struct bt_addr *dst, struct bt_addr *src)
 {
 	int r = take(k);
 	if (r == 0)
-		r = bt_net_udp_route(k->d->net, k->slot, k->addr, k->req->port, d_now(), target,
-				     src, &k->why);
+		r = bt_net_udp_route(k->d->net, k->slot, dst, k->req->port, d_now(), target, src,
+				     &k->why);
+	if (r == BT_NET_LOST) {
+		k->rep.flags |= BT_REPF_LOST;
+		r = 0;
+	}
 	return finish(k, r);
 }
 
 static int call_udp_route(struct call *k)
 {
-	struct bt_addr src;
+	struct bt_addr src = {{0}}, dst = k->addr;
 	uint32_t target;
 	/* Read first: a change made while we look must make the answer old, not young. */
 	k->rep.value = k->d->table->udp_epoch[bt_epoch_bucket(k->req->port)];
-	int r = udp_route(k, &target, &src);
+	int r = udp_route(k, &target, &dst, &src);
 	if (r < 0)
 		return r;
 	d_publish(k->d); /* autobind may have bumped the epoch of our own port */
@@ -284,12 +273,19 @@ static int call_udp_route(struct call *k)
 
 static int call_udp_send(struct call *k)
 {
-	struct bt_addr src;
-	uint32_t target;
+	struct d_from from = {.dst = k->addr, .host = k->c->host};
+	uint32_t target, value = k->req->value, before = 0;
 	k->silent = !(k->req->flags & BT_REQF_SYNC);
-	if (k->req->extra > 65527)
+	if (k->req->flags & BT_REQF_SOURCE) {
+		before = sizeof(from.src);
+		int e = k->req->extra < before ? -EPROTO
+					       : d_udp_source(k->d, from.host, k->extra, &from.src);
+		if (e < 0)
+			return e;
+	}
+	if (k->req->extra - before > 65527)
 		return -EMSGSIZE;
-	int r = udp_route(k, &target, &src);
+	int r = udp_route(k, &target, &from.dst, &from.src);
 	if (r < 0)
 		return r;
 	if (target == BT_NO_SLOT) {
@@ -297,7 +293,10 @@ static int call_udp_send(struct call *k)
 		return -ECONNREFUSED;
 	}
 	d_count(k->d, BT_CNT_UDP_RELAYED);
-	d_relay(k->d, target, k->c->host, &src, k->rep.port, k->extra, k->req->extra);
+	from.port = k->rep.port;
+	from.hops = value & BT_SEND_TTL ? (uint8_t)(64 - value) : d_row(k->d, k->slot)->hops;
+	from.tos = value & BT_SEND_TOS ? (uint8_t)(value >> 8) : d_row(k->d, k->slot)->tos;
+	d_relay(k->d, target, &from, k->extra + before, k->req->extra - before);
 	return 0;
 }
 
@@ -317,10 +316,25 @@ static int call_setval(struct call *k)
 {
 	if (!held(k))
 		return -ESTALE;
+	if (d_row(k->d, k->slot)->proto == BT_UDP)
+		d_udp_option(k->d, k->slot, k->req->flags, k->req->port, k->req->value);
 	if (k->req->flags == SOL_SOCKET && k->req->port == SO_RCVBUF) {
 		uint32_t kib = k->req->value / 1024;
 		d_row(k->d, k->slot)->rcvbuf_kib = (uint16_t)(kib > UINT16_MAX ? UINT16_MAX : kib);
 		return 0;
+	}
+	if (k->req->flags == SOL_SOCKET && k->req->port == SO_BINDTODEVICE) {
+		if (k->req->value > BT_NET_ADDRS)
+			return -EPROTO;
+		bt_port_set_dev(bt_net_ports(k->d->net), k->slot, (uint8_t)k->req->value);
+		bt_net_set_flag(k->d->net, k->slot, 0, true);
+		return 0;
+	}
+	if (k->req->flags == IPPROTO_IP && k->req->port == IP_LOCAL_PORT_RANGE) {
+		int r = bt_port_set_range(bt_net_ports(k->d->net), k->slot, (uint16_t)k->req->value,
+					  (uint16_t)(k->req->value >> 16));
+		if (r < 0)
+			return r;
 	}
 	return d_vals_set(k->slot, k->req->id.gen, k->req->flags, k->req->port, k->req->value);
 }
@@ -366,6 +380,24 @@ static int call_reset(struct call *k)
 	return 0;
 }
 
+static int call_disconnect(struct call *k)
+{
+	uint32_t fresh;
+	if (!held(k))
+		return -ESTALE;
+	if (d_row(k->d, k->slot)->proto != BT_TCP)
+		return -EPROTO;
+	int r = bt_net_renew(k->d->net, k->slot, d_now(), &fresh);
+	if (r < 0)
+		return r;
+	d_identify(k->d, fresh, k->c->pid, k->c->id);
+	k->c->owned++;
+	d_vals_move(k->slot, k->req->id.gen, fresh, d_row(k->d, fresh)->gen);
+	k->slot = fresh;
+	k->rep.flags |= BT_REPF_NEW;
+	return finish(k, 0);
+}
+
 static int call_closed(struct call *k)
 {
 	if (!known(k))
@@ -406,202 +438,6 @@ static int call_knock(struct call *k)
 	return 0;
 }
 
-/* ---- settings ---- */
-
-/* All of the host's, a line each: "name = value". */
-static int all_settings(struct call *k, uint16_t host, char *text, size_t room)
-{
-	size_t n = 0;
-	const char *name;
-	for (unsigned i = 0; (name = bt_sysctl_name(i)) != NULL; i++) {
-		int head = snprintf(text + n, room - n, "%s = ", name);
-		int len = head < 0 || (size_t)head >= room - n
-				  ? -ENOSPC
-				  : bt_sysctl_get(k->d->net, host, name, text + n + head,
-						  room - n - (size_t)head);
-		if (len < 0)
-			return len;
-		n += (size_t)(head + len);
-	}
-	return (int)n;
-}
-
-static int call_sysctl(struct call *k)
-{
-	static char text[BT_MSG_MAX - sizeof(struct bt_rep)];
-	uint16_t host = k->c->host;
-	const char *name = (const char *)k->extra;
-	size_t len = strnlen(name, k->req->extra);
-	char key[128];
-	int r;
-	if (host == BT_NET_NO_HOST)
-		host = k->req->value < BT_NET_NO_HOST ? (uint16_t)k->req->value : BT_NET_NO_HOST;
-	if (bt_net_host(k->d->net, host) == NULL || len >= sizeof(key))
-		return -ENOENT;
-	memcpy(key, name, len);
-	key[len] = '\0';
-	if (k->req->flags & BT_REQF_WRITE) {
-		if (len == k->req->extra) /* no NUL: no text */
-			return -EPROTO;
-		if (k->c->host != BT_NET_NO_HOST && !(k->c->root && k->req->flags & BT_REQF_ROOT))
-			return bt_sysctl_get(k->d->net, host, key, text, sizeof(text)) == -ENOENT
-				       ? -ENOENT
-				       : -EACCES;
-		r = bt_sysctl_set(k->d->net, host, key, name + len + 1, k->req->extra - len - 1);
-		k->rep.value = r > 0 ? (uint32_t)r : 0;
-		d_publish_host(k->d, host);
-		return r < 0 ? r : 0;
-	}
-	r = len == 0 ? all_settings(k, host, text, sizeof(text))
-		     : bt_sysctl_get(k->d->net, host, key, text, sizeof(text));
-	if (r < 0)
-		return r;
-	k->rep_extra = text;
-	k->rep.extra = (uint32_t)r;
-	return 0;
-}
-
-/* ---- names ---- */
-
-static int call_resolve(struct call *k)
-{
-	static uint8_t out[BT_NET_ADDRS][16];
-	char name[BT_NET_NAME];
-	if (k->req->extra == 0 || k->req->extra >= sizeof(name))
-		return -ENOENT;
-	memcpy(name, k->extra, k->req->extra);
-	name[k->req->extra] = '\0';
-	const struct bt_net_host *h = bt_net_host(k->d->net, bt_net_host_by_name(k->d->net, name));
-	if (h == NULL)
-		return -ENOENT;
-	uint16_t n = 0;
-	for (uint16_t i = h->n_addrs > 2 ? 2 : 0; i < h->n_addrs; i++)
-		memcpy(out[n++], h->addrs[i].addr.b, 16);
-	k->rep_extra = out;
-	k->rep.extra = n * 16u;
-	return 0;
-}
-
-static int call_reverse(struct call *k)
-{
-	uint16_t host = bt_addr_is_loopback(&k->addr) ? k->c->host
-						      : bt_net_host_by_addr(k->d->net, &k->addr);
-	const struct bt_net_host *h = bt_net_host(k->d->net, host);
-	if (h == NULL)
-		return -ENOENT;
-	k->rep_extra = bt_addr_is_loopback(&k->addr) ? "localhost" : h->name;
-	k->rep.extra = (uint32_t)strlen(k->rep_extra) + 1;
-	return 0;
-}
-
-/* ---- hello and the command line ---- */
-
-static int call_hello(struct call *k)
-{
-	struct daemon *d = k->d;
-	uint64_t who, host;
-	uint8_t good[BT_TOKEN_BYTES];
-	if (k->c->hello)
-		return -EPROTO;
-	if (k->req->extra == BT_TOKEN_BYTES) {
-		memcpy(&who, k->extra, sizeof(who));
-		host = (uint16_t)who;
-		d_mac(d, who, good);
-		uint8_t differ = 0;
-		for (size_t i = 0; i < sizeof(good); i++)
-			differ |= (uint8_t)(good[i] ^ k->extra[i]);
-		if (differ != 0 || host >= bt_net_hosts(d->net)) {
-			d_count(d, BT_CNT_STRANGER);
-			return -EACCES;
-		}
-		k->c->host = (uint16_t)host;
-		k->c->root = !(who & BT_TOKEN_UNPRIVILEGED) && who >> 32 == k->c->uid;
-		k->rep.value = (uint32_t)host;
-	} else if (k->req->extra == 0 && (k->c->uid == 0 || k->c->uid == d->table->owner_uid)) {
-		k->c->admin = true;
-	} else {
-		d_count(d, BT_CNT_STRANGER);
-		return -EACCES;
-	}
-	k->c->hello = true;
-	k->fd = d->table_ro_fd;
-	return 0;
-}
-
-static int new_host(struct call *k, char *name, uint16_t *host)
-{
-	if (name[0] != '\0')
-		return bt_net_host_add(k->d->net, name, host);
-	int r;
-	do {
-		snprintf(name, BT_NET_NAME, "host%u", ++k->d->auto_host);
-		r = bt_net_host_add(k->d->net, name, host);
-	} while (r == -EEXIST);
-	return r;
-}
-
-/* The next address of 10.64.0.0/16 that no host has. */
-static int auto_addr(struct call *k, uint16_t host)
-{
-	uint16_t owner;
-	for (uint32_t n = 1; n < 65534; n++) {
-		struct bt_net_addr a = {
-			.addr = bt_addr_v4(0x0a400000u + n), .bits = 16, .family = BT_V4};
-		if ((n & 255) == 0 || (n & 255) == 255 ||
-		    bt_net_host_by_addr(k->d->net, &a.addr) != BT_NET_NO_HOST)
-			continue;
-		return bt_net_addr_add(k->d->net, host, &a, &owner);
-	}
-	return -ENOSPC;
-}
-
-static int call_host_open(struct call *k)
-{
-	static uint8_t token[BT_TOKEN_BYTES];
-	struct daemon *d = k->d;
-	struct bt_host_open open;
-	uint16_t host, owner;
-	if (k->req->extra != sizeof(open))
-		return -EPROTO;
-	memcpy(&open, k->extra, sizeof(open));
-	open.name[sizeof(open.name) - 1] = '\0';
-	if (open.n_addrs > BT_HOST_ADDRS || open.unprivileged > 1)
-		return -EPROTO;
-	/* All or nothing: who has the addresses is asked before the host is made. */
-	uint16_t old = bt_net_host_by_name(d->net, open.name);
-	struct bt_net_addr a[BT_HOST_ADDRS];
-	for (uint16_t i = 0; i < open.n_addrs; i++) {
-		memcpy(a[i].addr.b, open.addrs[i].addr, 16);
-		a[i].bits = open.addrs[i].bits;
-		a[i].family = open.addrs[i].family;
-		owner = bt_net_host_by_addr(d->net, &a[i].addr);
-		if (owner != BT_NET_NO_HOST && owner != old) {
-			k->rep_extra = bt_net_host(d->net, owner)->name;
-			k->rep.extra = (uint32_t)strlen(k->rep_extra) + 1;
-			return -EADDRINUSE;
-		}
-	}
-	int r = new_host(k, open.name, &host);
-	if (r < 0 && r != -EEXIST)
-		return r;
-	bool made = r == 0;
-	r = 0;
-	for (uint16_t i = 0; i < open.n_addrs && r == 0; i++)
-		r = bt_net_addr_add(d->net, host, &a[i], &owner);
-	if (made && open.n_addrs == 0)
-		r = auto_addr(k, host);
-	d_publish_host(d, host);
-	if (r < 0)
-		return r;
-	d_launch(d, k->c->pid);
-	d_mac(d, host | (open.unprivileged ? BT_TOKEN_UNPRIVILEGED : 0) | (uint64_t)k->c->uid << 32,
-	      token);
-	k->rep.value = host;
-	k->rep_extra = token;
-	k->rep.extra = sizeof(token);
-	return 0;
-}
-
 static int call_sync(struct call *k)
 {
 	return d_sweep(k->d);
@@ -623,7 +459,7 @@ static const struct {
 	enum { ANYONE, PROGRAM, COMMAND, EITHER } who;
 	bool notice;
 } calls[BT_MSG_TYPES] = {
-	[BT_HELLO] = {call_hello, ANYONE, false},
+	[BT_HELLO] = {d_call_hello, ANYONE, false},
 	[BT_IDENT] = {call_ident, PROGRAM, false},
 	[BT_BIND] = {call_bind, PROGRAM, false},
 	[BT_LISTEN_ON] = {call_listen, PROGRAM, false},
@@ -637,15 +473,16 @@ static const struct {
 	[BT_GETVAL] = {call_getval, PROGRAM, false},
 	[BT_SHUT] = {call_shut, PROGRAM, true},
 	[BT_RESET] = {call_reset, PROGRAM, false},
+	[BT_DISCONNECT] = {call_disconnect, PROGRAM, false},
 	[BT_CLOSED] = {call_closed, PROGRAM, true},
 	[BT_FORGED] = {call_forged, PROGRAM, true},
 	[BT_ACCEPTS] = {call_accepts, PROGRAM, true},
 	[BT_INBOX] = {call_inbox, PROGRAM, false},
 	[BT_KNOCK] = {call_knock, PROGRAM, true},
-	[BT_SYSCTL] = {call_sysctl, EITHER, false},
-	[BT_RESOLVE] = {call_resolve, EITHER, false},
-	[BT_REVERSE] = {call_reverse, EITHER, false},
-	[BT_HOST_OPEN] = {call_host_open, COMMAND, false},
+	[BT_SYSCTL] = {d_call_sysctl, EITHER, false},
+	[BT_RESOLVE] = {d_call_resolve, EITHER, false},
+	[BT_REVERSE] = {d_call_reverse, EITHER, false},
+	[BT_HOST_OPEN] = {d_call_host_open, COMMAND, false},
 	[BT_SYNC] = {call_sync, COMMAND, false},
 	[BT_DOWN] = {call_down, COMMAND, false},
 };

@@ -94,11 +94,13 @@ static int one(const struct nlmsghdr *nlh, void *arg)
 	if (!f.named || f.id.slot >= w->c->slots)
 		return MNL_CB_OK;
 	const struct bt_row *r = bt_table_row(w->table, f.id.slot);
-	/* Accepted ends carry their listener's name; so they are told apart by their state, and
-	 * counted only where their client is gone: the others are known through it. */
-	bool accepted = f.has_peer && (r->state == BT_ROW_LISTEN || r->gen != f.id.gen);
+	/* Accepted ends carry their listener's name, also when the listener is closed and its slot
+	 * free or another's; so they are told apart by the slot's state, and counted only where
+	 * their client is gone: the others are known through it. */
+	bool accepted = f.has_peer && (r->state == BT_ROW_LISTEN || r->state == BT_ROW_FREE ||
+				       r->gen != f.id.gen);
 	if (accepted) {
-		if (f.peer_ino == 0 && r->gen == f.id.gen)
+		if (f.peer_ino == 0)
 			w->c->orphans[f.id.slot]++;
 		return MNL_CB_OK;
 	}

@@ -7,7 +7,7 @@
  *	main.c		start, lock, idle exit
  *	state.c		the network's files: id, key, table; publishing sockets as rows
  *	serve.c		connections of programs and of the command line, their life
- *	calls.c		one function a message
+ *	calls.c		one function a message about sockets; calls_host.c: about hosts
  *	sweep.c		what the kernel says about who is alive
  *	inbox.c		programs' notices without a wake-up
  *	relay.c		datagrams in waiting
@@ -70,6 +70,8 @@ struct daemon {
 	uint64_t nonce_count;
 	uint64_t clock_at; /* what the clock waits for */
 	uint64_t sweep_delay_ms;
+	int64_t look_credit_ns; /* what may be spent on looking for the dead in a conflict's way */
+	uint64_t credit_at_ns;
 	uint64_t swept_ns, sweep_cost_ns; /* the last sweep: when it ended, how long it took */
 	uint32_t auto_host;
 	bool leaving;
@@ -130,10 +132,21 @@ void d_inbox_look(struct daemon *d);
 void d_inbox_close(struct daemon *d, struct conn *c);
 
 /* relay.c */
-/* Takes a datagram for `target` from src:port. Bounded by the receiver's rcvbuf; beyond that it is
- * dropped and counted. */
-void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_addr *src,
-	     uint16_t port, const uint8_t *data, size_t len);
+/* What a datagram brings along beside its bytes. hops, tos: as in struct bt_row. */
+struct d_from {
+	struct bt_addr src, dst;
+	uint16_t host, port;
+	uint8_t hops, tos;
+};
+/* Takes a datagram for `target`. Bounded by the receiver's rcvbuf; beyond that it is dropped and
+ * counted. */
+void d_relay(struct daemon *d, uint32_t target, const struct d_from *from, const uint8_t *data,
+	     size_t len);
+/* The source that a program chose must be an address of its host. 0 or -errno. */
+int d_udp_source(const struct daemon *d, uint16_t host, const uint8_t chosen[16],
+		 struct bt_addr *src);
+/* The row tells what of a socket's options others must know. */
+void d_udp_option(struct daemon *d, uint32_t slot, uint16_t level, uint16_t name, uint32_t value);
 void d_relay_forget(struct daemon *d, uint32_t target);
 
 /* echo.c */

@@ -117,7 +117,9 @@ void d_recover(struct daemon *d)
 		struct bt_row *row = d_row(d, slot);
 		if (row->state == BT_ROW_FREE)
 			continue;
-		bt_net_set_flag(d->net, slot, row->flags & (BT_NETF_RESET | BT_NETF_ORPHAN), true);
+		bt_net_set_flag(d->net, slot,
+				row->flags & (BT_NETF_RESET | BT_NETF_ORPHAN | BT_NETF_PKTINFO),
+				true);
 		if (row->state == BT_ROW_TIME_WAIT)
 			bt_net_time_wait(d->net, slot, d_now());
 		if (row->flags & BT_ROWF_CHILD && row->peer < c.slots &&

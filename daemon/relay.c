@@ -8,12 +8,13 @@
  *
  * The receiver learns the source from the sending descriptor's name, so each source needs a
  * descriptor of berthd's own, bound to the name of an alias row that carries the source's address
- * and port. The one last used is kept with the queue; two senders that alternate cost a descriptor
- * each time.
+ * and port, and what else the receiver may ask for in control messages. The one last used is kept
+ * with the queue; two senders that alternate cost a descriptor each time.
  */
 #include "daemon.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,8 +26,7 @@
 
 struct gram {
 	struct gram *next;
-	struct bt_addr src;
-	uint16_t host, port;
+	struct d_from from;
 	size_t len;
 	uint8_t data[];
 };
@@ -48,8 +48,7 @@ struct queue {
 	/* the alias in use; fd -1: none */
 	int fd;
 	uint32_t alias;
-	struct bt_addr src;
-	uint16_t host, port;
+	struct d_from from;
 	struct waiter *waiter; /* NULL: the queue is not waiting */
 };
 
@@ -91,27 +90,37 @@ static void alias_drop(struct queue *q)
 	q->fd = -1;
 }
 
+static bool same(const struct d_from *a, const struct d_from *b)
+{
+	return a->port == b->port && a->host == b->host && a->hops == b->hops && a->tos == b->tos &&
+	       bt_addr_eq(&a->src, &b->src) && bt_addr_eq(&a->dst, &b->dst);
+}
+
 static int alias_make(struct queue *q, const struct gram *g)
 {
 	struct daemon *d = q->d;
 	struct sockaddr_un sun;
-	if (q->fd >= 0 && q->port == g->port && q->host == g->host && bt_addr_eq(&q->src, &g->src))
+	const struct d_from *from = &g->from;
+	if (q->fd >= 0 && same(&q->from, from))
 		return 0;
 	alias_drop(q);
-	enum bt_family family = bt_addr_is_v4(&g->src) ? BT_V4 : BT_V6;
-	int r = bt_port_new(bt_net_ports(d->net), g->host, BT_UDP, family, d->table->owner_uid,
+	enum bt_family family = bt_addr_is_v4(&from->src) ? BT_V4 : BT_V6;
+	int r = bt_port_new(bt_net_ports(d->net), from->host, BT_UDP, family, d->table->owner_uid,
 			    &q->alias);
 	if (r < 0)
 		return r;
 	d_identify(d, q->alias, getpid(), 0);
 	struct bt_row *row = d_row(d, q->alias);
 	d_row_begin(row);
-	memcpy(row->laddr, g->src.b, 16);
-	memset(row->raddr, 0, 16);
-	row->lport = g->port;
+	memcpy(row->laddr, from->src.b, 16);
+	memcpy(row->raddr, from->dst.b, 16);
+	row->lport = from->port;
 	row->rport = 0;
 	row->proto = BT_UDP;
-	row->host = g->host;
+	row->family = family;
+	row->hops = from->hops;
+	row->tos = from->tos;
+	row->host = from->host;
 	row->state = BT_ROW_CLOSE;
 	row->flags = BT_ROWF_ALIAS;
 	row->peer = row->link = BT_SLOT_NONE;
@@ -124,9 +133,7 @@ static int alias_make(struct queue *q, const struct gram *g)
 		id = (struct bt_ident){q->target, t->gen, t->nonce};
 		len = bt_name_make(&sun, d->netid, &id);
 		if (connect(q->fd, (struct sockaddr *)&sun, len) == 0) {
-			q->src = g->src;
-			q->port = g->port;
-			q->host = g->host;
+			q->from = *from;
 			int big = 256 * 1024;
 			setsockopt(q->fd, SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
 			return 0;
@@ -224,8 +231,8 @@ static void drain(struct queue *q)
 	queue_end(q);
 }
 
-void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_addr *src,
-	     uint16_t port, const uint8_t *data, size_t len)
+void d_relay(struct daemon *d, uint32_t target, const struct d_from *from, const uint8_t *data,
+	     size_t len)
 {
 	struct queue *q = find(target);
 	size_t limit = (size_t)d_row(d, target)->rcvbuf_kib * 1024;
@@ -246,7 +253,7 @@ void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_a
 		d_count(d, BT_CNT_UDP_DROPPED);
 		return;
 	}
-	*g = (struct gram){.src = *src, .host = host, .port = port, .len = len};
+	*g = (struct gram){.from = *from, .len = len};
 	memcpy(g->data, data, len);
 	*q->last = g;
 	q->last = &g->next;
@@ -255,6 +262,36 @@ void d_relay(struct daemon *d, uint32_t target, uint16_t host, const struct bt_a
 		bt_net_set_flag(d->net, target, BT_NETF_RELAY, true);
 	if (q->waiter == NULL)
 		drain(q);
+}
+
+int d_udp_source(const struct daemon *d, uint16_t host, const uint8_t chosen[16],
+		 struct bt_addr *src)
+{
+	const struct bt_net_host *h = bt_net_host(d->net, host);
+	memcpy(src->b, chosen, sizeof(src->b));
+	if (bt_addr_is_loopback(src))
+		return 0;
+	for (uint16_t i = 0; i < h->n_addrs; i++)
+		if (bt_addr_eq(&h->addrs[i].addr, src))
+			return 0;
+	return bt_addr_is_v4(src) ? -ENETUNREACH : -EINVAL;
+}
+
+void d_udp_option(struct daemon *d, uint32_t slot, uint16_t level, uint16_t name, uint32_t value)
+{
+	struct bt_row *r = d_row(d, slot);
+	bool v4 = r->family == 4 && level == IPPROTO_IP,
+	     v6 = r->family == 6 && level == IPPROTO_IPV6;
+	if (level == IPPROTO_IP && name == IP_PKTINFO) {
+		bt_net_set_flag(d->net, slot, BT_NETF_PKTINFO, value != 0);
+		return;
+	}
+	d_row_begin(r);
+	if ((v4 && name == IP_TTL) || (v6 && name == IPV6_UNICAST_HOPS))
+		r->hops = (uint8_t)(64 - value);
+	else if ((v4 && name == IP_TOS) || (v6 && name == IPV6_TCLASS))
+		r->tos = (uint8_t)value;
+	d_row_end(r);
 }
 
 void d_relay_forget(struct daemon *d, uint32_t target)

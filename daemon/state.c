@@ -203,6 +203,7 @@ void d_identify(struct daemon *d, uint32_t slot, pid_t pid, uint32_t owner)
 	r->since_s = (uint32_t)time(NULL);
 	r->timer_s = r->drops = 0;
 	r->backlog = 0;
+	r->hops = r->tos = 0;
 	r->rcvbuf_kib = 208;
 	d_row_end(r);
 	*d_owner(d, slot) = owner;
@@ -242,7 +243,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 	} else if (bt_port_get(bt_net_ports(d->net), slot, &i)) {
 		/* After a reset the port is free, but the program may still ask what its address
 		 * was. */
-		if (!(flags & BT_NETF_RESET)) {
+		if (!(flags & BT_NETF_RESET) || i.lport != 0) {
 			memcpy(r->laddr, i.laddr.b, 16);
 			memcpy(r->raddr, i.raddr.b, 16);
 			r->lport = i.lport;
@@ -251,6 +252,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		r->proto = i.proto;
 		r->family = i.family;
 		r->opts = i.opts;
+		r->dev = i.dev;
 		r->host = i.host;
 		r->uid = i.uid;
 		r->peer = bt_net_peer(d->net, slot);
@@ -261,7 +263,10 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 							 ->time_wait_ns) /
 						1000000000u);
 		r->state = i.state;
-		r->flags = flags & (BT_ROWF_CHILD | BT_ROWF_RESET | BT_ROWF_RELAY | BT_ROWF_ORPHAN);
+		r->flags = flags & (BT_ROWF_CHILD | BT_ROWF_RESET | BT_ROWF_RELAY | BT_ROWF_ORPHAN |
+				    BT_ROWF_PKTINFO);
+		if (!bt_addr_is_any(&i.laddr))
+			r->flags &= (uint8_t)~BT_ROWF_PKTINFO;
 	}
 	d_row_end(r);
 	if (r->proto == BT_UDP)

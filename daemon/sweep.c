@@ -139,14 +139,27 @@ static bool name_free(struct daemon *d, uint32_t slot, int type)
 	return free;
 }
 
+/* A caller's conflict may cost a look at the kernel: a twentieth of the time, with some in hand. */
+static bool may_look(struct daemon *d)
+{
+	const int64_t most_ns = 50000000;
+	uint64_t now = d_now();
+	int64_t earned = (int64_t)((now - d->credit_at_ns) / 20);
+	d->credit_at_ns = now;
+	d->look_credit_ns =
+		earned > most_ns - d->look_credit_ns ? most_ns : d->look_credit_ns + earned;
+	return d->look_credit_ns > 0;
+}
+
 bool d_dead(struct daemon *d, uint32_t slot)
 {
 	struct bt_port_info i;
 	if (!in_use(d, slot, &i))
 		return false;
 	if (bt_net_flags(d->net, slot) & BT_NETF_CHILD) {
-		if (d_now() - d->swept_ns < d->sweep_cost_ns * 20 || d_sweep(d) < 0)
+		if (!may_look(d) || d_sweep(d) < 0)
 			return false;
+		d->look_credit_ns -= (int64_t)d->sweep_cost_ns;
 		return !in_use(d, slot, &i);
 	}
 	if (young(d, slot) || !name_free(d, slot, i.proto == BT_TCP ? SOCK_STREAM : SOCK_DGRAM))

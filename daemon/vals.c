@@ -65,3 +65,21 @@ int d_vals_get(uint32_t slot, uint32_t gen, uint16_t level, uint16_t option, uin
 	}
 	return -ENOENT;
 }
+
+void d_vals_move(uint32_t slot, uint32_t gen, uint32_t to, uint32_t to_gen)
+{
+	for (struct val **p = &buckets[slot % BUCKETS]; *p != NULL;) {
+		struct val *v = *p;
+		if (v->slot != slot || v->gen != gen || slot == to) {
+			p = &v->next;
+			continue;
+		}
+		*p = v->next;
+		v->slot = to;
+		v->gen = to_gen;
+		v->next = buckets[to % BUCKETS];
+		buckets[to % BUCKETS] = v;
+		if (to % BUCKETS == slot % BUCKETS && p == &buckets[slot % BUCKETS])
+			p = &v->next; /* it is in front of us again */
+	}
+}

@@ -9,6 +9,8 @@
 int d_vals_set(uint32_t slot, uint32_t gen, uint16_t level, uint16_t option, uint32_t value);
 /* -ENOENT: never set. */
 int d_vals_get(uint32_t slot, uint32_t gen, uint16_t level, uint16_t option, uint32_t *value);
+/* The values become another socket's. */
+void d_vals_move(uint32_t slot, uint32_t gen, uint32_t to, uint32_t to_gen);
 void d_vals_forget(uint32_t slot);
 
 #endif

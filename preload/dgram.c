@@ -31,7 +31,7 @@ struct way {
 	struct bt_ident sender;
 	uint8_t addr[16];
 	uint16_t port;
-	bool used, relay;
+	bool used, relay, lost;
 	uint32_t changes; /* bt_udp_changes when it was asked */
 	uint32_t epoch;
 	uint32_t target; /* slot; BT_SLOT_NONE: nobody has the port */
@@ -77,6 +77,7 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 	w->port = port;
 	w->epoch = rep.value;
 	w->relay = rep.flags & BT_REPF_RELAY;
+	w->lost = rep.flags & BT_REPF_LOST;
 	w->target = rep.target.slot;
 	if (w->target != BT_SLOT_NONE)
 		w->len = bt_name_make(&w->name, bt_netid(), &rep.target);
@@ -93,6 +94,12 @@ static int family(const struct msghdr *m)
 	return f;
 }
 
+static bool is_v4(const uint8_t addr[16])
+{
+	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	return memcmp(addr, mapped, sizeof(mapped)) == 0;
+}
+
 /* udpv6_sendmsg: AF_INET is taken too, and what is neither is EINVAL. */
 static int destination6(const struct note *n, const struct msghdr *m, uint8_t addr[16],
 			uint16_t *port)
@@ -101,13 +108,9 @@ static int destination6(const struct note *n, const struct msghdr *m, uint8_t ad
 	if (f == AF_INET && n->cookie & COOKIE_BIT(CB_V6ONLY))
 		return ENETUNREACH;
 	int e = bt_addr_in(m->msg_name, m->msg_namelen, f != AF_INET, addr, port);
+	if (e == 0 && n->cookie & COOKIE_BIT(CB_V6ONLY) && is_v4(addr))
+		return ENETUNREACH;
 	return e == EAFNOSUPPORT ? EINVAL : e;
-}
-
-static bool is_v4(const uint8_t addr[16])
-{
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	return memcmp(addr, mapped, sizeof(mapped)) == 0;
 }
 
 /* Where the datagram goes: the message's address, or the socket's peer. 0 or errno. */
@@ -135,7 +138,7 @@ static int destination(const struct note *n, const struct msghdr *m, uint8_t add
 	memcpy(addr, row.raddr, 16);
 	*port = row.rport;
 	/* udpv6_sendmsg gives an IPv4 peer to udp_sendmsg as an address. */
-	return v6 && row.rport == 0 && is_v4(addr) ? EINVAL : 0;
+	return v6 && row.rport == 0 && bt_is_v4(addr) ? EINVAL : 0;
 }
 
 void bt_udp_autobind(int fd, struct note *n)
@@ -144,10 +147,12 @@ void bt_udp_autobind(int fd, struct note *n)
 					      0, 0, 0xff, 0xff, 127, 0, 0, 1},
 			     loopback6[16] = {[15] = 1};
 	struct bt_row row;
-	if (bt_note_row(n, &row) && row.lport != 0)
+	bool have = bt_note_row(n, &row);
+	if (have && row.lport != 0)
 		return;
 	/* Whoever asks for a way gets a port. */
-	const uint8_t *to = n->flags & NOTE_V6 ? loopback6 : loopback4;
+	const uint8_t *to =
+		!(n->flags & NOTE_V6) || (have && is_v4(row.laddr)) ? loopback4 : loopback6;
 	if (bt_table() != NULL)
 		ask(fd, n, to, 1, way_to(n, to, 1));
 }
@@ -182,14 +187,15 @@ static int contents(const struct msghdr *m, size_t size, bool v4)
 }
 
 static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16_t port,
-		    const struct msghdr *m, size_t size)
+		    const struct msghdr *m, size_t size, const struct bt_choice *choice)
 {
 	struct bt_req q;
 	struct bt_rep rep;
-	char small[2048], *buf = size <= sizeof(small) ? small : malloc(size);
+	size_t at = choice->source ? sizeof(choice->addr) : 0;
+	char small[2048], *buf = at + size <= sizeof(small) ? small : malloc(at + size);
 	if (buf == NULL)
 		return ENOBUFS;
-	size_t at = 0;
+	memcpy(buf, choice->addr, at);
 	for (size_t i = 0; i < m->msg_iovlen; i++) {
 		memcpy(buf + at, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
 		at += m->msg_iov[i].iov_len;
@@ -197,10 +203,11 @@ static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16
 	bt_req_init(&q, BT_UDP_SEND, n);
 	memcpy(q.addr, addr, 16);
 	q.port = port;
-	q.extra = (uint32_t)size;
+	q.extra = (uint32_t)at;
+	q.value = choice->value;
 	/* With an answer: when it is here, the row says that all must come this way, so the next
 	 * datagram cannot overtake this one. */
-	q.flags = BT_REQF_SYNC;
+	q.flags = BT_REQF_SYNC | (choice->source ? BT_REQF_SOURCE : 0);
 	int e = bt_call(bt_proof(fd, n), &q, buf, &rep, NULL, NULL);
 	if (buf != small)
 		free(buf);
@@ -245,23 +252,28 @@ static ssize_t fail(int e)
 /* An ICMP error finds the socket only if it is connected to where the datagram went. */
 static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 {
-	static const uint8_t none[16], loopback6[16] = {[15] = 1};
+	static const uint8_t none[16],
+		loopback6[16] = {[15] = 1},
+		loopback4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
 	struct bt_row row;
 	const uint8_t *to = addr;
 	if (n->cookie & COOKIE_BIT(CB_RECVERR))
 		return true;
-	if (!(n->flags & NOTE_CONNECTED) || !bt_note_row(n, &row) || row.rport != port)
+	/* Port 0 of connect is any. */
+	if (!(n->flags & NOTE_CONNECTED) || !bt_note_row(n, &row) ||
+	    (row.rport != port && row.rport != 0))
 		return false;
 	/* The wildcard means the sender's own address, or loopback. */
-	if (is_v4(addr) && memcmp(addr + 12, none, 4) == 0)
+	if (bt_is_v4(addr) && memcmp(addr + 12, none, 4) == 0)
 		to = row.laddr;
 	else if (memcmp(addr, none, 16) == 0)
-		to = loopback6;
+		to = is_v4(row.laddr) ? loopback4 : loopback6;
 	return memcmp(to, row.raddr, 16) == 0;
 }
 
 /* Nobody has the port: the datagram is gone. A connected sender will be told. */
-static ssize_t nobody(int fd, struct note *n, const uint8_t addr[16], uint16_t port, size_t size)
+static ssize_t nobody(int fd, struct note *n, const struct way *w, const uint8_t addr[16],
+		      uint16_t port, size_t size)
 {
 	int pending = 0;
 	socklen_t len = sizeof(pending);
@@ -275,7 +287,7 @@ static ssize_t nobody(int fd, struct note *n, const uint8_t addr[16], uint16_t p
 		errno = EPIPE;
 		return -1;
 	}
-	if (told(n, addr, port))
+	if (!w->lost && told(n, addr, port))
 		refuse(fd, n);
 	return (ssize_t)size;
 }
@@ -283,6 +295,7 @@ static ssize_t nobody(int fd, struct note *n, const uint8_t addr[16], uint16_t p
 ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int flags)
 {
 	struct note n = *note;
+	struct bt_choice choice = {0};
 	uint8_t addr[16];
 	uint16_t port;
 	if (UNLIKELY(n.flags & NOTE_SETTING))
@@ -295,6 +308,8 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	int e = total(m, &size);
 	if (e == 0)
 		e = destination(&n, m, addr, &port);
+	if (e == 0 && UNLIKELY(m->msg_controllen > 0))
+		e = bt_control_read(&n, m, bt_mapped4(addr), &choice);
 	if (e == 0)
 		e = contents(m, size, bt_is_v4(addr));
 	if (e != 0) {
@@ -309,10 +324,13 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 			return fail(e);
 		}
 	}
-	if (w->target == BT_SLOT_NONE)
-		return nobody(fd, &n, addr, port, size);
+	if (UNLIKELY(n.flags & NOTE_FAILED) && bt_pending(fd, &n) != 0)
+		return fail(ECONNREFUSED);
+	if (w->target == BT_SLOT_NONE || n.flags & NOTE_SHUT_WR)
+		return nobody(fd, &n, w, addr, port, size);
 	const struct bt_row *target = bt_table_row(bt_table(), w->target);
-	bool relay = w->relay || target->flags & BT_ROWF_RELAY;
+	bool relay = w->relay || target->flags & (BT_ROWF_RELAY | BT_ROWF_PKTINFO) ||
+		     !bt_control_usual(&n, &choice);
 	if (!relay) {
 		struct msghdr out = {.msg_name = &w->name,
 				     .msg_namelen = w->len,
@@ -326,13 +344,13 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 			return fail(ECONNREFUSED);
 		if (errno == ECONNREFUSED) {
 			w->used = false;
-			return nobody(fd, &n, addr, port, size);
+			return nobody(fd, &n, w, addr, port, size);
 		}
 		if (errno != EAGAIN && errno != EPERM && errno != ENOBUFS)
 			return -1;
 	}
-	e = by_relay(fd, &n, addr, port, m, size);
+	e = by_relay(fd, &n, addr, port, m, size, &choice);
 	if (e == ECONNREFUSED)
-		return nobody(fd, &n, addr, port, size);
+		return nobody(fd, &n, w, addr, port, size);
 	return e == 0 ? (ssize_t)size : fail(e);
 }

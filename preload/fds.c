@@ -44,8 +44,10 @@ void bt_closing(int fd, struct note *n, bool *tell)
 	struct bt_req q;
 	struct bt_rep rep;
 	*tell = !silenced && bt_ident(fd, n) && n->flags & NOTE_NAMED;
-	if (!silenced && UNLIKELY(bt_is_netlink(fd)))
+	if (UNLIKELY(bt_is_netlink(fd)))
 		bt_nl_closing(bt_note(fd));
+	if (!silenced && UNLIKELY(bt_setting_of(fd)))
+		bt_setting_flush(fd);
 	if (*tell && !(n->flags & (NOTE_SHARED | NOTE_UDP)) &&
 	    (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd)))) {
 		/* Before the descriptor goes: the peer must find the word "reset" when it finds the
@@ -182,11 +184,8 @@ static int onto(int fd, int to, int flags, bool three)
 		return three ? bt_real()->dup3(fd, to, flags) : bt_real()->dup2(fd, to);
 	if (to >= 0 && to == bt_link_fd())
 		bt_link_move();
-	if (fd != to && to >= 0 && fcntl(fd, F_GETFD) >= 0) {
-		if (UNLIKELY(bt_setting_of(to)))
-			bt_setting_flush(to);
+	if (fd != to && to >= 0 && fcntl(fd, F_GETFD) >= 0)
 		bt_closing(to, &n, &tell);
-	}
 	int r = three ? bt_real()->dup3(fd, to, flags) : bt_real()->dup2(fd, to);
 	int saved = errno;
 	if (r >= 0 && fd != to)

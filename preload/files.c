@@ -217,7 +217,7 @@ static bool setting_name(int fd, char *name, size_t size, bool *reads)
 {
 	char path[32], link[300];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	long n = bt_sys(SYS_readlink, (long)path, (long)link, sizeof(link) - 1, 0, 0, 0);
+	long n = bt_sys(SYS_readlinkat, AT_FDCWD, (long)path, (long)link, sizeof(link) - 1, 0, 0);
 	if (n <= 0)
 		return false;
 	link[n] = '\0';

@@ -182,6 +182,8 @@ static void catch_up(int fd, struct note *own)
 		}
 	} else if (bt_note_row(own, &row)) {
 		own->flags &= ~(uint32_t)NOTE_LISTENS;
+		if (own->flags & NOTE_UDP)
+			own->flags &= ~(uint32_t)NOTE_CONNECTED;
 		from_row(own, &row);
 	}
 }
@@ -240,14 +242,19 @@ void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
 void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd)
 {
 	bt_req_init(q, type, n);
-	if (!(n->flags & NOTE_NAMED))
-		q->uid = bt_sock_uid(fd);
+	if (n->flags & NOTE_NAMED)
+		return;
+	q->uid = bt_sock_uid(fd);
+	uint64_t cookie; /* options that another holder has set */
+	if (n->flags & NOTE_SHARED && bt_cookie_get(fd, &cookie) == 0)
+		q->opts = (uint16_t)(cookie & COOKIE_OPTS);
 }
 
 int bt_pending(int fd, struct note *n)
 {
 	uint64_t c = 0;
-	if (!(n->flags & NOTE_COOKIE) || bt_cookie_get(fd, &c) != 0)
+	/* Another holder may have given it its cookie. */
+	if (!(n->flags & (NOTE_COOKIE | NOTE_SHARED)) || bt_cookie_get(fd, &c) != 0)
 		return 0;
 	int e = (int)(c >> CB_ERROR & 0xff);
 	if (e != 0)
@@ -375,6 +382,9 @@ bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], u
 	*port = row.lport;
 	if (memcmp(addr, any4, 16) == 0 || memcmp(addr, any6, 16) == 0) {
 		struct bt_host_row host;
+		/* It has been disconnected since. Its datagrams are as good as before. */
+		if (row.backlog == 0 && row.lport == 0)
+			return true;
 		if (row.backlog == 0 || !bt_host_read(t, row.host, &host) ||
 		    row.backlog > host.n_addrs || row.backlog > BT_HOST_ADDRS)
 			return false;

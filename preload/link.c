@@ -39,6 +39,7 @@ struct link {
 	struct bt_inbox *inbox; /* NULL: none */
 	uint32_t inbox_at, inbox_head;
 	uint32_t notices; /* sent over this connection */
+	uint32_t uid;	  /* as whom berthd knows us over it */
 };
 
 static struct link *page;
@@ -279,6 +280,7 @@ static int ensure(struct link *l)
 	drop_inherited();
 	l->fd = inherited = fd;
 	inherited_cookie = l->cookie;
+	l->uid = (uint32_t)bt_sys(SYS_geteuid, 0, 0, 0, 0, 0, 0);
 	l->open = true;
 	return 0;
 }
@@ -308,6 +310,19 @@ static void shut_link(struct link *l)
 	l->open = false;
 	inherited = -1;
 	drop_inbox(l);
+}
+
+bool bt_link_root(void)
+{
+	struct link *l = page;
+	if (!bt_host_root())
+		return false;
+	if (UNLIKELY(l->open && l->uid != bt_who() >> 32) && l->holder != &errno) {
+		pthread_mutex_lock(&l->lock);
+		shut_link(l);
+		pthread_mutex_unlock(&l->lock);
+	}
+	return true;
 }
 
 static void say_down(void)

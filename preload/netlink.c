@@ -44,6 +44,17 @@ static struct state *state_of(const struct note *n)
 	return (struct state *)(uintptr_t)n->link;
 }
 
+/* A thread of the parent may have held it. */
+static void unlock_child(void)
+{
+	lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, unlock_child);
+}
+
 /* ---- life ---- */
 
 int bt_nl_socket(int type, int protocol)

@@ -8,14 +8,13 @@
  */
 #include "preload.h"
 
+#include "../view/view.h"
+
 #include <linux/tcp.h>
 #include <linux/udp.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
 
 #ifndef IPV6_FLOWINFO
 #define IPV6_FLOWINFO	   11 /* linux/in6.h, which libc's header replaces */
@@ -61,6 +60,9 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_MINTTL, 0, BYTE, 0, 0, 255, 0},
 	{IPPROTO_IP, IP_MULTICAST_TTL, 0, BYTE, 0, -1, 255, 1},
 	{IPPROTO_IP, IP_MULTICAST_LOOP, 0, BIT, CB_NOMCLOOP, ANY, 1},
+	{IPPROTO_IP, IP_TRANSPARENT, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_TRANSPARENT, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IP, IP_LOCAL_PORT_RANGE, 0, NUMBER, 0, ANY, 0},
 	{IPPROTO_IP, IP_RECVERR, 0, BIT, CB_RECVERR, ANY, 0},
 	{IPPROTO_IP, IP_PKTINFO, 0, BIT, CB_PKTINFO, ANY, 0},
 	{IPPROTO_IP, IP_RECVTTL, 0, BIT, CB_RECVTTL, ANY, 0},
@@ -85,14 +87,14 @@ static const struct option options[] = {
 	{IPPROTO_IPV6, IPV6_FLOWINFO, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVERR_RFC4884, 0, NUMBER, 0, 0, 1, 0},
-	{IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, FLAG, 0, ANY, 0},
-	{IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, BIT, CB_PKTINFO6, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, BIT, CB_RECVHOPS, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVHOPOPTS, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVRTHDR, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVDSTOPTS, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVPATHMTU, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_DONTFRAG, 0, FLAG, 0, ANY, 0},
-	{IPPROTO_IPV6, IPV6_RECVTCLASS, 0, FLAG, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVTCLASS, 0, BIT, CB_RECVTCLASS, ANY, 0},
 	{IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0, FLAG, 0, ANY, 1},
 	{IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 0, FLAG, 0, ANY, 0},
@@ -131,6 +133,21 @@ static int number(const struct option *o, const void *value, socklen_t len, int 
 	return 0;
 }
 
+/* Tells berthd a value and waits until it knows: others' datagrams depend on it. */
+static void tell_value(int fd, const struct note *n, int level, int name, uint32_t value)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	bt_req_init(&q, BT_SETVAL, n);
+	q.flags = (uint16_t)level;
+	q.port = (uint16_t)name;
+	q.value = value;
+	bt_notice(bt_proof(fd, n), &q);
+	q.type = BT_GETVAL; /* notices are heard in order */
+	if (n->flags & NOTE_UDP)
+		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+}
+
 static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 {
 	struct bt_req q;
@@ -148,6 +165,13 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	if (e == 0 && o->bit < 8 && n->flags & NOTE_NAMED) {
 		bt_req_init(&q, BT_OPTS, n);
 		e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	}
+	/* Senders must know, by the row (BT_ROWF_PKTINFO). */
+	if (e == 0 && (o->bit == CB_PKTINFO || o->bit == CB_PKTINFO6) && n->flags & NOTE_UDP) {
+		e = bt_name_it(fd, n);
+		if (e == 0)
+			tell_value(fd, n, IPPROTO_IP, IP_PKTINFO,
+				   (c & (COOKIE_BIT(CB_PKTINFO) | COOKIE_BIT(CB_PKTINFO6))) != 0);
 	}
 	return e;
 }
@@ -188,7 +212,6 @@ static int tcp_value(const struct option *o, int v)
 
 static int set_number(int fd, struct note *n, const struct option *o, int v)
 {
-	struct bt_req q;
 	if (v < o->min || v > o->max) {
 		bool standard = (o->level == IPPROTO_IP && o->name == IP_TTL && v == -1) ||
 				(o->level == IPPROTO_TCP && o->name == TCP_MAXSEG && v == 0);
@@ -198,25 +221,115 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 	}
 	if (o->kind == FLAG)
 		v = v != 0;
-	if (o->level == IPPROTO_IP)
+	/* The means of transparent proxies: it would take other hosts' addresses. */
+	if ((o->level == IPPROTO_IP && o->name == IP_TRANSPARENT) ||
+	    (o->level == IPPROTO_IPV6 && o->name == IPV6_TRANSPARENT))
+		return v ? EPERM : 0;
+	bool range = o->level == IPPROTO_IP && o->name == IP_LOCAL_PORT_RANGE;
+	uint16_t lo = (uint16_t)v, hi = (uint16_t)((uint32_t)v >> 16);
+	if (range && lo != 0 && hi != 0 && lo > hi)
+		return EINVAL;
+	if (o->level == IPPROTO_IP && !range)
 		v = ip_value(n, o, v);
 	else if (o->level == IPPROTO_IPV6)
 		v = ip6_value(n, o, v);
 	else if (o->level == IPPROTO_TCP)
 		v = tcp_value(o, v);
-	if (v == INT32_MIN)
+	if (v == INT32_MIN && !range)
 		return EINVAL;
 	int e = bt_name_it(fd, n);
 	if (e == 0 && !(n->cookie & COOKIE_BIT(CB_STORED)))
 		e = bt_cookie_set(fd, n, n->cookie | COOKIE_BIT(CB_STORED));
 	if (e != 0)
 		return e;
-	bt_req_init(&q, BT_SETVAL, n);
-	q.flags = o->level;
-	q.port = o->name;
-	q.value = (uint32_t)v;
-	bt_notice(bt_proof(fd, n), &q);
+	tell_value(fd, n, o->level, o->name, (uint32_t)v);
 	return 0;
+}
+
+static int give(const void *from, socklen_t size, void *value, socklen_t *len)
+{
+	socklen_t n = *len < size ? *len : size;
+	if (n > 0 && bt_bad_pointer(value))
+		return fail(EFAULT);
+	memcpy(value, from, n);
+	*len = n;
+	return 0;
+}
+
+static uint8_t device(const struct note *n)
+{
+	struct bt_row row;
+	return bt_note_row(n, &row) ? row.dev : 0;
+}
+
+static int bind_to(int fd, struct note *n, unsigned dev)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	if (device(n) != 0 && !bt_host_root())
+		return fail(EPERM);
+	int e = bt_name_it(fd, n);
+	if (e != 0)
+		return fail(e);
+	bt_req_init(&q, BT_SETVAL, n);
+	q.flags = SOL_SOCKET;
+	q.port = SO_BINDTODEVICE;
+	q.value = dev;
+	bt_notice(bt_proof(fd, n), &q);
+	/* An answer to anything says that the table tells the device now. */
+	bt_req_init(&q, BT_OPTS, n);
+	e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	return e == 0 ? 0 : fail(e);
+}
+
+static int set_device(int fd, struct note *n, const void *value, socklen_t len)
+{
+	char name[IFNAMSIZ] = {0};
+	struct bt_view v;
+	if (len > 0 && bt_bad_pointer(value))
+		return fail(EFAULT);
+	if (bt_name_it(fd, n) != 0) /* and then there is a table */
+		return fail(ENODEV);
+	memcpy(name, value, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
+	bt_view_of(&v, bt_table(), bt_netid(), bt_host());
+	unsigned dev = name[0] != '\0' ? bt_dev_by_name(&v, name) : 0;
+	return name[0] != '\0' && dev == 0 ? fail(ENODEV) : bind_to(fd, n, dev);
+}
+
+/* Linux takes any number; one that no interface has leads nowhere, and we say so at once. */
+static int set_ifindex(int fd, struct note *n, const void *value, socklen_t len)
+{
+	int index;
+	struct bt_view v;
+	struct bt_dev d;
+	if (len < sizeof(index))
+		return fail(EINVAL);
+	if (bt_bad_pointer(value))
+		return fail(EFAULT);
+	memcpy(&index, value, sizeof(index));
+	if (device(n) != 0 && !bt_host_root())
+		return fail(EPERM);
+	if (index < 0 || bt_name_it(fd, n) != 0)
+		return fail(EINVAL);
+	bt_view_of(&v, bt_table(), bt_netid(), bt_host());
+	if (index != 0 && !bt_dev_get(&v, (unsigned)index, &d))
+		return fail(ENODEV);
+	return bind_to(fd, n, (unsigned)index);
+}
+
+static int get_device(const struct note *n, void *value, socklen_t *len)
+{
+	struct bt_view v;
+	struct bt_dev d;
+	uint8_t dev = device(n);
+	if (dev == 0) {
+		*len = 0;
+		return 0;
+	}
+	bt_view_of(&v, bt_table(), bt_netid(), bt_host());
+	if (*len < IFNAMSIZ || !bt_dev_get(&v, dev, &d))
+		return fail(EINVAL);
+	return give(d.name, (socklen_t)strlen(d.name) + 1, value, len);
 }
 
 static int set_socket(int fd, struct note *n, int name, const void *value, socklen_t len)
@@ -225,12 +338,10 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 	if (name == SO_MAX_PACING_RATE)
 		return len < 4 ? fail(EINVAL)
 			       : 0; /* nothing is paced; the kernel's field is our cookie's */
-	if (name == SO_BINDTODEVICE) {
-		bool ours =
-			len >= 2 && !bt_bad_pointer(value) &&
-			(memcmp(value, "lo", 2) == 0 || (len >= 3 && memcmp(value, "eth", 3) == 0));
-		return fail(ours ? EPERM : ENODEV);
-	}
+	if (name == SO_BINDTODEVICE)
+		return set_device(fd, n, value, len);
+	if (name == SO_BINDTOIFINDEX)
+		return set_ifindex(fd, n, value, len);
 	if (name == SO_PASSCRED || name == SO_PASSSEC)
 		return fail(EOPNOTSUPP);
 	int r = bt_real()->setsockopt(fd, SOL_SOCKET, name, value, len);
@@ -295,6 +406,8 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	const struct option *o = find(&n, level, name);
 	if (o != NULL) {
 		e = number(o, value, len, &v);
+		if (o->level == IPPROTO_IP && name == IP_LOCAL_PORT_RANGE && len != sizeof(v))
+			e = EINVAL;
 		if (e == 0)
 			e = o->kind == BIT ? set_bit(fd, &n, o, v != 0) : set_number(fd, &n, o, v);
 		return e == 0 ? 0 : fail(e);
@@ -303,24 +416,10 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return set_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && !(n.flags & NOTE_UDP))
 		return set_congestion(fd, &n, value, len);
-	/* The means of transparent proxies: it would take other hosts' addresses. */
-	if ((level == IPPROTO_IP && name == IP_TRANSPARENT) ||
-	    (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_TRANSPARENT))
-		return fail(EPERM);
 	return fail(ENOPROTOOPT);
 }
 
 /* ---- reading ---- */
-
-static int give(const void *from, socklen_t size, void *value, socklen_t *len)
-{
-	socklen_t n = *len < size ? *len : size;
-	if (n > 0 && bt_bad_pointer(value))
-		return fail(EFAULT);
-	memcpy(value, from, n);
-	*len = n;
-	return 0;
-}
 
 /* As ip(7) does: an int where there is room for one, else a byte. */
 static int give_int(const struct option *o, int v, void *value, socklen_t *len)
@@ -354,7 +453,9 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	if (e == 0 && bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
 		return -1;
 	if (e == ECONNRESET && n->flags & NOTE_UDP)
-		e = ECONNREFUSED; /* see dgram.c */
+		e = ECONNREFUSED;			  /* see dgram.c */
+	else if (e == ECONNRESET && bt_over_after_end(n)) /* see stream.c */
+		e = n->flags & NOTE_SHUT_WR ? 0 : EPIPE;
 	return give_int(NULL, e, value, len);
 }
 
@@ -375,8 +476,9 @@ static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *
 		return *len >= sizeof(unpaced) ? give(&unpaced, sizeof(unpaced), value, len)
 					       : give_int(NULL, -1, value, len);
 	case SO_BINDTODEVICE:
-		*len = 0;
-		return 0;
+		return get_device(n, value, len);
+	case SO_BINDTOIFINDEX:
+		return give_int(NULL, device(n), value, len);
 	case SO_PASSCRED:
 	case SO_PASSSEC:
 		return fail(EOPNOTSUPP);
@@ -392,6 +494,8 @@ static int get_info(const struct note *n, void *value, socklen_t *len)
 	struct tcp_info info = {0};
 	struct bt_row row;
 	info.tcpi_state = bt_note_row(n, &row) ? row.state : BT_ROW_CLOSE;
+	if (info.tcpi_state == BT_ROW_TIME_WAIT) /* which is not the program's socket in Linux */
+		info.tcpi_state = BT_ROW_CLOSE;
 	info.tcpi_snd_mss = info.tcpi_rcv_mss = 65483; /* what loopback's MTU gives */
 	info.tcpi_pmtu = 65535;
 	info.tcpi_rto = 201000;
@@ -448,7 +552,11 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	if (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_MTU)
 		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65536, value, len)
 							       : fail(ENOTCONN);
+	if ((level == IPPROTO_IP && name == IP_TRANSPARENT) ||
+	    (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_TRANSPARENT))
+		return give_int(NULL, 0, value, len);
 	bool own_level = level == IPPROTO_IP || (level == IPPROTO_IPV6 && n.flags & NOTE_V6) ||
 			 level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
-	return fail(own_level ? ENOPROTOOPT : EOPNOTSUPP);
+	/* ipv6_getsockopt does not tell levels apart. */
+	return fail(own_level || n.flags & NOTE_V6 ? ENOPROTOOPT : EOPNOTSUPP);
 }

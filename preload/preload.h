@@ -14,6 +14,7 @@
  *	fds.c		close dup and kin, fork, exec
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
  *	dgram.c		UDP's sending and receiving
+ *	control.c	UDP's control messages
  *	options.c	setsockopt getsockopt ioctl
  *	names.c		host names
  *	files.c		open and kin for /proc/net and /proc/sys/net
@@ -133,7 +134,10 @@ const struct bt_real *bt_real(void);
 /* False: this process is in no host (no token), and every wrapper steps aside. */
 bool bt_in_host(void);
 uint64_t bt_netid(void);
-bool bt_host_root(void); /* whether this thread counts as the host's root */
+bool bt_host_root(void);
+/* The same, and the connection to berthd will say so: one that was opened while the program was
+ * somebody else (seteuid) is given up. */
+bool bt_link_root(void); /* whether this thread counts as the host's root */
 uint32_t bt_sock_uid(int fd);
 uint16_t bt_host(void); /* this program's: index in the table */
 uint64_t bt_who(void);	/* the token's first 8 bytes (proto/msg.h): host, rights, root's uid */
@@ -220,6 +224,9 @@ enum cookie_bit {
 	CB_PACING, /* the program set SO_MAX_PACING_RATE itself */
 	CB_RENO,
 	CB_NOMCLOOP,
+	CB_PKTINFO6,
+	CB_RECVHOPS,
+	CB_RECVTCLASS,
 	CB_ERROR = 40, /* 8 bits: pending SO_ERROR */
 };
 
@@ -251,6 +258,7 @@ int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[1
 void bt_addr_out(const uint8_t addr[16], uint16_t port, bool v6, struct sockaddr *sa,
 		 socklen_t *len);
 bool bt_bad_pointer(const void *p);
+bool bt_mapped4(const uint8_t addr[16]);
 /* The source of a datagram that came from this name. */
 bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], uint16_t *port);
 
@@ -313,8 +321,26 @@ ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m,
 		    int flags); /* dgram.c: -1 and errno */
 /* Gives an unbound UDP socket its port, as Linux does before it looks at the rest of a call. */
 void bt_udp_autobind(int fd, struct note *n);
+/* What a sender chooses for one datagram. */
+struct bt_choice {
+	bool source;
+	uint8_t addr[16]; /* source: the address it comes from */
+	uint32_t value;	  /* as in BT_UDP_SEND */
+};
+/* Reads the control messages of a datagram to an IPv4 or IPv6 address. 0 or errno. */
+int bt_control_read(const struct note *n, const struct msghdr *m, bool v4,
+		    struct bt_choice *choice);
+/* What was chosen is what happens anyway. */
+bool bt_control_usual(const struct note *n, const struct bt_choice *choice);
+/* Whether the socket has asked for any, and those of a datagram from this name: appended to what m
+ * has already, of `room` bytes in all. */
+bool bt_control_asked(const struct note *n);
+void bt_control_give(const struct note *n, const struct sockaddr_un *sun, socklen_t len,
+		     struct msghdr *m, size_t room);
 /* The peer's reset that this descriptor has not told yet; then it has. */
 bool bt_reset_untold(int fd, const struct note *n);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
+/* A reset has ended the connection after the peer's FIN. */
+bool bt_over_after_end(const struct note *n);
 
 #endif

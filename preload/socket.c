@@ -141,13 +141,18 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 		return fail(e);
 	bt_req_make(&q, BT_BIND, &n, fd);
 	put_addr(&q, addr, port);
-	q.flags = port != 0 && bt_host_root() ? BT_REQF_ROOT : 0;
+	q.flags = port != 0 && bt_link_root() ? BT_REQF_ROOT : 0;
 	e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
 	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
 	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
 		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
+	struct note *own = bt_note(fd);
+	if ((e == 0 || e == EADDRINUSE) && own != NULL) /* an earlier address is gone */
+		own->flags &= ~(uint32_t)NOTE_SHOWN;
+	if (e == 0 && own != NULL)
+		own->shown_port = 0;
 	return e == 0 ? 0 : fail(e);
 }
 
@@ -160,6 +165,9 @@ PUBLIC int listen(int fd, int backlog)
 		return bt_real()->listen(fd, backlog);
 	if (n.flags & NOTE_UDP)
 		return fail(EOPNOTSUPP);
+	/* Nor one whose outcome has not been asked for, nor one that is over. */
+	if (n.flags & (NOTE_STARTED | NOTE_CONNECTED))
+		return fail(EINVAL);
 	bt_req_make(&q, BT_LISTEN_ON, &n, fd);
 	/* berthd bounds it by somaxconn, silently; a negative one is as large as can be. */
 	q.value = (uint32_t)backlog;
@@ -189,7 +197,7 @@ static int pending_error(int fd, struct note *n, int e)
 	struct note *own = bt_note(fd);
 	bt_pend(fd, n, e);
 	if (own != NULL)
-		own->flags |= NOTE_FAILED;
+		own->flags |= NOTE_FAILED | NOTE_STARTED;
 	return EINPROGRESS;
 }
 
@@ -241,17 +249,33 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		return EISCONN;
 	if (n->flags & NOTE_CONNECTED) {
 		struct note *own = bt_note(fd);
-		if (own != NULL && own->flags & NOTE_STARTED) {
-			own->flags &= ~(uint32_t)NOTE_STARTED;
+		struct bt_row row;
+		if (own == NULL || !(own->flags & NOTE_STARTED))
+			return EISCONN;
+		own->flags &= ~(uint32_t)NOTE_STARTED;
+		if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)
 			return 0;
-		}
-		return EISCONN;
+		own->flags &= ~(uint32_t)NOTE_SHOWN;
+		int lost = bt_pending(fd, n); /* and is over already */
+		socklen_t len = sizeof(lost);
+		if (lost == 0 && bt_reset_untold(fd, n))
+			return ECONNRESET;
+		if (lost == 0) /* a reset that came after the peer's FIN */
+			bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&lost, (long)&len,
+			       0);
+		return lost == 0 ? ECONNABORTED : EPIPE;
 	}
 	int pending = bt_pending(fd, n);
-	if (bt_note(fd) != NULL)
-		bt_note(fd)->flags &= ~(uint32_t)NOTE_SHOWN;
-	if (pending != 0) /* of an earlier attempt: said by this call, the next one tries again */
-		return pending;
+	/* A new attempt forgets what was not asked for, and tcp_disconnect's own. */
+	if (!(n->flags & (NOTE_STARTED | NOTE_SHARED)) || pending == ECONNRESET)
+		pending = 0;
+	struct note *own = bt_note(fd);
+	if (own != NULL)
+		own->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
+	/* Of an earlier attempt: said by this call, the next one tries again. Somebody may have
+	 * been told meanwhile (inet_stream_connect). */
+	if (pending != 0 || n->flags & NOTE_STARTED)
+		return pending != 0 ? pending : ECONNABORTED;
 	if (bad != 0)
 		return bad;
 	bool async = nonblocking(fd, n);
@@ -271,16 +295,42 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	return async ? EINPROGRESS : 0;
 }
 
+/* What the kernel keeps in the descriptor is copied to the one that takes its place. */
+static void copy_options(int from, int to)
+{
+	static const int names[] = {SO_KEEPALIVE, SO_LINGER,	SO_SNDTIMEO,  SO_RCVTIMEO,
+				    SO_SNDBUF,	  SO_RCVBUF,	SO_OOBINLINE, SO_BROADCAST,
+				    SO_PRIORITY,  SO_TIMESTAMP, SO_RCVLOWAT,  SO_DONTROUTE};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		union {
+			int number;
+			struct linger linger;
+			struct timeval time;
+		} value;
+		socklen_t len = sizeof(value);
+		if (bt_sys(SYS_getsockopt, from, SOL_SOCKET, names[i], (long)&value, (long)&len,
+			   0) < 0)
+			continue;
+		if (names[i] == SO_SNDBUF || names[i] == SO_RCVBUF)
+			value.number /= 2; /* the kernel doubles what it is given */
+		bt_sys(SYS_setsockopt, to, SOL_SOCKET, names[i], (long)&value, (long)len, 0);
+	}
+}
+
 /*
- * connect with AF_UNSPEC ends the connection with a reset, and the socket may be used anew
- * (tcp_disconnect). An AF_UNIX stream cannot be joined twice: a new descriptor takes the number.
- * Where others hold the old one, it would not be the same socket any more.
+ * connect with AF_UNSPEC ends the connection with a reset, or the listening, and the socket may be
+ * used anew with the port that bind gave it (tcp_disconnect). An AF_UNIX stream cannot be joined
+ * twice: a new descriptor takes the number. Where others hold the old one, it would not be the same
+ * socket any more.
  */
 static int tcp_disconnect(int fd, struct note *n)
 {
 	struct bt_req q;
 	struct bt_rep rep;
-	if (!(n->flags & NOTE_CONNECTED))
+	struct bt_row row;
+	if (bt_note(fd) != NULL)
+		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
+	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS)))
 		return 0;
 	if (n->flags & NOTE_SHARED)
 		return EOPNOTSUPP;
@@ -291,18 +341,31 @@ static int tcp_disconnect(int fd, struct note *n)
 			    0, 0, 0, 0);
 	if (fresh < 0)
 		return (int)-fresh;
-	bt_req_init(&q, BT_RESET, n);
-	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
-	bt_sys(SYS_dup3, fresh, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
-	bt_sys(SYS_close, fresh, 0, 0, 0, 0, 0);
-	bt_req_init(&q, BT_CLOSED, n);
-	q.flags = BT_REQF_SOLE;
-	bt_notice(-1, &q);
-	struct note clean = {.flags = NOTE_OURS | (n->flags & (NOTE_V6 | NOTE_NONBLOCK)),
+	bool unfinished = bt_note_row(n, &row) &&
+			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
+			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);
+	uint32_t keep = NOTE_V6 | NOTE_NONBLOCK | NOTE_KEEPALIVE | NOTE_LINGER0 | NOTE_SNDBUF;
+	struct note clean = {.flags = NOTE_OURS | (n->flags & keep),
 			     .forks = bt_forks,
 			     .shown_port = n->shown_port};
+	bt_req_init(&q, BT_DISCONNECT, n);
+	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	if (e == 0)
+		e = bt_take_name((int)fresh, &clean, &rep);
+	bt_note_clear((int)fresh);
+	if (e == 0) {
+		copy_options(fd, (int)fresh);
+		bt_sys(SYS_dup3, fresh, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
+	}
+	bt_sys(SYS_close, fresh, 0, 0, 0, 0, 0);
+	if (e != 0)
+		return e;
 	bt_note_set(fd, &clean);
-	return n->cookie != 0 ? bt_cookie_set(fd, &clean, n->cookie) : 0;
+	if (n->cookie != 0)
+		e = bt_cookie_set(fd, &clean, n->cookie);
+	if (e == 0 && unfinished) /* tcp_need_reset */
+		bt_pend(fd, &clean, ECONNRESET);
+	return e;
 }
 
 static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, bool unspec)
@@ -508,7 +571,8 @@ PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 		if (!(n.flags & NOTE_V6))
 			memcpy(row.laddr, any4, 16);
 	}
-	bool over = row.state == BT_ROW_CLOSE || row.state == BT_ROW_FREE;
+	bool over = row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT ||
+		    row.state == BT_ROW_FREE;
 	if (over && !(n.flags & NOTE_UDP) && n.shown_port != 0 &&
 	    (row.lport == 0 || row.lport == n.shown_port)) {
 		row.lport = n.shown_port;
@@ -528,7 +592,7 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_name(&n, true, sa, len);
 	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
-	    row.state == BT_ROW_LISTEN) {
+	    row.state == BT_ROW_TIME_WAIT || row.state == BT_ROW_LISTEN) {
 		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))
 			return fail(ENOTCONN);
 	}
@@ -560,9 +624,12 @@ static int shut_listener(int fd, const struct note *n, int how)
 {
 	struct bt_req q;
 	struct bt_rep rep;
+	struct bt_row row;
 	struct note *own = bt_note(fd);
 	if (how == SHUT_WR)
 		return 0;
+	if (own != NULL && bt_note_row(n, &row))
+		own->shown_port = row.lport;
 	bt_req_init(&q, BT_SHUT, n);
 	q.value = (uint32_t)how;
 	bt_notice(bt_proof(fd, n), &q);
@@ -602,7 +669,8 @@ PUBLIC int shutdown(int fd, int how)
 	if (n.flags & NOTE_UDP)
 		return udp_shutdown(fd, &n, how);
 	struct bt_row row;
-	if (!(n.flags & NOTE_CONNECTED) || (bt_note_row(&n, &row) && row.state == BT_ROW_CLOSE))
+	if (!(n.flags & NOTE_CONNECTED) ||
+	    (bt_note_row(&n, &row) && (row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT)))
 		return fail(ENOTCONN);
 	struct note *own = bt_note(fd);
 	if (own != NULL)

@@ -41,12 +41,39 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 	return -1;
 }
 
-/* The peer had sent its FIN before the reset: for TCP the end comes first, and the error that waits
- * for the next send or SO_ERROR is EPIPE (tcp_reset). */
-static bool after_end(int fd, struct note *n)
+/* The connection is over for both ends. */
+static void end_by_reset(int fd, const struct note *n)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	bt_req_init(&q, BT_RESET, n);
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+}
+
+/* The kernel has told a reset: the peer's last holder closed it with data unread, which no program
+ * could say beforehand. */
+static void told_by_kernel(int fd, const struct note *n)
 {
 	struct bt_row row;
-	if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE || row.flags & BT_ROWF_RESET)
+	if (bt_note(fd) != NULL)
+		bt_note(fd)->flags |= NOTE_RESET_SAID;
+	if (bt_note_row(n, &row) &&
+	    (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT))
+		end_by_reset(fd, n);
+}
+
+/* The peer had sent its FIN before the reset: for TCP the end comes first, and the error that waits
+ * for the next send or SO_ERROR is EPIPE (tcp_reset). */
+bool bt_over_after_end(const struct note *n)
+{
+	struct bt_row row;
+	return n->flags & NOTE_CONNECTED && bt_note_row(n, &row) && row.state == BT_ROW_CLOSE &&
+	       !(row.flags & BT_ROWF_RESET);
+}
+
+static bool after_end(int fd, struct note *n)
+{
+	if (!bt_over_after_end(n))
 		return false;
 	bt_pend(fd, n, EPIPE);
 	return true;
@@ -63,8 +90,12 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note)) {
 		if (note.flags & NOTE_UDP)
 			saved = ECONNREFUSED; /* see dgram.c */
-		else if (!bt_reset_untold(fd, &note) && after_end(fd, &note))
+		else if (bt_reset_untold(fd, &note))
+			errno = saved;
+		else if (after_end(fd, &note))
 			return 0;
+		else
+			told_by_kernel(fd, &note);
 	}
 	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
 	    !(note.flags & NOTE_UDP)) {
@@ -74,14 +105,20 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 		if (saved == 0)
 			saved = ENOTCONN;
 	}
-	/* See refuse in dgram.c. */
-	if (saved == EAGAIN && bt_note(fd) != NULL && bt_note(fd)->flags & NOTE_FAILED &&
-	    bt_ident(fd, &note) && note.flags & NOTE_UDP && bt_pending(fd, &note) != 0) {
-		bt_note(fd)->flags &= ~(uint32_t)NOTE_FAILED;
-		saved = ECONNREFUSED;
-	}
 	errno = saved;
 	return n;
+}
+
+/* An error kept in the cookie, by refuse in dgram.c: told by the next call. */
+static bool kept_error(int fd)
+{
+	struct note *own = bt_note(fd), n;
+	if (LIKELY(own == NULL || !(own->flags & NOTE_FAILED)) || !(own->flags & NOTE_UDP) ||
+	    !bt_ident(fd, &n))
+		return false;
+	own->flags &= ~(uint32_t)NOTE_FAILED;
+	errno = bt_pending(fd, &n);
+	return errno != 0;
 }
 
 /* SHUT_RD: take what is there, and say the end where the kernel would wait. */
@@ -143,9 +180,11 @@ PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 	}
 	if (UNLIKELY(flags & ODD_FLAGS) && odd_flags(fd, len, &flags, &odd))
 		return odd;
+	if (kept_error(fd))
+		return -1;
 	if (shut_rd(fd, flags)) {
 		ssize_t n = bt_real()->recv(fd, buf, len, flags | MSG_DONTWAIT);
-		return n < 0 && errno == EAGAIN ? 0 : n;
+		return n < 0 && errno == EAGAIN ? 0 : received(fd, n, n == 0 ? 0 : len, flags);
 	}
 	return received(fd, bt_real()->recv(fd, buf, len, flags), len, flags);
 }
@@ -177,8 +216,6 @@ PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
 static bool first_after_end(int fd, struct note *n, size_t size)
 {
 	struct bt_row row;
-	struct bt_req q;
-	struct bt_rep rep;
 	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
 	/* Without RDHUP it is this end that has been shut, by another holder. */
 	if (n->flags & NOTE_SHUT_WR || bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1 ||
@@ -187,9 +224,25 @@ static bool first_after_end(int fd, struct note *n, size_t size)
 		return false;
 	if (size == 0)
 		return true;
-	bt_req_init(&q, BT_RESET, n);
-	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	end_by_reset(fd, n);
 	bt_pend(fd, n, EPIPE);
+	return true;
+}
+
+static bool reset_by_kernel(int fd, const struct note *n)
+{
+	struct note *own = bt_note(fd);
+	int e = 0;
+	socklen_t len = sizeof(e);
+	if (own == NULL || own->flags & NOTE_RESET_SAID ||
+	    bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&e, (long)&len, 0) < 0 ||
+	    e != ECONNRESET)
+		return false;
+	if (bt_over_after_end(n)) {
+		own->flags |= NOTE_RESET_SAID;
+		return false;
+	}
+	told_by_kernel(fd, n);
 	return true;
 }
 
@@ -222,7 +275,7 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 		return bt_udp_send(fd, &n, &m, flags);
 	}
 	if (e == EPIPE) {
-		if (bt_reset_untold(fd, &n))
+		if (bt_reset_untold(fd, &n) || reset_by_kernel(fd, &n))
 			e = ECONNRESET;
 		else if (bt_pending(fd, &n) == 0 && first_after_end(fd, &n, size_of(iov, n_iov)))
 			return (ssize_t)size_of(iov, n_iov);
@@ -262,6 +315,9 @@ static bool known_udp(int fd, struct note *n)
 	struct note *own = bt_note(fd);
 	if (own == NULL || !(own->flags & NOTE_OURS) || !(own->flags & NOTE_UDP))
 		return false;
+	/* Another holder may have given it its name. Settings and netlink sockets have none. */
+	if (UNLIKELY(!(own->flags & (NOTE_NAMED | NOTE_SETTING | NOTE_NETLINK))))
+		return bt_ident(fd, n);
 	*n = *own;
 	return true;
 }
@@ -423,17 +479,20 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	struct note n;
 	if (!bt_in_host() || bt_bad_pointer(m))
 		return bt_real()->recvmsg(fd, m, flags);
-	bool named = m->msg_name != NULL;
+	bool named = m->msg_name != NULL, ours;
 	ssize_t odd;
 	if (UNLIKELY(bt_is_netlink(fd)))
 		return bt_nl_recv(fd, bt_note(fd), m, flags);
 	if (UNLIKELY(flags & (MSG_ERRQUEUE | MSG_OOB)) && !(flags & MSG_TRUNC) &&
 	    odd_flags(fd, 0, &flags, &odd))
 		return odd;
+	if (kept_error(fd))
+		return -1;
 	bool ended = shut_rd(fd, flags);
 	if (ended)
 		flags |= MSG_DONTWAIT;
-	if (!named || !bt_ident(fd, &n)) {
+	ours = (named || m->msg_controllen > 0) && bt_ident(fd, &n);
+	if (!ours || (!named && !bt_control_asked(&n))) {
 		ssize_t r = bt_real()->recvmsg(fd, m, flags);
 		if (r >= 0 && m->msg_control != NULL && m->msg_controllen > 0)
 			clear_received(m);
@@ -451,15 +510,22 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 			m->msg_namelen = 0;
 			return 0;
 		}
-		if (r < 0)
-			return received(fd, r, 1, flags);
+		if (r < 0) {
+			r = received(fd, r, 1, flags);
+			if (r >= 0)
+				m->msg_namelen = 0;
+			return r;
+		}
 		socklen_t len = m->msg_namelen;
 		if (!give_source(&n, &sun, own.msg_namelen, m->msg_name, &len)) {
 			if (flags & MSG_PEEK) /* it must be taken out of the way */
 				bt_real()->recv(fd, NULL, 0, MSG_DONTWAIT);
 			continue;
 		}
-		m->msg_namelen = len;
+		if (bt_control_asked(&n))
+			bt_control_give(&n, &sun, own.msg_namelen, &own, m->msg_controllen);
+		if (named)
+			m->msg_namelen = len;
 		m->msg_flags = own.msg_flags;
 		m->msg_controllen = own.msg_controllen;
 		return received(fd, r, 1, flags);

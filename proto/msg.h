@@ -30,6 +30,8 @@
  * the host's root; bits 32-63 the uid that counts as the host's root. */
 #define BT_TOKEN_UNPRIVILEGED (1ull << 16)
 #define BT_SLOT_NONE	      UINT32_MAX
+#define BT_SEND_TTL	      (1u << 16)
+#define BT_SEND_TOS	      (1u << 17)
 
 enum bt_msg_type {
 	/* programs and command line */
@@ -50,12 +52,17 @@ enum bt_msg_type {
 	BT_UDP_ROUTE, /* addr, port. Reply: target (slot BT_SLOT_NONE: nobody has the port), value =
 		       * epoch, flags: BT_REPF_RELAY send through berthd; addr/port = the sender's
 		       * local end */
-	BT_UDP_SEND,  /* addr, port, extra: payload; flag BT_REQF_SYNC: wants a reply */
+	BT_UDP_SEND,  /* addr, port, extra: payload; flag BT_REQF_SYNC: wants a reply;
+		       * BT_REQF_SOURCE: the payload comes after 16 bytes, the source address that
+		       * the program chose; value: bits 0-7 the TTL if BT_SEND_TTL, bits 8-15 the
+		       * TOS if BT_SEND_TOS */
 	BT_OPTS,      /* opts: new option bits (enum bt_port_opt) */
 	BT_SETVAL,    /* notice: flags = level, port = option name, value */
 	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set */
 	BT_SHUT,      /* notice: value = SHUT_WR or SHUT_RDWR */
 	BT_RESET,     /* the socket is about to be closed with a reset (SO_LINGER 0); has a reply */
+	BT_DISCONNECT, /* TCP: connect with AF_UNSPEC. Reply: id = a fresh socket that takes over
+			  address, port and options; the old one is closed */
 	BT_CLOSED,  /* notice: this process closed the descriptor; BT_REQF_SOLE: no other holder */
 	BT_FORGED,  /* notice: an accept on `id` turned a peer away */
 	BT_ACCEPTS, /* notice: this process accepts connections on the listener `id`; with its
@@ -91,14 +98,21 @@ enum bt_req_flag {
 	BT_REQF_WRITE = 1 << 5,
 	BT_REQF_END = 1 << 6, /* BT_SHUT, BT_CLOSED: the peer's end was read before, so the peer was
 				 first, whatever order the notices come in */
+	BT_REQF_SOURCE = 1 << 7,
 };
 
 enum bt_rep_flag {
 	BT_REPF_RELAY = 1 << 0,
 	BT_REPF_NEW = 1 << 1,  /* `id` is fresh: bind the descriptor to its name */
 	BT_REPF_FD = 1 << 2,   /* a descriptor comes with the reply */
+	BT_REPF_LOST = 1 << 4, /* UDP_ROUTE: nobody will get it, and nobody will say so */
 	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 };
+
+/* Of BT_SETVAL; Linux 6.3, which older libcs do not know. */
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
 
 struct bt_req {
 	uint8_t version; /* BT_MSG_VERSION */

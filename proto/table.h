@@ -43,11 +43,13 @@ enum bt_row_state {
 enum bt_row_flag {
 	BT_ROWF_CHILD =
 		1 << 0, /* the accepted end of a connection: it has no kernel name of its own */
-	BT_ROWF_RESET = 1 << 1,	 /* the peer ended the connection with a reset */
-	BT_ROWF_RELAY = 1 << 2,	 /* UDP: berthd holds datagrams for it, so send through berthd */
-	BT_ROWF_ORPHAN = 1 << 3, /* no process holds it any more */
-	BT_ROWF_ALIAS =
-		1 << 4, /* not a socket: the source of datagrams that berthd hands on; hidden */
+	BT_ROWF_RESET = 1 << 1,	  /* the peer ended the connection with a reset */
+	BT_ROWF_RELAY = 1 << 2,	  /* UDP: berthd holds datagrams for it, so send through berthd */
+	BT_ROWF_ORPHAN = 1 << 3,  /* no process holds it any more */
+	BT_ROWF_ALIAS = 1 << 4,	  /* not a socket: the source of datagrams that berthd hands on;
+				   * hidden.   raddr, hops and tos are those of the datagrams */
+	BT_ROWF_PKTINFO = 1 << 5, /* UDP, bound to the wildcard: wants to know which address a
+				   * datagram was sent to, so send through berthd */
 };
 
 struct bt_row {
@@ -73,7 +75,9 @@ struct bt_row {
 	uint32_t drops; /* UDP: datagrams dropped; LISTEN: connections refused for a full backlog */
 	uint32_t since_s; /* made at, seconds of CLOCK_REALTIME (wraps in 2106) */
 	uint8_t dev;	  /* SO_BINDTODEVICE: interface index, 0: none */
-	uint8_t pad[3];
+	uint8_t hops;	  /* UDP: 64 less the TTL or hop limit of what it sends, modulo 256 */
+	uint8_t tos;	  /* UDP: type of service or traffic class of what it sends */
+	uint8_t pad;
 };
 /* An accepted end may be held by another process than its listener's maker; instruments find its
  * holder by joining NETLINK_SOCK_DIAG's peer inode with /proc/PID/fd, as ss does. */

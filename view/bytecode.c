@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bytecode.h"
 
+#include "view.h"
+
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <string.h>
@@ -91,13 +93,6 @@ int bt_bc_check(const void *bytes, size_t n)
 	return at == len ? 0 : -EINVAL;
 }
 
-static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
-{
-	unsigned whole = bits / 8, rest = bits % 8;
-	return memcmp(a, b, whole) == 0 &&
-	       (rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0);
-}
-
 static bool host_matches(const uint8_t *operand, const struct bt_bc_socket *s, bool src)
 {
 	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -109,8 +104,8 @@ static bool host_matches(const uint8_t *operand, const struct bt_bc_socket *s, b
 	if (c.family != AF_UNSPEC && c.family != s->family)
 		return s->family == AF_INET6 && c.family == AF_INET &&
 		       memcmp(addr, mapped, sizeof(mapped)) == 0 &&
-		       same_bits(addr + 12, want, c.prefix_len);
-	return same_bits(addr, want, c.prefix_len);
+		       bt_same_bits(addr + 12, want, c.prefix_len);
+	return bt_same_bits(addr, want, c.prefix_len);
 }
 
 static bool matches(const uint8_t *code, long at, const struct bt_bc_socket *s)

@@ -68,21 +68,14 @@ bool bt_addr_get(const struct bt_view *v, unsigned i, struct bt_host_addr *a)
 	return true;
 }
 
-static bool same_prefix(const struct bt_host_addr *a, const struct bt_host_addr *b)
-{
-	unsigned bits = a->bits + (bt_is_v4(a->addr) ? 96u : 0), whole = bits / 8, rest = bits % 8;
-	if (memcmp(a->addr, b->addr, whole) != 0)
-		return false;
-	return rest == 0 || ((a->addr[whole] ^ b->addr[whole]) >> (8 - rest)) == 0;
-}
-
 bool bt_addr_secondary(const struct bt_view *v, unsigned i)
 {
 	struct bt_host_addr a, b;
 	if (!bt_addr_get(v, i, &a) || !bt_is_v4(a.addr))
 		return false;
 	for (unsigned k = 0; k < i && bt_addr_get(v, k, &b); k++) {
-		if (b.dev == a.dev && b.bits == a.bits && bt_is_v4(b.addr) && same_prefix(&a, &b))
+		if (b.dev == a.dev && b.bits == a.bits && bt_is_v4(b.addr) &&
+		    bt_in_prefix(&a, b.addr))
 			return true;
 	}
 	return false;
@@ -97,6 +90,14 @@ struct bt_prefix4 bt_prefix4(const struct bt_host_addr *a)
 	p.net = p.addr & p.mask;
 	p.last = p.addr | ~p.mask;
 	return p;
+}
+
+void bt_prefix6(const struct bt_host_addr *a, uint8_t net[16])
+{
+	memset(net, 0, 16);
+	memcpy(net, a->addr, a->bits / 8);
+	if (a->bits % 8)
+		net[a->bits / 8] = (uint8_t)(a->addr[a->bits / 8] & (0xff00u >> a->bits % 8));
 }
 
 /* ---- sockets ---- */

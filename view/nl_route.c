@@ -95,12 +95,6 @@ static int get_link(struct bt_nl *n, const struct bt_view *v, const struct bt_nl
 
 /* ---- addresses ---- */
 
-static bool is_loopback6(const uint8_t addr[16])
-{
-	static const uint8_t one[16] = {[15] = 1};
-	return memcmp(addr, one, 16) == 0;
-}
-
 static void put_addr(struct bt_nl *n, const struct bt_view *v, const struct bt_nl_req *q,
 		     const struct bt_host_addr *a, unsigned i)
 {
@@ -109,7 +103,7 @@ static void put_addr(struct bt_nl *n, const struct bt_view *v, const struct bt_n
 	struct bt_dev d;
 	bool v4 = bt_is_v4(a->addr);
 	uint32_t flags = IFA_F_PERMANENT | (bt_addr_secondary(v, i) ? IFA_F_SECONDARY : 0);
-	bool local = v4 ? a->dev == 1 : is_loopback6(a->addr);
+	bool local = v4 ? a->dev == 1 : bt_is_loopback6(a->addr);
 	struct ifaddrmsg m = {.ifa_family = v4 ? AF_INET : AF_INET6,
 			      .ifa_prefixlen = a->bits,
 			      .ifa_flags = (uint8_t)flags,
@@ -237,11 +231,7 @@ static void routes6(struct bt_nl *n, const struct bt_nl_req *q, const struct bt_
 				.rtm_scope = RT_SCOPE_UNIVERSE},
 			  .dev = a->dev};
 	if (w->table != RT_TABLE_LOCAL && a->dev != 1) {
-		for (unsigned i = 0; i < 16; i++) {
-			unsigned keep = a->bits > i * 8 ? a->bits - i * 8 : 0;
-			net[i] = keep >= 8 ? a->addr[i]
-					   : (uint8_t)(a->addr[i] & (0xff00u >> keep & 0xff));
-		}
+		bt_prefix6(a, net);
 		r.m.rtm_table = RT_TABLE_MAIN;
 		r.m.rtm_type = RTN_UNICAST;
 		r.m.rtm_dst_len = a->bits;
@@ -317,13 +307,6 @@ static bool reachable(const struct bt_view *v, const uint8_t dst[16])
 	return false;
 }
 
-static bool in_prefix(const struct bt_host_addr *a, const uint8_t dst[16])
-{
-	unsigned bits = a->bits + (bt_is_v4(a->addr) ? 96u : 0), whole = bits / 8, rest = bits % 8;
-	return memcmp(a->addr, dst, whole) == 0 &&
-	       (rest == 0 || ((a->addr[whole] ^ dst[whole]) >> (8 - rest)) == 0);
-}
-
 /* `ip route get`: the way that connect would take. */
 static int get_route(struct bt_nl *n, const struct bt_view *v, const struct bt_nl_req *q)
 {
@@ -348,7 +331,7 @@ static int get_route(struct bt_nl *n, const struct bt_view *v, const struct bt_n
 		dst[10] = dst[11] = 0xff;
 	memcpy(dst + 16 - size, given, size);
 	for (unsigned i = 0; bt_addr_get(v, i, &a); i++) {
-		bool own = memcmp(a.addr, dst, 16) == 0 || (a.dev == 1 && in_prefix(&a, dst));
+		bool own = memcmp(a.addr, dst, 16) == 0 || (a.dev == 1 && bt_in_prefix(&a, dst));
 		if (own) {
 			r.m.rtm_type = RTN_LOCAL;
 			r.m.rtm_table = RT_TABLE_LOCAL;
@@ -357,7 +340,7 @@ static int get_route(struct bt_nl *n, const struct bt_view *v, const struct bt_n
 		}
 		if (bt_is_v4(a.addr) != v4 || (!own && (a.dev == 1 || near)))
 			continue;
-		near = in_prefix(&a, dst);
+		near = bt_in_prefix(&a, dst);
 		if (own || near || via.dev == 0)
 			via = a;
 		if (own)

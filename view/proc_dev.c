@@ -27,12 +27,6 @@ static void put_addr6(struct bt_buf *b, const uint8_t addr[16])
 		bt_buf_fmt(b, "%02x", addr[i]);
 }
 
-static bool loopback6(const uint8_t addr[16])
-{
-	static const uint8_t one[16] = {[15] = 1};
-	return memcmp(addr, one, 16) == 0;
-}
-
 void bt_proc_if_inet6(const struct bt_view *v, struct bt_buf *b)
 {
 	struct bt_host_addr a;
@@ -43,7 +37,7 @@ void bt_proc_if_inet6(const struct bt_view *v, struct bt_buf *b)
 		put_addr6(b, a.addr);
 		/* index, prefix length, scope, IFA_F_PERMANENT */
 		bt_buf_fmt(b, " %02x %02x %02x %02x %8s\n", d.index, a.bits,
-			   loopback6(a.addr) ? 0x10 : 0, 0x80, d.name);
+			   bt_is_loopback6(a.addr) ? 0x10 : 0, 0x80, d.name);
 	}
 }
 
@@ -99,15 +93,6 @@ static void put_route6(struct bt_buf *b, const uint8_t to[16], unsigned bits, ui
 	bt_buf_fmt(b, " %08x %08x %08x %08x %8s\n", metric, uses, 0, flags, dev);
 }
 
-static void prefix6(const struct bt_host_addr *a, uint8_t net[16])
-{
-	memset(net, 0, 16);
-	memcpy(net, a->addr, a->bits / 8);
-	if (a->bits % 8)
-		net[a->bits / 8] =
-			(uint8_t)(a->addr[a->bits / 8] & (0xff00u >> (a->bits % 8) & 0xff));
-}
-
 void bt_proc_ipv6_route(const struct bt_view *v, struct bt_buf *b)
 {
 	enum { UP = 1, REJECT = 0x200, NONEXTHOP = 0x200000, LOCAL = (int)0x80000000 };
@@ -118,7 +103,7 @@ void bt_proc_ipv6_route(const struct bt_view *v, struct bt_buf *b)
 	for (unsigned i = 0; bt_addr_get(v, i, &a); i++) {
 		if (bt_is_v4(a.addr) || a.dev == 1 || !bt_dev_get(v, a.dev, &d))
 			continue;
-		prefix6(&a, net);
+		bt_prefix6(&a, net);
 		put_route6(b, net, a.bits, 0x100, 1, UP, d.name);
 	}
 	put_route6(b, any, 0, UINT32_MAX, 1, NONEXTHOP | REJECT, "lo");

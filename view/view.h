@@ -52,6 +52,24 @@ static inline bool bt_is_v4(const uint8_t addr[16])
 bool bt_addr_get(const struct bt_view *v, unsigned i, struct bt_host_addr *a);
 /* True: an earlier address of the same interface is in the same prefix. */
 bool bt_addr_secondary(const struct bt_view *v, unsigned i);
+/* The first `bits` bits of both are equal. */
+static inline bool bt_same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+	return memcmp(a, b, whole) == 0 && (rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0);
+}
+/* dst is in the prefix of the address. */
+static inline bool bt_in_prefix(const struct bt_host_addr *a, const uint8_t dst[16])
+{
+	return bt_same_bits(a->addr, dst, a->bits + (bt_is_v4(a->addr) ? 96u : 0));
+}
+static inline bool bt_is_loopback6(const uint8_t addr[16])
+{
+	static const uint8_t one[16] = {[15] = 1};
+	return memcmp(addr, one, 16) == 0;
+}
+/* The first address of an IPv6 prefix. */
+void bt_prefix6(const struct bt_host_addr *a, uint8_t net[16]);
 /* The first address of the prefix, its mask, its last address: host order, IPv4 only. */
 struct bt_prefix4 {
 	uint32_t addr, mask, net, last;

@@ -100,7 +100,11 @@ void btp_enter_bucket(struct bt_port_net *net, uint32_t slot)
 	struct space *sp = space_of(net, s->host, s->proto);
 	uint32_t *first = &sp->first[s->lport], other = *first;
 
-	bit_set(sp->any, s->lport);
+	if (!bit_test(sp->any, s->lport)) {
+		bit_set(sp->any, s->lport);
+		sp->n_any[s->lport / PAGE_PORTS]++;
+		sp->n_ports++;
+	}
 	if (s->flags & SF_HELD)
 		bit_set(sp->held, s->lport);
 	if (other == 0) {
@@ -165,11 +169,14 @@ static void forget(struct bt_port_net *net, uint32_t *first)
 void btp_change_begin(struct bt_port_net *net, uint32_t slot)
 {
 	const struct psock *s = sock_at(net, slot);
+	struct space *sp;
 	uint32_t *first;
 
 	if (s->lport == 0)
 		return;
-	first = &space_of(net, s->host, s->proto)->first[s->lport];
+	sp = space_of(net, s->host, s->proto);
+	sp->n_left++;
+	first = &sp->first[s->lport];
 	if (*first == (SOLE | slot))
 		*first = 0;
 	else
@@ -202,8 +209,11 @@ void btp_leave_bucket(struct bt_port_net *net, uint32_t slot)
 		forget(net, &sp->first[port]);
 	}
 	shrink(net, &sp->first[port]);
-	if (sp->first[port] == 0)
+	if (sp->first[port] == 0) {
 		bit_clear(sp->any, port);
+		sp->n_any[port / PAGE_PORTS]--;
+		sp->n_ports--;
+	}
 }
 
 void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts)
@@ -313,14 +323,17 @@ static void remember(struct bt_port_net *net, uint32_t slot)
 
 /* inet_bind_conflict and udp_lib_lport_inuse, but for the addresses. */
 static enum bt_why compare(const struct class_key *a, const struct class_key *b, bool udp,
-			   bool strict)
+			   enum ask ask)
 {
 	bool reuse = a->opts & b->opts & BT_REUSEADDR, port = a->opts & b->opts & BT_REUSEPORT;
 	bool same_user = a->uid == b->uid || (!udp && b->kind == KIND_TIME_WAIT);
 
-	if (!strict && reuse && b->kind != KIND_LISTEN)
+	/* TCP: who looks for a port takes none that is only reusable, and with ip_autobind_reuse
+	 * only by SO_REUSEADDR without SO_REUSEPORT. */
+	if (reuse && b->kind != KIND_LISTEN &&
+	    (ask == ASK_NAMED || udp || (ask == ASK_RELAXED && !(port && same_user))))
 		return BT_WHY_NONE;
-	if (!strict && port && same_user)
+	if (port && same_user && (ask == ASK_NAMED || udp))
 		return BT_WHY_NONE;
 	if (b->kind == KIND_LISTEN && !(port && !same_user))
 		return BT_WHY_IN_USE_LISTENER;
@@ -342,7 +355,7 @@ static int rank(enum bt_why why)
  * bind(2) names the port: Linux stops at the first other socket in its list that overlaps, unless
  * both have SO_REUSEADDR; when both have SO_REUSEPORT, bind succeeds.
  */
-bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool chosen,
+bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, enum ask ask,
 		  struct bt_reason *reason)
 {
 	const struct psock *s = sock_at(net, slot);
@@ -353,7 +366,7 @@ bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, b
 	struct class sole;
 	enum bt_why worst = BT_WHY_NONE;
 
-	if (!chosen && !udp && remembered(net, sp->first[port], &key))
+	if (ask == ASK_NAMED && !udp && remembered(net, sp->first[port], &key))
 		return false;
 	for (const struct class *c = btp_first_class(net, sp, port, &sole); c != NULL;
 	     c = next_class(net, c)) {
@@ -363,8 +376,8 @@ bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, b
 		if (other == BT_NO_SLOT || !overlap(&key, &c->key, true) ||
 		    (key.dev != 0 && c->key.dev != 0 && key.dev != c->key.dev))
 			continue;
-		why = compare(&key, &c->key, udp, chosen && !udp);
-		if (udp && !chosen) {
+		why = compare(&key, &c->key, udp, ask);
+		if (udp && ask == ASK_NAMED) {
 			if (key.opts & c->key.opts & BT_REUSEADDR ||
 			    (culprit != BT_NO_SLOT &&
 			     sock_at(net, other)->aux < sock_at(net, culprit)->aux))
@@ -404,7 +417,7 @@ static int take_port(struct bt_port_net *net, uint32_t slot, uint16_t port,
 		port = btp_free_port(net, slot);
 		if (port == 0)
 			return btp_refuse(reason, -EADDRINUSE, BT_WHY_NO_FREE_PORT, BT_NO_SLOT, 0);
-	} else if (btp_conflict(net, slot, port, false, reason)) {
+	} else if (btp_conflict(net, slot, port, ASK_NAMED, reason)) {
 		return -EADDRINUSE;
 	}
 	s->lport = port;
@@ -472,7 +485,7 @@ int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns,
 
 		if (r < 0)
 			return r;
-	} else if (btp_conflict(net, slot, s->lport, false, reason)) {
+	} else if (btp_conflict(net, slot, s->lport, ASK_NAMED, reason)) {
 		return -EADDRINUSE;
 	}
 	if (!btp_reserve(net, s))

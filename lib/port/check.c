@@ -62,7 +62,7 @@ static uint32_t check_space(const struct bt_port_net *net, uint16_t host, uint8_
 			    uint32_t *classes)
 {
 	const struct space *sp = space_of(net, host, proto);
-	uint32_t n = 0;
+	uint32_t n = 0, n_any = 0, n_ports = 0;
 
 	for (uint32_t port = 0; sp != NULL && port < N_PORTS; port++) {
 		const struct class *c;
@@ -87,8 +87,15 @@ static uint32_t check_space(const struct bt_port_net *net, uint16_t host, uint8_
 		must((n - before == 1 && !history) == ((sp->first[port] & SOLE) != 0));
 		must(sp->first[port] == 0 || sp->pages >> (port / PAGE_PORTS) & 1);
 		must(bit_test(sp->any, port) == (sp->first[port] != 0));
+		n_any += sp->first[port] != 0;
+		if (port % PAGE_PORTS == PAGE_PORTS - 1) {
+			must(n_any == sp->n_any[port / PAGE_PORTS]);
+			n_ports += n_any;
+			n_any = 0;
+		}
 		must(bit_test(sp->held, port) == held);
 	}
+	must(sp == NULL || sp->n_ports == n_ports);
 	return n;
 }
 
@@ -105,6 +112,11 @@ static uint32_t check_dests(const struct bt_port_net *net)
 
 			for (uint32_t w = 0; d->room == N_PORTS && w < N_WORDS; w++)
 				count += (uint32_t)__builtin_popcountll(d->bits[w]);
+			for (uint32_t g = 0; d->room == N_PORTS && g < N_PAGES; g++)
+				count -= page_counts(d)[g];
+			must(count == 0);
+			for (uint32_t g = 0; d->room == N_PORTS && g < N_PAGES; g++)
+				count += page_counts(d)[g];
 			must(d->room != N_PORTS || count == d->count);
 			must(d->count > 0 && d->count <= d->room);
 			must(d->n_time_wait <= d->count || net->devices);
@@ -154,7 +166,7 @@ static void check_pools(const struct bt_port_net *net, uint32_t n_classes)
 void bt_port_check(const struct bt_port_net *net)
 {
 	uint32_t used = 0, bound = 0, tuples = 0, chosen = 0, waiting = 0, classes = 0, hosts = 0;
-	uint32_t skipped = 0, n_ports;
+	uint32_t skipped = 0, ranges = 0, n_ports;
 
 	for (uint32_t slot = 0; slot < net->n_fresh; slot++) {
 		const struct psock *s = sock_at(net, slot);
@@ -163,6 +175,7 @@ void bt_port_check(const struct bt_port_net *net)
 			continue;
 		check_sock(net, slot);
 		used++;
+		ranges += (s->flags & SF_RANGE) != 0;
 		bound += s->lport != 0;
 		tuples += (s->flags & SF_TUPLE) != 0;
 		chosen += s->flags & SF_TUPLE && btp_in_dest(s);
@@ -183,5 +196,14 @@ void bt_port_check(const struct bt_port_net *net)
 		bound -= check_space(net, (uint16_t)h, BT_UDP, &classes);
 	}
 	must(hosts == used && bound == 0);
+	for (uint32_t i = 0; i < net->ranges_size; i++) {
+		uint32_t slot = net->ranges[i].slot;
+
+		if (slot == BT_NO_SLOT)
+			continue;
+		must(btp_slot_used(net, slot) && sock_at(net, slot)->flags & SF_RANGE);
+		must(btp_range(net, slot).slot == slot && ranges-- > 0);
+	}
+	must(ranges == 0);
 	check_pools(net, classes);
 }

@@ -6,6 +6,8 @@
 
 #define GROUP	    16u /* words that are counted at a time */
 #define DEV_LO	    1u
+#define PROBES	    16u /* where counts make the search short */
+#define TRIES	    8u
 #define TAKE_PROBES 8u /* probes that look for a TIME_WAIT to take over, too */
 
 /* What is chosen from: the ports from lo to hi that are in none of three bitmaps. */
@@ -15,19 +17,42 @@ struct view {
 	uint64_t seed;
 };
 
-/* False: the range is empty. Each choice has a keyed number of its own, from which its random
- * numbers come. */
-static bool view_init(struct view *v, const struct bt_port_net *net, uint16_t host,
-		      const uint64_t *a, const uint64_t *b, const uint64_t *c)
+/*
+ * inet_sk_get_local_port_range: a limit of the socket's counts if it is in the host's range. TCP
+ * walks the range in steps of 2, over an even number of ports, and bind with SO_REUSEADDR its
+ * halves; the last port of three is never reached (of the upper half's three, when there are five).
+ */
+static void set_limits(struct view *v, const struct bt_port_net *net, uint32_t slot, bool connects)
 {
-	const struct bt_port_conf *conf = &net->hosts[host]->conf;
+	const struct psock *s = sock_at(net, slot);
+	const struct bt_port_conf *conf = &net->hosts[s->host]->conf;
+	struct range own = btp_range(net, slot);
+	bool even = s->proto == BT_TCP && !(connects && s->flags & SF_RANGE);
+	uint32_t n;
 
-	v->a = a;
-	v->b = b;
-	v->c = c;
 	v->lo = conf->range_lo > 0 ? conf->range_lo : 1;
 	v->hi = conf->range_hi;
-	v->seed = btp_random(net, host);
+	if (conf->range_lo <= own.lo && own.lo <= conf->range_hi && own.lo > 0)
+		v->lo = own.lo;
+	if (conf->range_lo <= own.hi && own.hi <= conf->range_hi && own.hi > 0)
+		v->hi = own.hi;
+	n = v->hi - v->lo + 1;
+	if (even && (n == 3 || (n == 5 && !connects && s->opts & BT_REUSEADDR)))
+		v->hi--;
+}
+
+/* False: the range is empty. Each choice has a keyed number of its own, from which its random
+ * numbers come. a: ports that the socket's kind of call cannot have at all. */
+static bool view_init(struct view *v, struct bt_port_net *net, uint32_t slot, bool connects,
+		      const uint64_t *a, const uint64_t *c)
+{
+	const struct psock *s = sock_at(net, slot);
+
+	v->a = a;
+	v->b = net->hosts[s->host]->conf.reserved;
+	v->c = c;
+	v->seed = btp_random(net, s->host);
+	set_limits(v, net, slot, connects);
 	return v->lo <= v->hi;
 }
 
@@ -87,23 +112,17 @@ static uint32_t clear_in_group(const struct view *v, uint32_t w)
 	return sum_bytes(sum);
 }
 
-/* Each clear port is as likely as every other; 0: there is none. */
-static uint16_t pick_clear(struct view *v)
+/* The clear port number k, where the groups have so many clear ports each. */
+static uint32_t clear_number(const struct view *v, const uint16_t *counts, uint32_t k)
 {
-	uint32_t first = v->lo / 64 / GROUP, last = v->hi / 64 / GROUP, n = 0, k, g, w;
-	uint16_t counts[N_WORDS / GROUP];
+	uint32_t g = v->lo / 64 / GROUP, w;
 	uint64_t clear;
 
-	for (g = first; g <= last; g++) {
-		counts[g] = (uint16_t)clear_in_group(v, g * GROUP);
-		n += counts[g];
-	}
-	if (n == 0)
-		return 0;
-	k = draw(v, n);
-	for (g = first; k >= counts[g]; g++)
+	for (; k >= counts[g]; g++)
 		k -= counts[g];
 	for (w = g * GROUP;; w++) {
+		uint32_t n;
+
 		clear = clear_in_word(v, w);
 		n = sum_bytes(byte_counts(clear));
 		if (k < n)
@@ -112,42 +131,103 @@ static uint16_t pick_clear(struct view *v)
 	}
 	for (; k > 0; k--)
 		clear &= clear - 1;
-	return (uint16_t)(w * 64 + (uint32_t)__builtin_ctzll(clear));
+	return w * 64 + (uint32_t)__builtin_ctzll(clear);
+}
+
+/* Each clear port is as likely as every other; 0: there is none. */
+static uint16_t pick_clear(struct view *v)
+{
+	uint32_t first = v->lo / 64 / GROUP, last = v->hi / 64 / GROUP, n = 0;
+	uint16_t counts[N_WORDS / GROUP];
+
+	for (uint32_t g = first; g <= last; g++) {
+		counts[g] = (uint16_t)clear_in_group(v, g * GROUP);
+		n += counts[g];
+	}
+	return n == 0 ? 0 : (uint16_t)clear_number(v, counts, draw(v, n));
+}
+
+/*
+ * The same where few ports are clear, by the numbers of those set in each page of bitmap c: a port
+ * is drawn from those clear in c until it is clear in a and b, too. NOT_FOUND after some tries.
+ */
+#define NOT_FOUND UINT32_MAX
+
+static uint32_t pick_counted(struct view *v, const uint16_t *set)
+{
+	struct view only_c = {v->c, v->c, v->c, v->lo, v->hi, 0};
+	uint32_t first = v->lo / PAGE_PORTS, last = v->hi / PAGE_PORTS, n = 0;
+	uint16_t counts[N_PAGES];
+
+	for (uint32_t g = first; g <= last; g++)
+		counts[g] = (uint16_t)(PAGE_PORTS - set[g]);
+	if (v->lo % PAGE_PORTS != 0)
+		counts[first] = (uint16_t)clear_in_group(&only_c, first * GROUP);
+	if (v->hi % PAGE_PORTS != PAGE_PORTS - 1)
+		counts[last] = (uint16_t)clear_in_group(&only_c, last * GROUP);
+	for (uint32_t g = first; g <= last; g++)
+		n += counts[g];
+	if (n == 0)
+		return 0;
+	for (uint32_t i = 0; i < TRIES; i++) {
+		uint32_t port = clear_number(&only_c, counts, draw(v, n));
+
+		if (!bit_test(v->a, port) && !bit_test(v->b, port))
+			return port;
+	}
+	return NOT_FOUND;
 }
 
 /* ---- bind to 0, autobind ---- */
 
 /* When no port is unused: Linux would also give one that is used with other addresses only. */
-static uint16_t shared_port(struct bt_port_net *net, uint32_t slot, struct view *v)
+static uint16_t shared_port(struct bt_port_net *net, uint32_t slot, struct view *v, enum ask ask)
 {
+	const struct psock *s = sock_at(net, slot);
+	struct space *sp = space_of(net, s->host, s->proto);
+	struct no_port search = {btp_class_key(s), (uint16_t)v->lo, (uint16_t)v->hi, (int)ask,
+				 sp->n_left};
+	bool some = false;
 	uint16_t port;
 
+	if (memcmp(&search, &sp->no_port, sizeof(search)) == 0)
+		return 0;
 	for (uint32_t p = v->lo; p <= v->hi; p++)
-		if (bit_test(v->b, p) || btp_conflict(net, slot, (uint16_t)p, true, NULL))
+		if (btp_conflict(net, slot, (uint16_t)p, ask, NULL))
 			bit_set(net->scratch, p);
-	v->a = v->b = v->c = net->scratch;
-	port = pick_clear(v);
+		else
+			some = true;
+	v->a = v->c = net->scratch;
+	port = some ? pick_clear(v) : 0;
 	memset(net->scratch, 0, sizeof(net->scratch));
+	if (!some)
+		sp->no_port = search;
 	return port;
 }
 
 uint16_t btp_free_port(struct bt_port_net *net, uint32_t slot)
 {
 	const struct psock *s = sock_at(net, slot);
-	const struct bt_port_conf *conf = &net->hosts[s->host]->conf;
 	const struct space *sp = space_of(net, s->host, s->proto);
 	struct view v;
-	uint16_t port;
+	uint32_t port, n;
 
-	if (!view_init(&v, net, s->host, sp->any, conf->reserved, sp->any))
+	if (!view_init(&v, net, slot, false, sp->any, sp->any))
 		return 0;
-	for (int i = 0; i < RANDOM_PROBES; i++) {
-		port = (uint16_t)(v.lo + draw(&v, v.hi - v.lo + 1));
+	n = v.hi - v.lo + 1;
+	for (uint32_t i = 0; sp->n_ports < n - n / 16 && i < PROBES; i++) {
+		port = v.lo + draw(&v, n);
 		if (!bit_test(v.a, port) && !bit_test(v.b, port))
-			return port;
+			return (uint16_t)port;
 	}
-	port = pick_clear(&v);
-	return port != 0 ? port : shared_port(net, slot, &v);
+	port = pick_counted(&v, sp->n_any);
+	if (port == NOT_FOUND)
+		port = pick_clear(&v);
+	if (port == 0)
+		port = shared_port(net, slot, &v, ASK_CHOSEN);
+	if (port == 0 && s->proto == BT_TCP && net->hosts[s->host]->conf.autobind_reuse)
+		port = shared_port(net, slot, &v, ASK_RELAXED);
+	return (uint16_t)port;
 }
 
 /* ---- destinations ---- */
@@ -226,7 +306,7 @@ size_t btp_ports_bytes(uint32_t room)
 {
 	if (room == DEST_LIST)
 		return DEST_LIST * sizeof(uint16_t);
-	return room == N_PORTS ? N_WORDS * sizeof(uint64_t) : 0;
+	return room == N_PORTS ? N_WORDS * sizeof(uint64_t) + N_PAGES * sizeof(uint16_t) : 0;
 }
 
 void btp_free_ports(struct bt_port_net *net, struct dest *d)
@@ -278,6 +358,8 @@ bool btp_reserve_dest(struct bt_port_net *net, uint32_t i)
 		d->list = ports;
 	else
 		d->bits = ports;
+	for (uint32_t w = 0; w < N_WORDS && room == N_PORTS; w++)
+		page_counts(d)[w / GROUP] += (uint16_t)sum_bytes(byte_counts(d->bits[w]));
 	net->dest_bytes += btp_ports_bytes(room);
 	return true;
 }
@@ -299,10 +381,12 @@ void btp_enter_dest(struct bt_port_net *net, uint32_t slot)
 	d = dest_at(net, i);
 	if (net->devices && btp_dest_has(d, s->lport))
 		return; /* a second one with the 4-tuple */
-	if (d->room == N_PORTS)
+	if (d->room == N_PORTS) {
 		bit_set(d->bits, s->lport);
-	else
+		page_counts(d)[s->lport / PAGE_PORTS]++;
+	} else {
 		short_list(d)[d->count] = s->lport;
+	}
 	d->count++;
 }
 
@@ -333,6 +417,7 @@ void btp_leave_dest(struct bt_port_net *net, uint32_t slot)
 	d->count--;
 	if (d->room == N_PORTS) {
 		bit_clear(d->bits, s->lport);
+		page_counts(d)[s->lport / PAGE_PORTS]--;
 	} else {
 		uint16_t *list = short_list(d);
 
@@ -431,7 +516,9 @@ static uint16_t take_over(const struct bt_port_net *net, struct dest *d, struct 
 static uint16_t connect_scan(const struct bt_port_net *net, struct dest *d, struct view *v,
 			     struct tuple *t, uint64_t now_ns, uint32_t *taken)
 {
-	uint16_t port = pick_clear(v);
+	uint32_t found =
+		d != NULL && d->room == N_PORTS ? pick_counted(v, page_counts(d)) : NOT_FOUND;
+	uint16_t port = found == NOT_FOUND ? pick_clear(v) : (uint16_t)found;
 
 	if (port != 0 || !some_may_be_taken(&net->hosts[t->host]->conf, d, now_ns))
 		return port;
@@ -482,13 +569,15 @@ uint16_t btp_connect_port(struct bt_port_net *net, uint32_t slot, struct tuple *
 	uint16_t port;
 
 	*taken = BT_NO_SLOT;
-	if (!view_init(&v, net, t->host, space_of(net, t->host, BT_TCP)->held, conf->reserved,
+	if (!view_init(&v, net, slot, true, space_of(net, t->host, BT_TCP)->held,
 		       d != NULL && d->room == N_PORTS ? d->bits : net->scratch))
 		return 0;
 	if (sock_at(net, slot)->dev != 0)
 		return connect_dev_port(net, &v, t, sock_at(net, slot)->dev, now_ns, taken);
 	n = v.hi - v.lo + 1;
-	if (d != NULL && d->count >= n - n / 32)
+	if (d != NULL && d->room == N_PORTS)
+		probes = d->count < n - n / 16 ? PROBES : take ? TAKE_PROBES : 0;
+	else if (d != NULL && d->count >= n - n / 32)
 		probes = take ? TAKE_PROBES : 0; /* nearly full: a scan is faster */
 	for (uint32_t k = 0; k < probes; k++) {
 		t->lport = (uint16_t)(v.lo + draw(&v, n));

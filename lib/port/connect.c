@@ -20,6 +20,14 @@ static void join(struct bt_port_net *net, uint32_t slot, const struct tuple *t, 
 	btp_enter_tuple(net, slot);
 }
 
+bool bt_port_is_self(const struct bt_port_net *net, uint32_t slot)
+{
+	const struct psock *s = btp_slot_used(net, slot) ? sock_at(net, slot) : NULL;
+
+	return s != NULL && s->flags & SF_TUPLE && s->lport == s->rport &&
+	       bt_addr_eq(&s->laddr, &s->raddr);
+}
+
 /* What remains when a connection ends: the port if it is to be kept, the address if bind gave it.
  */
 static void let_go(struct bt_port_net *net, uint32_t slot, bool keep, struct bt_addr laddr)
@@ -126,12 +134,23 @@ void bt_port_disconnect(struct bt_port_net *net, uint32_t slot)
 	       s->laddr);
 }
 
+void bt_port_unbind(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = btp_slot_used(net, slot) ? sock_at(net, slot) : NULL;
+
+	if (s == NULL || s->state != BT_CLOSE || (s->lport == 0 && bt_addr_is_any(&s->laddr)))
+		return;
+	s->flags &= (uint8_t)~SF_ADDR_LOCK;
+	let_go(net, slot, false, any_of(s->family));
+}
+
 int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_addr *laddr,
 		   const struct bt_addr *raddr, uint16_t rport, uint32_t *child, uint32_t *taken,
 		   struct bt_reason *reason)
 {
 	const struct psock *l;
 	struct psock *s;
+	struct range range;
 	struct tuple t;
 	uint32_t other;
 	int r;
@@ -161,6 +180,8 @@ int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_a
 	*taken = other;
 	s->opts = l->opts;
 	s->dev = l->dev;
+	range = btp_range(net, listener);
+	(void)bt_port_set_range(net, *child, range.lo, range.hi); /* without memory: none */
 	/* Disconnecting or a reset releases the port (sk_clone_lock). */
 	s->flags |= SF_HELD | (l->flags & (SF_ADDR_LOCK | SF_V6_ADDR));
 	join(net, *child, &t, BT_SYN_RECV);
@@ -199,6 +220,7 @@ int bt_port_restore_child(struct bt_port_net *net, uint32_t slot, const struct b
 	s->opts = info->opts;
 	s->dev = info->dev;
 	net->devices |= info->dev != 0;
+	(void)bt_port_set_range(net, slot, info->range_lo, info->range_hi);
 	if (info->lport < conf->range_lo || info->lport > conf->range_hi)
 		s->flags |= SF_HELD;
 	/* Until the caller says when it began: bt_port_time_wait. */

@@ -18,6 +18,7 @@
 #define DEST_FEW      8u  /* local ports in struct dest itself */
 #define DEST_LIST     64u /* in a list; more are in a bitmap */
 #define PAGE_PORTS    1024u
+#define N_PAGES	      (N_PORTS / PAGE_PORTS)
 
 /* In struct space's first: the bucket's only socket, which then has no class. Slots and classes are
  * below. */
@@ -29,6 +30,7 @@ enum sock_flag {
 	SF_ADDR_LOCK = 1 << 2, /* SOCK_BINDADDR_LOCK: disconnecting keeps the address */
 	SF_HELD = 1 << 3,      /* the port came from bind or listen, not from connect */
 	SF_TUPLE = 1 << 4,     /* in the 5-tuple hash */
+	SF_RANGE = 1 << 6,     /* has an entry in net->ranges */
 	SF_V6_ADDR = 1 << 5,   /* bound to an IPv6 address: Linux then sets IPV6_V6ONLY by itself */
 };
 
@@ -88,7 +90,7 @@ struct dest {
 	union {		    /* the local ports */
 		uint16_t few[DEST_FEW];
 		uint16_t *list;
-		uint64_t *bits;
+		uint64_t *bits; /* and behind them the number of those set in each page */
 	};
 };
 
@@ -101,12 +103,25 @@ struct pool {
 	uint32_t free, n_free;
 };
 
+/* A search for a port to bind that found a conflict on every one; true of the same search until a
+ * socket leaves its class. */
+struct no_port {
+	struct class_key key;
+	uint16_t lo, hi;
+	int ask; /* enum ask */
+	uint64_t n_left;
+};
+
 struct space {			 /* one protocol of one host */
 	uint32_t first[N_PORTS]; /* the bucket of each port: its first class (its history, if it has
 				    one), or SOLE and a slot */
 	uint64_t any[N_WORDS];	 /* ports with a bucket */
+	uint16_t n_any[N_PAGES]; /* how many in each page */
 	uint64_t held[N_WORDS];	 /* ports with a socket that is held */
-	uint64_t pages;		 /* bit i: first[i * PAGE_PORTS] and following were written */
+	uint32_t n_ports;	 /* how many have a bucket */
+	uint64_t n_left;	 /* how often a socket left its class */
+	struct no_port no_port;
+	uint64_t pages; /* bit i: first[i * PAGE_PORTS] and following were written */
 };
 
 struct host {
@@ -120,6 +135,11 @@ struct time_wait {
 	uint64_t expires;
 	uint32_t slot;
 	uint32_t wait_us; /* how long it was to last */
+};
+
+struct range {
+	uint32_t slot; /* BT_NO_SLOT: an empty place */
+	uint16_t lo, hi;
 };
 
 struct table { /* heads of hash chains */
@@ -139,6 +159,8 @@ struct bt_port_net {
 	struct table tuples, by_dest;
 	struct time_wait *heap; /* binary heap */
 	uint32_t n_heap, heap_cap;
+	struct range *ranges; /* hash by slot */
+	uint32_t ranges_size, n_ranges;
 	uint32_t skipped; /* list of slots that skip TIME_WAIT */
 	uint32_t serial;
 	bool devices;	   /* some socket has or had a device: 4-tuples may be there twice */
@@ -193,6 +215,11 @@ static inline void bit_clear(uint64_t *bits, uint32_t i)
 	bits[i / 64] &= ~((uint64_t)1 << (i % 64));
 }
 
+static inline uint16_t *page_counts(const struct dest *d)
+{
+	return (uint16_t *)(void *)(d->bits + N_WORDS);
+}
+
 static inline struct bt_addr any_of(uint8_t family)
 {
 	return family == BT_V4 ? bt_addr_v4(0) : (struct bt_addr){{0}};
@@ -212,6 +239,10 @@ bool btp_reserve(struct bt_port_net *net, const struct psock *s);
 int btp_refuse(struct bt_reason *reason, int err, enum bt_why why, uint32_t slot,
 	       uint64_t frees_ns);
 
+/* range.c */
+struct range btp_range(const struct bt_port_net *net, uint32_t slot); /* without one: 0, 0 */
+void btp_forget_range(struct bt_port_net *net, uint32_t slot);
+
 /* bucket.c */
 struct class_key btp_class_key(const struct psock *s);
 void btp_enter_bucket(struct bt_port_net *net, uint32_t slot); /* after btp_reserve */
@@ -223,9 +254,11 @@ void btp_change_end(struct bt_port_net *net, uint32_t slot);
 /* The first class of a bucket, or NULL. `sole` is the place for that of a bucket's only socket. */
 const struct class *btp_first_class(const struct bt_port_net *net, const struct space *sp,
 				    uint16_t port, struct class *sole);
-/* True if the socket cannot have the port; chosen: the caller is looking for one, and Linux is
- * stricter. */
-bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, bool chosen,
+/* How a port is asked for: bind names it; the caller is looking for one, and Linux is stricter;
+ * that, but where ip_autobind_reuse is set and nothing else is free. */
+enum ask { ASK_NAMED, ASK_CHOSEN, ASK_RELAXED };
+/* True if the socket cannot have the port. */
+bool btp_conflict(const struct bt_port_net *net, uint32_t slot, uint16_t port, enum ask ask,
 		  struct bt_reason *reason);
 
 /* choose.c */

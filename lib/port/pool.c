@@ -95,6 +95,7 @@ void bt_port_net_free(struct bt_port_net *net)
 	free(net->tuples.heads);
 	free(net->by_dest.heads);
 	free(net->heap);
+	free(net->ranges);
 	free(net);
 }
 
@@ -329,6 +330,7 @@ void bt_port_free(struct bt_port_net *net, uint32_t slot)
 	s = sock_at(net, slot);
 	btp_leave_tuple(net, slot);
 	btp_leave_bucket(net, slot);
+	btp_forget_range(net, slot);
 	s->flags = 0;
 	net->hosts[s->host]->n_socks--;
 	net->n_used--;
@@ -338,10 +340,12 @@ void bt_port_free(struct bt_port_net *net, uint32_t slot)
 bool bt_port_get(const struct bt_port_net *net, uint32_t slot, struct bt_port_info *info)
 {
 	const struct psock *s;
+	struct range range;
 
 	if (!btp_slot_used(net, slot))
 		return false;
 	s = sock_at(net, slot);
+	range = btp_range(net, slot);
 	*info = (struct bt_port_info){
 		.host = s->host,
 		.proto = s->proto,
@@ -352,6 +356,8 @@ bool bt_port_get(const struct bt_port_net *net, uint32_t slot, struct bt_port_in
 		.laddr = s->laddr,
 		.raddr = s->raddr,
 		.dev = s->dev,
+		.range_lo = range.lo,
+		.range_hi = range.hi,
 		.lport = s->lport,
 		.rport = s->rport,
 	};
@@ -368,7 +374,9 @@ size_t bt_port_bytes(const struct bt_port_net *net)
 	size_t sum = sizeof(*net) + net->n_chunks * sizeof(net->chunks[0]) +
 		     net->n_hosts * sizeof(net->hosts[0]) + net->dest_bytes +
 		     net->n_fresh * sizeof(struct psock) + net->classes.cap * sizeof(struct class) +
-		     net->dests.cap * sizeof(struct dest) + net->heap_cap * sizeof(net->heap[0]) +
+		     net->dests.cap * sizeof(struct dest) +
+		     net->ranges_size * sizeof(net->ranges[0]) +
+		     net->heap_cap * sizeof(net->heap[0]) +
 		     ((size_t)net->tuples.size + net->by_dest.size) * sizeof(uint32_t);
 
 	for (uint32_t i = 0; i < net->n_hosts; i++) {

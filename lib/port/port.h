@@ -14,14 +14,17 @@
  * are kept in classes of equal (local address, family, options, uid, state class, device), each
  * with a count and a list of members. A bind conflict is decided between classes, so 20,000
  * accepted connections on port 80 cost no more than one. Classes, not sockets, are what bind(2)
- * compares. A bucket with one socket, as most have whose port connect chose, refers to it and has
- * no class.
+ * compares, but for what a TCP port remembers of sockets with SO_REUSEPORT that took it: one more
+ * class, without members. A bucket with one socket, as most have whose port connect chose, refers
+ * to it and has no class.
  *
  * Ephemeral ports. bind to 0 and connect pick uniformly at random among the ports that are free for
  * that purpose (RFC 6056 section 3.3, keyed per host), in a bounded number of steps at any fill:
- * random probes, then (or at once, when the destination's ports are nearly used up) a scan of
- * bitmaps, 1,024 words at most. For connect, free means: no socket is bound to the port by bind(2),
- * and the 4-tuple is not in use; one local port serves many destinations.
+ * random probes, then (or at once, when few ports are free) a walk of the numbers of free ports in
+ * each 1,024 that buckets and destinations keep; at worst a scan of bitmaps, 1,024 words. bind to 0
+ * when every port is in use looks at each for one that only others' addresses use. For connect,
+ * free means: no socket is bound to the port by bind(2), and the 4-tuple is not in use; one local
+ * port serves many destinations.
  *
  * Memory. A socket takes 64 bytes and its place in the demultiplexer 4 to 8; with the tables of
  * ports, 10,000 connections to one listener take about 153 bytes each, both ends together.
@@ -110,7 +113,8 @@ struct bt_port_info {
 	uint32_t uid;
 	uint8_t dev; /* SO_BINDTODEVICE: the number of an interface of the host; 0: none */
 	struct bt_addr laddr, raddr;
-	uint16_t lport, rport; /* 0: none */
+	uint16_t lport, rport;	     /* 0: none */
+	uint16_t range_lo, range_hi; /* IP_LOCAL_PORT_RANGE; 0: no limit on that side */
 };
 
 /* Makes a network for at most max_slots (and 2^31 - 1) sockets. key: 16 secret random bytes (or a
@@ -147,6 +151,9 @@ void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts);
 /* The same for SO_BINDTODEVICE; 0: none. Sockets of different devices do not conflict, and a socket
  * gets nothing that arrives elsewhere. A socket in TIME_WAIT keeps its device. */
 void bt_port_set_dev(struct bt_port_net *net, uint32_t slot, uint8_t dev);
+/* IP_LOCAL_PORT_RANGE: where a port is chosen for this socket, both inclusive; 0: no limit on that
+ * side. A limit outside the host's range has no effect, as in Linux. -EINVAL: lo > hi; -ENOMEM. */
+int bt_port_set_range(struct bt_port_net *net, uint32_t slot, uint16_t lo, uint16_t hi);
 /* accept(2): a child belongs to the user who accepts it (sock_graft), until then to the
  * listener's. */
 void bt_port_set_uid(struct bt_port_net *net, uint32_t slot, uint32_t uid);
@@ -180,6 +187,12 @@ int bt_port_connect(struct bt_port_net *net, uint32_t slot, const struct bt_addr
 		    const struct bt_addr *raddr, uint16_t rport, uint64_t now_ns, uint32_t *taken,
 		    struct bt_reason *reason);
 
+/* True if the socket is connected with itself: its own address and port are the remote ones.
+ * connect to an own address may bring that about, by a port that bind gave or by the one it
+ * chooses; the socket is then both ends (RFC 9293 3.5, simultaneous open), and bt_port_lookup finds
+ * it for its own packets. A caller looks here before it looks for a listener. */
+bool bt_port_is_self(const struct bt_port_net *net, uint32_t slot);
+
 /* connect(2) with AF_UNSPEC, or a TCP connection attempt that failed: forgets the remote end. A
  * port or address that bind(2) gave is kept, the device of a UDP socket is not (Linux); one that
  * connect gave is released (Linux: SOCK_BINDPORT_LOCK, SOCK_BINDADDR_LOCK; a UDP socket that was
@@ -187,6 +200,8 @@ int bt_port_connect(struct bt_port_net *net, uint32_t slot, const struct bt_addr
  * and keeps its address if bind gave that to the listener. Linux's getsockname goes on to show the
  * released port, although the socket no longer has it. */
 void bt_port_disconnect(struct bt_port_net *net, uint32_t slot);
+/* Address and port of a socket in BT_CLOSE that nobody will use any more are free. */
+void bt_port_unbind(struct bt_port_net *net, uint32_t slot);
 
 /* UDP sendto on an unbound socket: wildcard address of the family and an ephemeral port. -EAGAIN:
  * none free. 0 if already bound. */
@@ -194,7 +209,7 @@ int bt_port_autobind(struct bt_port_net *net, uint32_t slot, uint64_t now_ns,
 		     struct bt_reason *reason);
 
 /* The server's end of a new connection of `listener`: a new slot in the same host, bucket and uid,
- * with the listener's options and device, state BT_SYN_RECV, entered in the demultiplexer. A
+ * with the listener's options, range and device, state BT_SYN_RECV, entered in the demultiplexer. A
  * TIME_WAIT socket with the same 4-tuple is taken over (*taken as above). -EADDRNOTAVAIL: the
  * 4-tuple lives; -ENFILE, -ENOMEM. */
 int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_addr *laddr,

@@ -74,6 +74,11 @@ void btn_settle(struct bt_net *net, uint32_t slot)
 	uint32_t peer = s->peer;
 	struct sock *p = peer == BT_NO_SLOT ? NULL : btn_find(net, peer);
 	bool needed = p != NULL && p->flags & BT_NETF_CHILD && !(p->flags & BT_NETF_ORPHAN);
+	if (s->flags & BT_NETF_ORPHAN && !(s->flags & BT_NETF_FREED) &&
+	    btn_state(net, slot) == BT_CLOSE) {
+		bt_port_unbind(net->ports, slot);
+		btn_mark(net, slot);
+	}
 	if (!(s->flags & BT_NETF_ORPHAN) || s->flags & BT_NETF_FREED || needed ||
 	    btn_state(net, slot) == BT_TIME_WAIT)
 		return;

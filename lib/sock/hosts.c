@@ -177,6 +177,9 @@ int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *
 	}
 	const struct bt_addr *loopback = &h->addrs[v4 ? 0 : 1].addr;
 	enum addr_kind kind = btn_addr_kind(net, host, dst);
+	if (kind == ADDR_BROADCAST && bt_addr_to_v4(dst) != UINT32_MAX &&
+	    bt_addr_is_loopback(bound))
+		return -EINVAL;
 	if (kind == ADDR_BROADCAST) /* the one of all networks has no route without a source */
 		return bt_addr_to_v4(dst) == UINT32_MAX && bt_addr_is_any(bound) ? -ENETUNREACH
 										 : -EACCES;

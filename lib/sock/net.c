@@ -209,6 +209,9 @@ static int bindable(const struct bt_net *net, const struct bt_port_info *i,
 	bool v4 = bt_addr_is_v4(addr);
 	if (!v4 && (kind == ADDR_LINK || (kind == ADDR_MULTICAST && i->proto == BT_TCP)))
 		return -EINVAL;
+	if (!v4 && kind == ADDR_LOCAL && !bt_addr_is_any(addr) && i->dev != 0 &&
+	    arrives_on(net, i->host, addr) != i->dev)
+		kind = ADDR_OTHER; /* ipv6_chk_addr */
 	if (kind != ADDR_OTHER || i->opts & BT_FREEBIND)
 		return 0;
 	return (v4 ? conf->nonlocal_bind4 : conf->nonlocal_bind6) ? 0 : -EADDRNOTAVAIL;
@@ -221,8 +224,12 @@ int bt_net_bind(struct bt_net *net, uint32_t slot, const struct bt_addr *addr, u
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
 	int r = bindable(net, &i, addr);
-	/* inet6_bind looks whether the socket is bound already before it looks at the address. */
-	if (r < 0 && !(r == -EADDRNOTAVAIL && i.family == BT_V6 && i.lport != 0))
+	/* __inet6_bind looks at all that bt_port_bind refuses for before it looks at the address.
+	 */
+	bool early = i.lport != 0 || (i.opts & BT_V6ONLY && bt_addr_is_v4(addr)) ||
+		     (port != 0 && !root &&
+		      port < bt_port_host_conf(net->ports, i.host)->unprivileged_start);
+	if (r < 0 && !(r == -EADDRNOTAVAIL && i.family == BT_V6 && early))
 		return r;
 	btn_mark(net, slot);
 	return bt_port_bind(net->ports, slot, addr, port, root, now_ns, why);
@@ -254,7 +261,7 @@ static void taken_over(struct bt_net *net, uint16_t host, uint32_t taken)
 
 /* What of the two families an IPv6 socket may reach from its address (tcp_v6_connect,
  * ip6_datagram_connect, ip6_dst_lookup_tail); and which loopback a wildcard destination is. */
-static int reachable(const struct bt_port_info *i, struct bt_addr *dst)
+static int reachable(const struct bt_net *net, const struct bt_port_info *i, struct bt_addr *dst)
 {
 	if (i->family != BT_V6)
 		return 0;
@@ -264,10 +271,52 @@ static int reachable(const struct bt_port_info *i, struct bt_addr *dst)
 	if (!bt_addr_is_v4(dst)) {
 		if (dst->b[0] == 0xff)
 			return -ENETUNREACH;
-		return from_v4 ? -EAFNOSUPPORT : 0;
+		if (!from_v4)
+			return 0;
+		bool routed =
+			bt_addr_is_loopback(dst) || bt_net_host_by_addr(net, dst) != BT_NET_NO_HOST;
+		return routed ? -EAFNOSUPPORT : -ENETUNREACH;
 	}
 	bool from_v6 = !from_v4 && !bt_addr_is_any(&i->laddr);
 	return i->opts & BT_V6ONLY || from_v6 ? -ENETUNREACH : 0;
+}
+
+/* The whole way of what a socket sends: as bt_net_route, and the interface on which it arrives. A
+ * device that the socket is bound to must lead there: IPv6 then has no route, IPv4 takes the
+ * destination for a neighbour on that link, where nobody answers: BT_NET_LOST. */
+
+static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt_addr *dst,
+	       struct bt_addr *src, uint16_t *to, uint8_t *arrives)
+{
+	int r = reachable(net, i, dst);
+	bool v4 = bt_addr_is_v4(dst);
+	const struct bt_net_host *h = &net->hosts[i->host]->pub;
+	/* Nowhere in particular is the device's own address. */
+	for (uint16_t k = 0; i->dev != 0 && v4 && bt_addr_is_any(dst) && k < h->n_addrs; k++)
+		if (h->addrs[k].dev == i->dev && h->addrs[k].family == BT_V4)
+			*dst = h->addrs[k].addr;
+	if (r == -EAFNOSUPPORT && !v4 && i->dev != 0 &&
+	    btn_addr_kind(net, i->host, dst) == ADDR_LOCAL &&
+	    arrives_on(net, i->host, dst) != i->dev)
+		return -ENETUNREACH; /* what Linux looks for first */
+	if (r == 0)
+		r = bt_net_route(net, i->host, &i->laddr, dst, src, to);
+	if (r < 0)
+		return r;
+	*arrives = arrives_on(net, *to, dst);
+	if (i->dev == 0 || (*to == i->host && i->dev == *arrives))
+		return 0;
+	if (*to == i->host && v4 && i->dev == BT_DEV_LO) {
+		*arrives = BT_DEV_LO;
+		return 0;
+	}
+	bool lost = *to == i->host || i->dev == BT_DEV_LO;
+	if (lost && !v4)
+		return -ENETUNREACH;
+	for (uint16_t k = h->n_addrs; bt_addr_is_any(&i->laddr) && k-- > 2;)
+		if (h->addrs[k].dev == i->dev && (h->addrs[k].family == BT_V4) == v4)
+			*src = h->addrs[k].addr;
+	return lost ? BT_NET_LOST : 0;
 }
 
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
@@ -276,6 +325,7 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	struct bt_port_info i;
 	struct bt_addr src;
 	uint16_t to;
+	uint8_t arrives;
 	uint32_t taken = BT_NO_SLOT;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
@@ -284,10 +334,9 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	if (btn_find(net, slot)->peer !=
 	    BT_NO_SLOT) /* of a connection whose other end is not closed yet */
 		return -EISCONN;
-	int r = reachable(&i, &dst);
-	if (r < 0)
-		return r;
-	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
+	int r = way(net, &i, &dst, &src, &to, &arrives);
+	if (r == BT_NET_LOST)
+		return -EHOSTUNREACH;
 	if (r < 0)
 		return r == -EACCES ? -ENETUNREACH : r;
 	r = bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
@@ -304,8 +353,7 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 		bt_net_set_flag(net, slot, BT_NETF_SELF, true);
 		return 0;
 	}
-	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport,
-					    arrives_on(net, to, &dst));
+	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport, arrives);
 	if (*listener == BT_NO_SLOT) {
 		bt_port_disconnect(net->ports, slot);
 		return -ECONNREFUSED;
@@ -355,16 +403,14 @@ int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, ui
 	struct bt_port_info i;
 	struct bt_addr src;
 	uint16_t to;
+	uint8_t arrives;
 	uint32_t taken = BT_NO_SLOT;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
 	if (i.proto != BT_UDP)
 		return -EOPNOTSUPP;
 	btn_mark(net, slot);
-	int r = reachable(&i, &dst);
-	if (r < 0)
-		return r;
-	r = bt_net_route(net, i.host, &i.laddr, &dst, &src, &to);
+	int r = way(net, &i, &dst, &src, &to, &arrives);
 	if (r < 0)
 		return r;
 	/* One that is bound to a group goes on to receive for it. */
@@ -381,19 +427,46 @@ void bt_net_disconnect(struct bt_net *net, uint32_t slot)
 	btn_mark(net, slot);
 }
 
-int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+int bt_net_renew(struct bt_net *net, uint32_t slot, uint64_t now_ns, uint32_t *fresh)
+{
+	struct bt_port_info i, kept;
+	struct bt_reason why;
+	if (!bt_port_get(net->ports, slot, &i))
+		return -EBADF;
+	int r = bt_net_sock(net, i.host, i.proto, i.family, i.uid, fresh);
+	if (r < 0)
+		return r;
+	if (i.state != BT_TIME_WAIT)
+		bt_net_disconnect(net, slot);
+	bt_port_get(net->ports, slot, &kept);
+	bt_net_closed(net, slot, now_ns);
+	bt_port_set_dev(net->ports, *fresh, i.dev);
+	(void)bt_port_set_range(net->ports, *fresh, i.range_lo, i.range_hi);
+	if (i.state != BT_TIME_WAIT && (kept.lport != 0 || !bt_addr_is_any(&kept.laddr))) {
+		/* A port that was connect's is gone; the address may be bind's without it. */
+		bt_port_set_opts(net->ports, *fresh,
+				 i.opts | (kept.lport == 0 ? BT_BIND_NO_PORT : 0u));
+		(void)bt_port_bind(net->ports, *fresh, &kept.laddr, kept.lport, true, now_ns, &why);
+	}
+	bt_port_set_opts(net->ports, *fresh, i.opts);
+	return 0;
+}
+
+int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uint16_t port,
 		     uint64_t now_ns, uint32_t *target, struct bt_addr *src, struct bt_reason *why)
 {
 	struct bt_port_info i;
 	uint16_t to;
+	uint8_t arrives;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
-	int r = reachable(&i, &dst);
+	struct bt_port_info from = i;
+	if (!bt_addr_is_any(src))
+		from.laddr = *src;
+	int r = way(net, &from, dst, src, &to, &arrives);
 	if (r < 0)
 		return r;
-	r = bt_net_route(net, i.host, &i.laddr, &dst, src, &to);
-	if (r < 0)
-		return r;
+	bool lost = r == BT_NET_LOST;
 	if (i.lport == 0) {
 		r = bt_port_autobind(net->ports, slot, now_ns, why);
 		btn_mark(net, slot);
@@ -401,7 +474,7 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint
 			return r;
 		bt_port_get(net->ports, slot, &i);
 	}
-	*target = bt_port_lookup(net->ports, to, BT_UDP, &dst, port, src, i.lport,
-				 arrives_on(net, to, &dst));
-	return 0;
+	*target = lost ? BT_NO_SLOT
+		       : bt_port_lookup(net->ports, to, BT_UDP, dst, port, src, i.lport, arrives);
+	return lost ? BT_NET_LOST : 0;
 }

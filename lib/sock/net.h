@@ -51,7 +51,8 @@ enum bt_net_flag {
 	BT_NETF_RESET = 1 << 1,
 	BT_NETF_RELAY = 1 << 2,
 	BT_NETF_ORPHAN = 1 << 3,
-	BT_NETF_SELF = 1 << 5,	/* connected to itself */
+	BT_NETF_SELF = 1 << 6, /* connected to itself */
+	BT_NETF_PKTINFO = 1 << 5,
 	BT_NETF_FREED = 1 << 7, /* only in bt_net_changed: the slot is free */
 };
 
@@ -106,11 +107,17 @@ void bt_net_connect_undo(struct bt_net *net, uint32_t slot);
 /* UDP connect(2). */
 int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		       uint64_t now_ns, struct bt_reason *why);
-/* connect(2) with AF_UNSPEC. */
+/* connect(2) with AF_UNSPEC of a TCP socket: the connection is reset, or the listening ends, and a
+ * fresh socket takes over what bind gave the old one, and its options; the old one is closed.
+ * -ENFILE, -ENOMEM, -EBADF: nothing has changed. */
+int bt_net_renew(struct bt_net *net, uint32_t slot, uint64_t now_ns, uint32_t *fresh);
+/* connect(2) with AF_UNSPEC of a UDP socket. */
 void bt_net_disconnect(struct bt_net *net, uint32_t slot);
-/* Who gets a datagram from this socket to dst:port: *target (BT_NO_SLOT: nobody) and the source
- * address it carries. Autobinds. */
-int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+#define BT_NET_LOST 1 /* it goes out where nobody is, and nobody says so */
+/* Who gets a datagram from this socket to *dst:port: *target (BT_NO_SLOT: nobody) and the source
+ * address it carries, unless *src says one already. *dst becomes what a wildcard stands for.
+ * Autobinds. */
+int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uint16_t port,
 		     uint64_t now_ns, uint32_t *target, struct bt_addr *src, struct bt_reason *why);
 
 /* shutdown(2) of the sending direction. */

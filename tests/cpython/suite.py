@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs test modules of CPython's own and writes what became of each test.
 
-usage: suite.py RESULTS SECONDS MODULE...
+usage: suite.py RESULTS SECONDS LEFT-OUT MODULE...
 
 RESULTS gets one JSON list for each event: [what, test, text, seconds]; what is start, pass, fail, skip or done. Tests
 that have a start in it already are left out, so a run that a test has ended (by hanging longer than SECONDS,
-which ends the process with the threads' stacks on stderr, or by a crash) goes on after that test.
+which ends the process with the threads' stacks on stderr, or by a crash) goes on after that test. So are those of
+the classes LEFT-OUT, separated by commas. Files are made in the working directory.
 """
 import faulthandler
 import gc
@@ -16,7 +17,7 @@ import time
 import unittest
 
 from test import support
-from test.support import os_helper, threading_helper
+from test.support import threading_helper
 
 support.verbose = 0
 
@@ -29,7 +30,8 @@ class Result(unittest.TestResult):
         self.ended = set()  # tests with a word on their end
 
     def say(self, what, test, text=''):
-        self.out.write(json.dumps([what, test if isinstance(test, str) else test.id(), text, round(time.monotonic(), 2)]) + '\n')
+        name = test if isinstance(test, str) else test.id()
+        self.out.write(json.dumps([what, name, text, round(time.monotonic(), 2)]) + '\n')
         self.out.flush()
 
     def startTest(self, test):
@@ -72,22 +74,22 @@ class Result(unittest.TestResult):
             self.say('pass', test)
 
 
-def without(suite, names):
+def without(suite, names, classes):
     out = unittest.TestSuite()
     for test in suite:
         if isinstance(test, unittest.TestSuite):
-            out.addTest(without(test, names))
-        elif test.id() not in names:
+            out.addTest(without(test, names, classes))
+        elif test.id() not in names and type(test).__name__ not in classes:
             out.addTest(test)
     return out
 
 
-def main(results, limit, modules):
+def main(results, limit, classes, modules):
     started = set()
     if os.path.exists(results):
         with open(results) as f:
             started = {event[1] for event in map(json.loads, f) if event[0] == 'start'}
-    with open(results, 'a') as out, os_helper.temp_cwd(quiet=True):
+    with open(results, 'a') as out:
         result = Result(out, limit)
         loader = unittest.TestLoader()
         for module in modules:
@@ -98,7 +100,7 @@ def main(results, limit, modules):
             except unittest.SkipTest as e:
                 result.say('skip', module, str(e))
                 continue
-            suite = without(suite, started)
+            suite = without(suite, started, classes)
             # What is loaded will stay: the tests that collect garbage again and again need not look at it.
             gc.freeze()
             before = threading_helper.threading_setup()
@@ -108,4 +110,4 @@ def main(results, limit, modules):
 
 
 if __name__ == '__main__':
-    main(os.path.abspath(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
+    main(sys.argv[1], float(sys.argv[2]), sys.argv[3].split(','), sys.argv[4:])

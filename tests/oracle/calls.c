@@ -48,6 +48,13 @@ static void settle(void)
 		usleep(settle_us);
 }
 
+/* What the other end has done is told at once by the kernel and soon by berthd. */
+static void settle_long(void)
+{
+	if (settle_us >= 1000)
+		settle();
+}
+
 static void result(int r)
 {
 	if (r >= 0)
@@ -107,6 +114,15 @@ static void do_bind(const struct line *l, unsigned s)
 	own_name(s, true);
 }
 
+static bool joined_to_itself(int fd)
+{
+	struct sockaddr_storage own = {0}, peer = {0};
+	socklen_t len = sizeof(own), peer_len = sizeof(peer);
+	return getsockname(fd, (struct sockaddr *)&own, &len) == 0 &&
+	       getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 && len == peer_len &&
+	       memcmp(&own, &peer, len) == 0;
+}
+
 static void do_connect(const struct line *l, unsigned s)
 {
 	struct sockaddr_storage a = {0};
@@ -116,11 +132,17 @@ static void do_connect(const struct line *l, unsigned s)
 		say("no such address");
 		return;
 	}
+	if (word(l, 3)[0] == '@' && words_port(&a) == 0) {
+		say("no port");
+		return;
+	}
 	int r = connect(fds[s], (struct sockaddr *)&a, len);
 	result(r);
 	if (r != 0 && errno == EINPROGRESS)
 		settle();
 	own_name(s, true);
+	if (joined_to_itself(fds[s]))
+		say(" itself");
 }
 
 static void do_accept(const struct line *l, unsigned s)
@@ -152,6 +174,7 @@ static void do_name(const struct line *l, unsigned s)
 	struct sockaddr_storage a = {0};
 	socklen_t len = sizeof(a);
 	bool own = strcmp(l->words[0], "getsockname") == 0;
+	settle_long();
 	int r = own ? getsockname(fds[s], (struct sockaddr *)&a, &len)
 		    : getpeername(fds[s], (struct sockaddr *)&a, &len);
 	if (r != 0) {
@@ -210,6 +233,7 @@ static void do_recv(const struct line *l, unsigned s, bool from)
 
 static void do_shutdown(const struct line *l, unsigned s)
 {
+	settle_long();
 	int how = has(l, "rd") ? SHUT_RD : has(l, "wr") ? SHUT_WR : SHUT_RDWR;
 	result(shutdown(fds[s], how));
 }
@@ -300,6 +324,7 @@ static void do_socket_call(const struct line *l, unsigned s)
 	} else if (strcmp(c, "setsockopt") == 0) {
 		do_setsockopt(l, s);
 	} else if (strcmp(c, "getsockopt") == 0) {
+		settle_long();
 		words_getsockopt(fds[s], word(l, 2));
 	} else if (strcmp(c, "fionread") == 0) {
 		do_fionread(s);

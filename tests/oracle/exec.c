@@ -119,7 +119,7 @@ static void see_off(unsigned number)
 		poll(&p, 1, LIMIT_MS);
 		close(pidfd);
 	}
-	usleep(settle_us);
+	usleep(settle_us * 10); /* berthd learns of it by itself */
 	pass_turn();
 }
 

@@ -20,7 +20,7 @@ OTHERS = (('nodelay', '01'), ('cork', '01'), ('keepalive', '01'), ('oobinline', 
           ('tos', ('0', '16', '255', '3')), ('recverr', '01'), ('recverr6', '01'), ('pktinfo', '01'),
           ('pktinfo6', '01'), ('hops', ('-1', '0', '64', '256')), ('tclass', ('-1', '0', '255', '256')),
           ('mtudisc', ('0', '2', '6')), ('error', '0'), ('type', '1'), ('domain', '2'), ('acceptconn', '1'),
-          ('freebind6', '01'), ('transparent6', '01'), ('ifindex', ('0', '1', '2', '9')), ('udpcork', '0'))
+          ('freebind6', '01'), ('transparent6', '01'), ('udpcork', '0'))
 READ_ONLY = ('error', 'type', 'domain', 'protocol', 'acceptconn', 'tcpstate')
 # What a program is about: how often each kind of call comes.
 THEMES = {
@@ -148,7 +148,10 @@ class Program:
     def bind(self, proc):
         s = self.pick(proc, lambda o: not o.bound and not o.joined)
         s.bound = True
-        self.line(proc, 'bind', s.name, self.address(s), self.port(proc))
+        address = self.address(s)
+        self.line(proc, 'bind', s.name, address, self.port(proc))
+        if address in ODD4 + ODD6:  # it is there to be in the way of others
+            del self.sockets[proc][s.name]
 
     def listen(self, proc):
         s = self.pick(proc, lambda o: not o.dgram and not o.joined)
@@ -158,10 +161,18 @@ class Program:
     def connect(self, proc):
         s = self.pick(proc, lambda o: not o.listens and (o.dgram or not o.joined))
         if self.r.random() < 0.06:
-            self.line(proc, 'connect', s.name, 'unspec', '0')
-            s.joined = False
+            if not s.listens:
+                self.line(proc, 'connect', s.name, 'unspec', '0')
+                s.joined = False
             return
-        self.line(proc, 'connect', s.name, *self.target(s, proc))
+        address, port = self.target(s, proc)
+        if s.listens and address.startswith('u:'):
+            return
+        if s.dgram and not (port in PORTS or any(port == '@' + o.name and o.bound
+                                                 for o in self.sockets[proc].values())):
+            port = self.r.choice(self.ports)  # port 0 of a datagram peer means any, which is not looked after
+        self.line(proc, 'connect', s.name, address, port)
+        s.bound = s.bound or s.dgram
         s.joined = True
 
     def accept(self, proc):
@@ -185,7 +196,7 @@ class Program:
 
     def recv(self, proc):
         s = self.pick(proc, lambda o: o.joined or o.dgram)
-        self.line(proc, self.r.choice(('recv', 'recvfrom')), s.name, self.r.choice((2, 40, 40, 40, 0)),
+        self.line(proc, self.r.choice(('recv', 'recvfrom')), s.name, self.r.choice((2, 40, 40, 40, 0 if s.dgram else 1)),
                   *(['peek'] if self.r.random() < 0.08 else []))
 
     def shutdown(self, proc):

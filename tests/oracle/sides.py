@@ -126,12 +126,16 @@ class Differences:
         ours, theirs = kernel[i][1], berth[i][1]
         words = call.split() + ['', '']
         for (want, want_ours, want_theirs, before, _), number in self.entries:
-            if (matches(call, want) and matches(ours, want_ours) and
+            if (matches(call, want.lstrip('!')) and matches(ours, want_ours) and
                     matches(theirs, want_theirs.replace('{k}', ours)) and
-                    (before == '*' or self.came_before(before.replace('$s', words[1]), kernel[:i]))):
+                    all(b.strip() == '*' or self.came_before(b.strip().replace('$s', words[1]), kernel[:i])
+                        for b in before.split('&'))):
                 self.used[number] = self.used.get(number, 0) + 1
-                return True
-        return False
+                return 'stop' if want.startswith('!') else 'go on'
+        return None
+
+    def unused(self):
+        return [' | '.join(fields[:4]) for fields, number in self.entries if number not in self.used]
 
     @staticmethod
     def came_before(pattern, lines):
@@ -156,13 +160,15 @@ def difference(kernel, berth, differences):
     if kernel is None or berth is None:
         return (0, ('no answer', 'kernel' if kernel is None else 'berth', '')), 0
     for i, ((call, ours), (_, theirs)) in enumerate(itertools.zip_longest(kernel, berth, fillvalue=('', 'missing'))):
-        if call == 'HANG':  # the kernel's side would wait: nothing to compare
+        if ours == 'HANG':  # the kernel's side would wait: nothing to compare
             return None, excused
         if ours == theirs and (i >= len(berth) or berth[i][0] == call):
             continue
-        if i < len(berth) and i < len(kernel) and differences.intended(i, kernel, berth):
+        found = i < len(berth) and i < len(kernel) and differences.intended(i, kernel, berth)
+        if found:
             excused += 1
-            if failed(ours) != failed(theirs):
+            stop = found == 'stop'
+            if failed(ours) != failed(theirs) or stop:
                 return None, excused
             continue
         words = call.split()

@@ -80,7 +80,7 @@ static const char *name_of(const char *text)
 
 /* ---- ports ---- */
 
-static const uint16_t fixed[] = {80, 443, 1023, 2000, 8080, 20000, 61001, 40001};
+static const uint16_t fixed[] = {80, 443, 1023, 2000, 8080, 20000, 61001, 40009};
 #define N_FIXED (sizeof(fixed) / sizeof(fixed[0]))
 
 /* "P3", "0", "@s2" (the port that s2 was last seen to have). */

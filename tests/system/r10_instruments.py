@@ -127,6 +127,46 @@ def test_proc_files(net):
     end(programs)
 
 
+def serve6():
+    """An IPv6 listener that takes IPv4 too, an IPv4 connection to it, and one that takes IPv6 alone."""
+    s = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    s.bind(('::', 443))
+    s.listen(9)
+    client = lib.connect('127.0.0.1', 443)
+    accepted, _ = s.accept()
+    alone = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    alone.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    alone.bind(('::1', 444))
+    alone.listen(9)
+    lib.say({'listener': truth(s), 'accepted': truth(accepted), 'alone': truth(alone),
+             'port': client.getsockname()[1]})
+    lib.hear()
+
+
+def test_ipv6(net):
+    net.host('web', WEB)
+    p = net.part('web', serve6)
+    t = p.get()
+    pid = t['listener'][0]
+    out = net.run('web', ['netstat', '-tlnp'])
+    lib.eq(sorted(r[3] for r in columns(out, 'tcp6')), ['::1:444', ':::443'], out)
+    lib.eq({r[6] for r in columns(out, 'tcp6')}, {f'{pid}/python3'}, out)
+    out = net.run('web', ['netstat', '-tn'])
+    lib.eq([r[3:5] for r in columns(out, 'tcp6')], [['127.0.0.1:443', f'127.0.0.1:{t["port"]}']], out)
+    out = net.run('web', ['ss', '-tlnpe'])
+    lib.eq({r[3] for r in columns(out, 'LISTEN')}, {'*:443', '[::1]:444'}, out)
+    lib.eq([line for line in out.splitlines() if 'v6only:1' in line and '[::1]:444' in line] != [], True, out)
+    assert f'ino:{t["alone"][2]}' in out and f'pid={pid},fd={t["listener"][1]}' in out, out
+    out = net.run('web', ['ss', '-tn6'])
+    lib.eq([r[3:5] for r in columns(out, 'ESTAB')],
+           [['[::ffff:127.0.0.1]:443', f'[::ffff:127.0.0.1]:{t["port"]}']], out)
+    out = net.run('web', ['lsof', '-nP', '-i6'])
+    lib.eq({(int(r[5]), r[8]) for r in columns(out, 'python3')},
+           {(t['listener'][2], '*:443'), (t['alone'][2], '[::1]:444'),
+            (t['accepted'][2], f'127.0.0.1:443->127.0.0.1:{t["port"]}')}, out)
+    end([p])
+
+
 def read_all():
     """Every way of libc and beyond to open a file."""
     path, head = '/proc/net/tcp', b'  sl  local_address'

@@ -67,16 +67,20 @@ static bool same_space(const struct model *a, const struct model *b)
 	return a->used && b->used && a->i.host == b->i.host && a->i.proto == b->i.proto;
 }
 
-static bool pair_conflicts(const struct model *a, const struct model *b, bool chosen)
+enum ask { NAMED, CHOSEN, RELAXED };
+
+static bool pair_conflicts(const struct model *a, const struct model *b, enum ask ask)
 {
 	bool tcp = a->i.proto == BT_TCP;
 
-	if (tcp && chosen)
+	bool group = a->i.opts & b->i.opts & BT_REUSEPORT &&
+		     (a->i.uid == b->i.uid || (tcp && b->i.state == BT_TIME_WAIT));
+
+	if (tcp && ask == CHOSEN)
 		return true;
 	if (a->i.opts & b->i.opts & BT_REUSEADDR && b->i.state != BT_LISTEN)
-		return false;
-	return !(a->i.opts & b->i.opts & BT_REUSEPORT &&
-		 (a->i.uid == b->i.uid || (tcp && b->i.state == BT_TIME_WAIT)));
+		return tcp && ask == RELAXED && group;
+	return (tcp && ask == RELAXED) || !group;
 }
 
 static struct history *history(const struct model *a, uint16_t port)
@@ -115,25 +119,25 @@ static bool same_dev(const struct model *a, const struct model *b)
 	return a->i.dev == 0 || b->i.dev == 0 || a->i.dev == b->i.dev;
 }
 
-static bool conflicts(const struct model *a, uint16_t port, bool chosen)
+static bool conflicts(const struct model *a, uint16_t port, enum ask ask)
 {
 	const struct model *first = NULL;
 
-	if (!chosen && like_remembered(a, port))
+	if (ask == NAMED && like_remembered(a, port))
 		return false;
 
 	for (const struct model *b = m; b < m + N_MODEL; b++) {
 		if (b == a || !same_space(a, b) || b->i.lport != port || !overlap(a, b, true))
 			continue;
-		if (a->i.proto == BT_TCP || chosen) {
-			if (same_dev(a, b) && pair_conflicts(a, b, chosen))
+		if (a->i.proto == BT_TCP || ask != NAMED) {
+			if (same_dev(a, b) && pair_conflicts(a, b, ask))
 				return true;
 		} else if (same_dev(a, b) && !(a->i.opts & b->i.opts & BT_REUSEADDR) &&
 			   (first == NULL || b->place > first->place)) {
 			first = b;
 		}
 	}
-	return first != NULL && pair_conflicts(a, first, false);
+	return first != NULL && pair_conflicts(a, first, NAMED);
 }
 
 static bool reserved(const struct bt_port_conf *c, uint16_t port)
@@ -149,14 +153,37 @@ static bool port_used(const struct model *s, uint16_t port, bool held_only)
 	return false;
 }
 
-/* 2: not in use by anything; 1: free for bind to 0 only because addresses differ; 0: not free. */
+/* True if a port may be chosen for the socket at all. */
+static bool in_range(const struct model *s, uint16_t port, bool connects)
+{
+	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
+	uint16_t lo = c->range_lo, hi = c->range_hi;
+	bool own = s->i.range_lo != 0 || s->i.range_hi != 0;
+
+	if (s->i.range_lo >= c->range_lo && s->i.range_lo <= c->range_hi)
+		lo = s->i.range_lo;
+	if (s->i.range_hi >= c->range_lo && s->i.range_hi <= c->range_hi)
+		hi = s->i.range_hi;
+	if (s->i.proto == BT_TCP && hi - lo == 2 && !(own && connects))
+		hi--;
+	else if (s->i.proto == BT_TCP && hi - lo == 4 && !connects && s->i.opts & BT_REUSEADDR)
+		hi--;
+	return port >= lo && port <= hi && port != 0 && !reserved(c, port);
+}
+
+/* 3: not in use by anything; 2: free for bind to 0 only because addresses differ; 1: only with
+ * ip_autobind_reuse; 0: not free. */
 static int bind_free(const struct model *s, uint16_t port)
 {
 	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
 
-	if (port == 0 || port < c->range_lo || port > c->range_hi || reserved(c, port))
+	if (!in_range(s, port, false))
 		return 0;
-	return !port_used(s, port, false) ? 2 : !conflicts(s, port, true);
+	if (!port_used(s, port, false))
+		return 3;
+	if (!conflicts(s, port, CHOSEN))
+		return 2;
+	return s->i.proto == BT_TCP && c->autobind_reuse && !conflicts(s, port, RELAXED);
 }
 
 static int best_bind_free(const struct model *s)
@@ -164,7 +191,7 @@ static int best_bind_free(const struct model *s)
 	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
 	int best = 0;
 
-	for (uint32_t p = c->range_lo; p <= c->range_hi && best < 2; p++)
+	for (uint32_t p = c->range_lo; p <= c->range_hi && best < 3; p++)
 		if (bind_free(s, (uint16_t)p) > best)
 			best = bind_free(s, (uint16_t)p);
 	return best;
@@ -202,11 +229,9 @@ static bool may_take(uint32_t slot)
 static int connect_free(const struct model *s, const struct bt_addr *src, uint16_t port,
 			const struct bt_addr *raddr, uint16_t rport)
 {
-	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
 	uint32_t other = find_tuple(s->i.host, BT_TCP, src, port, raddr, rport, s->i.dev);
 
-	if (s->i.lport == 0 && (port == 0 || port < c->range_lo || port > c->range_hi ||
-				reserved(c, port) || port_used(s, port, true)))
+	if (s->i.lport == 0 && (!in_range(s, port, true) || port_used(s, port, true)))
 		return 0;
 	return other == BT_NO_SLOT ? 2 : may_take(other);
 }
@@ -323,13 +348,13 @@ static void do_new(uint32_t slot)
 static bool port_given(struct model *s, uint16_t asked, const struct bt_port_info *got, int r)
 {
 	if (r < 0) {
-		MUST(asked == 0 ? best_bind_free(s) == 0 : conflicts(s, asked, false));
+		MUST(asked == 0 ? best_bind_free(s) == 0 : conflicts(s, asked, NAMED));
 		return false;
 	}
 	if (asked == 0)
 		MUST(bind_free(s, got->lport) == best_bind_free(s) && best_bind_free(s) > 0);
 	else
-		MUST(got->lport == asked && !conflicts(s, asked, false));
+		MUST(got->lport == asked && !conflicts(s, asked, NAMED));
 	s->i.lport = got->lport;
 	s->held = true;
 	s->place = place(s);
@@ -392,7 +417,7 @@ static void do_listen(uint32_t slot)
 	}
 	MUST(r == 0 || r == -EADDRINUSE);
 	if (s->i.lport != 0)
-		MUST((r == 0) == !conflicts(s, s->i.lport, false));
+		MUST((r == 0) == !conflicts(s, s->i.lport, NAMED));
 	else if (!port_given(s, 0, &got, r))
 		return;
 	if (r == 0) {
@@ -427,7 +452,7 @@ static void do_connect(uint32_t slot)
 	struct model *s = &m[slot];
 	bool fixed = s->addr_lock && !bt_addr_is_any(&s->i.laddr);
 	struct bt_addr src = fixed ? s->i.laddr : some_addr(false), dst = some_addr(false);
-	uint16_t rport = (uint16_t)(80 + rnd(2));
+	uint16_t rport = (uint16_t)(rnd(8) ? 80 + rnd(2) : 1020 + rnd(16));
 	bool was_bound = s->i.lport != 0;
 	struct bt_port_info got;
 	struct bt_reason why;
@@ -587,6 +612,7 @@ static void do_conf(void)
 	uint16_t p = (uint16_t)(1020 + rnd(16));
 
 	c->tw_reuse = (uint8_t)rnd(3);
+	c->autobind_reuse = rnd(3) == 0;
 	c->time_wait_ns = (1 + rnd(20)) * (uint64_t)1000000000;
 	c->range_lo = (uint16_t)(1020 + rnd(8));
 	c->range_hi = (uint16_t)(c->range_lo + rnd(8) - (rnd(20) == 0));
@@ -622,7 +648,17 @@ static void do_op(void)
 		bt_port_set_dev(net, slot, dev);
 		if (s->i.state != BT_TIME_WAIT)
 			s->i.dev = dev;
-	} else if (what < 83) {
+	} else if (what < 84) {
+		uint16_t lo = (uint16_t)(rnd(3) ? 1018 + rnd(18) : 0);
+		uint16_t hi = (uint16_t)(rnd(3) ? 1018 + rnd(18) : 0);
+		bool bad = lo != 0 && hi != 0 && lo > hi;
+
+		MUST(bt_port_set_range(net, slot, lo, hi) == (bad ? -EINVAL : 0));
+		if (!bad) {
+			s->i.range_lo = lo;
+			s->i.range_hi = hi;
+		}
+	} else if (what < 85) {
 		s->i.uid = rnd(2);
 		bt_port_set_uid(net, slot, s->i.uid);
 	} else if (what < 88) {
@@ -662,8 +698,11 @@ static void compare(void)
 			continue;
 		used++;
 		MUST(i.host == w->host && i.proto == w->proto && i.family == w->family);
+		MUST(bt_port_is_self(net, k) ==
+		     (m[k].tuple && w->lport == w->rport && bt_addr_eq(&w->laddr, &w->raddr)));
 		MUST(i.state == w->state && i.opts == w->opts && i.uid == w->uid);
 		MUST(i.lport == w->lport && i.rport == w->rport && i.dev == w->dev);
+		MUST(i.range_lo == w->range_lo && i.range_hi == w->range_hi);
 		MUST(bt_addr_eq(&i.laddr, &w->laddr) && bt_addr_eq(&i.raddr, &w->raddr));
 	}
 	MUST(bt_port_count(net) == used);

@@ -319,7 +319,8 @@ static int udp_to(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_
 {
 	struct bt_reason why;
 
-	return bt_net_udp_route(net, slot, dst, port, 0, target, src, &why);
+	*src = (struct bt_addr){{0}};
+	return bt_net_udp_route(net, slot, &dst, port, 0, target, src, &why);
 }
 
 static void datagrams(void **state)

@@ -480,6 +480,161 @@ static void tuples_with_devices(void **state)
 	end(net);
 }
 
+/* Which ports of [4000, 4000 + n) are handed out in the end, as bits; checked on Linux 6.18. */
+static unsigned handed_out(int n, bool connects, unsigned opts, uint16_t lo, uint16_t hi)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	struct bt_reason why;
+	uint32_t slot, taken;
+	unsigned out = 0;
+	int r = 0;
+
+	conf->range_lo = 4000;
+	conf->range_hi = (uint16_t)(4000 + n - 1);
+	while (r == 0) {
+		slot = sock(net, BT_TCP, BT_V4, opts, 1);
+		assert_int_equal(bt_port_set_range(net, slot, lo, hi), 0);
+		if (connects)
+			r = connect_to(net, slot, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why);
+		else
+			r = bind_to(net, slot, "10.0.0.1", 0, &why);
+		if (r == 0)
+			out |= 1u << (port_of(net, slot) - 4000);
+	}
+	assert_int_equal(r, connects ? -EADDRNOTAVAIL : -EADDRINUSE);
+	assert_int_equal(why.why, BT_WHY_NO_FREE_PORT);
+	slot = sock(net, BT_TCP, BT_V4, opts, 1); /* listen, too, finds none for the wildcard */
+	assert_int_equal(bt_port_set_range(net, slot, lo, hi), 0);
+	assert_int_equal(bt_port_listen(net, slot, 0, &why), -EADDRINUSE);
+	assert_int_equal(port_of(net, slot), 0);
+	end(net);
+	return out;
+}
+
+static void odd_ranges(void **state)
+{
+	(void)state;
+	for (int n = 1; n < 10; n++) {
+		unsigned all = (1u << n) - 1;
+
+		assert_int_equal(handed_out(n, true, 0, 0, 0), n == 3 ? 3 : all);
+		assert_int_equal(handed_out(n, false, 0, 0, 0), n == 3 ? 3 : all);
+		assert_int_equal(handed_out(n, false, RA, 0, 0), n == 3 ? 3 : n == 5 ? 15 : all);
+	}
+}
+
+static void own_ranges(void **state)
+{
+	struct bt_port_net *net;
+	struct bt_port_info i;
+	struct bt_reason why;
+	uint32_t a, u, child, taken;
+	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+
+	(void)state;
+	assert_int_equal(handed_out(8, true, 0, 4002, 4004), 0x1c);
+	assert_int_equal(handed_out(8, false, 0, 4002, 4004), 0x0c);
+	assert_int_equal(handed_out(8, true, 0, 0, 4004), 0x1f);
+	assert_int_equal(handed_out(8, true, 0, 4002, 0), 0xfc);
+	assert_int_equal(handed_out(8, true, 0, 4005, 4005), 0x20);
+	/* a limit outside the host's range has no effect */
+	assert_int_equal(handed_out(8, true, 0, 3000, 4002), 0x07);
+	assert_int_equal(handed_out(8, true, 0, 4006, 5000), 0xc0);
+	assert_int_equal(handed_out(8, true, 0, 5000, 5001), 0xff);
+	assert_int_equal(handed_out(8, false, 0, 1, 1), 0xff);
+	net = make(5000);
+	a = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(bt_port_set_range(net, a, 40001, 40000), -EINVAL);
+	assert_int_equal(bt_port_set_range(net, a, 40001, 40001), 0);
+	assert_int_equal(bind_to(net, a, "0.0.0.0", 0, &why), 0);
+	assert_int_equal(port_of(net, a), 40001);
+	assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+	assert_int_equal(bt_port_accept(net, a, &l, &r, 9, &child, &taken, &why), 0);
+	assert_true(bt_port_get(net, child, &i) && i.range_lo == 40001 && i.range_hi == 40001);
+	u = sock(net, BT_UDP, BT_V4, 0, 1);
+	assert_int_equal(bt_port_set_range(net, u, 50000, 50000), 0);
+	assert_int_equal(bt_port_autobind(net, u, 0, &why), 0);
+	assert_int_equal(port_of(net, u), 50000);
+	u = sock(net, BT_UDP, BT_V4, 0, 1);
+	assert_int_equal(bt_port_set_range(net, u, 50000, 50000), 0);
+	assert_int_equal(bt_port_autobind(net, u, 0, &why), -EAGAIN);
+	assert_int_equal(bind_to(net, u, "0.0.0.0", 0, &why), -EADDRINUSE);
+	assert_int_equal(connect_to(net, u, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), -EAGAIN);
+	/* many, and gone with their sockets */
+	for (uint32_t n = 0; n < 3000; n++) {
+		u = sock(net, BT_UDP, BT_V4, 0, 1);
+		assert_int_equal(bt_port_set_range(net, u, (uint16_t)(33000 + n), 0), 0);
+	}
+	for (uint32_t n = 0; n < 3000; n += 2)
+		bt_port_free(net, u - n);
+	bt_port_check(net);
+	for (uint32_t n = 1; n < 3000; n += 2)
+		assert_true(bt_port_get(net, u - n, &i) && i.range_lo == 33000 + 2999 - n);
+	end(net);
+}
+
+/* ip_autobind_reuse: Linux's words are, for connections to different destinations. */
+static void autobind_reuse(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	struct bt_reason why;
+	uint32_t a = sock(net, BT_TCP, BT_V4, RA, 1), b = sock(net, BT_TCP, BT_V4, RA, 1), c;
+
+	(void)state;
+	conf->range_lo = conf->range_hi = 4000;
+	conf->reserved[4000 / 64] |= 1ull << (4000 % 64);
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 0, &why), -EADDRINUSE);
+	assert_int_equal(bind_to(net, a, "10.0.0.1", 4000, &why),
+			 0); /* reserved only from choice */
+	conf->reserved[4000 / 64] = 0;
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 0, &why), -EADDRINUSE);
+	conf->autobind_reuse = 1;
+	assert_int_equal(bind_to(net, b, "10.0.0.1", 0, &why), 0);
+	c = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(bind_to(net, c, "10.0.0.1", 0, &why), -EADDRINUSE);
+	bt_port_set_opts(net, c, RA | RP);
+	bt_port_set_opts(net, a, RA | RP);
+	assert_int_equal(bind_to(net, c, "10.0.0.1", 0, &why), -EADDRINUSE);
+	bt_port_set_opts(net, a, RA);
+	assert_int_equal(bind_to(net, c, "10.0.0.1", 0, &why), 0);
+	assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+	c = sock(net, BT_TCP, BT_V4, RA, 1);
+	assert_int_equal(bind_to(net, c, "10.0.0.1", 0, &why), -EADDRINUSE);
+	end(net);
+}
+
+/* A socket that is connected with itself, by its own port or by chance. */
+static void self_connect(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
+	struct bt_addr l = address("127.0.0.1");
+	struct bt_reason why;
+	uint32_t a, b, taken;
+
+	(void)state;
+	conf->range_lo = conf->range_hi = 4000;
+	for (int p = 0; p < 2; p++) {
+		uint16_t port = p ? 5000 : 4000;
+
+		a = sock(net, BT_TCP, BT_V4, 0, 1);
+		if (p)
+			assert_int_equal(bind_to(net, a, "127.0.0.1", port, &why), 0);
+		assert_int_equal(
+			connect_to(net, a, "127.0.0.1", "127.0.0.1", port, 0, &taken, &why), 0);
+		assert_true(bt_port_is_self(net, a));
+		assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, port, &l, port, 1), a);
+	}
+	b = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(connect_to(net, b, "127.0.0.1", "127.0.0.1", 5000, 0, &taken, &why), 0);
+	assert_false(bt_port_is_self(net, b));
+	bt_port_disconnect(net, a);
+	assert_false(bt_port_is_self(net, a));
+	end(net);
+}
+
 static void slots_rest(void **state)
 {
 	struct bt_port_net *net = make(3000);
@@ -1098,6 +1253,10 @@ int main(void)
 		cmocka_unit_test(connect_without_a_place),
 		cmocka_unit_test(devices),
 		cmocka_unit_test(tuples_with_devices),
+		cmocka_unit_test(odd_ranges),
+		cmocka_unit_test(own_ranges),
+		cmocka_unit_test(autobind_reuse),
+		cmocka_unit_test(self_connect),
 		cmocka_unit_test(slots_rest),
 		cmocka_unit_test(range_is_used_up),
 		cmocka_unit_test(many_to_one),

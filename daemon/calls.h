@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request being answered. The table of calls.c says who may ask what; calls_host.c has what
+ * concerns hosts, calls.c what concerns sockets. */
+#ifndef BERTH_DAEMON_CALLS_H
+#define BERTH_DAEMON_CALLS_H
+
+#include "daemon.h"
+
+struct call {
+	struct daemon *d;
+	struct conn *c;
+	const struct bt_req *req;
+	const uint8_t *extra;
+	int proof;
+	struct bt_rep rep;
+	const void *rep_extra;
+	int fd;
+	uint32_t slot;
+	bool fresh, silent;
+	struct bt_addr addr;
+	struct bt_reason why;
+};
+
+/* calls_host.c: 0 or a negative errno, the reply filled in. */
+int d_call_sysctl(struct call *k);
+int d_call_resolve(struct call *k);
+int d_call_reverse(struct call *k);
+int d_call_hello(struct call *k);
+int d_call_host_open(struct call *k);
+
+#endif
