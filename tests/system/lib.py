@@ -441,7 +441,7 @@ def run_one(name, function):
     signal.alarm(limit)
     net = None
     try:
-        net = (KernelNet if KERNEL else Net)(f't{os.getpid()}-{name[5:]}'[:32])
+        net = (KernelNet if KERNEL else Net)(f't{os.getpid()}{"v6" * V6}-{name[5:]}'[:32])
         note = function(net)
         net.stop()
         net.check_empty()
