@@ -10,7 +10,6 @@
 
 enum { BT_ADDR_TEXT = 48 };
 
-bool bt_addr_is_v4(const uint8_t addr[16]);
 /* Nothing set but, perhaps, the mapped prefix: a wildcard, or no address at all. */
 bool bt_addr_is_any(const uint8_t addr[16]);
 /* Writes the address without prefix length; buf holds BT_ADDR_TEXT bytes. */

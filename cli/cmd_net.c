@@ -106,7 +106,7 @@ static uint32_t count_sockets(const struct bt_table *t, uint32_t *per_host)
 static bool is_lo(const struct bt_host_addr *a)
 {
 	static const uint8_t v6[16] = {[15] = 1};
-	return (bt_addr_is_v4(a->addr) && a->addr[12] == 127) || memcmp(a->addr, v6, 16) == 0;
+	return (bt_is_v4(a->addr) && a->addr[12] == 127) || memcmp(a->addr, v6, 16) == 0;
 }
 
 /* Of an interface: 1 is lo, 2 eth0; 0: not said. */

@@ -124,11 +124,11 @@ static const char *state_name(const struct bt_row *r)
 static void address_text(const struct bt_row *r, const uint8_t addr[16], char text[END_TEXT])
 {
 	bool six = r->family == 6;
-	if (bt_addr_is_any(addr) && !(six && addr == r->laddr && bt_addr_is_v4(addr))) {
+	if (bt_addr_is_any(addr) && !(six && addr == r->laddr && bt_is_v4(addr))) {
 		strcpy(text, six ? "[::]" : "0.0.0.0");
 		return;
 	}
-	strcpy(text, !six ? "" : bt_addr_is_v4(addr) ? "[::ffff:" : "[");
+	strcpy(text, !six ? "" : bt_is_v4(addr) ? "[::ffff:" : "[");
 	bt_addr_text(addr, text + strlen(text));
 	strcat(text, six ? "]" : "");
 }

@@ -152,7 +152,7 @@ static const struct bt_col columns[COL_COUNT] = {
 static const char *no_address(const struct bt_row *r)
 {
 	bool only = r->opts & ROW_V6ONLY;
-	return only || !(bt_addr_is_any(r->laddr) || bt_addr_is_v4(r->laddr)) ? "[::]" : "*";
+	return only || !(bt_addr_is_any(r->laddr) || bt_is_v4(r->laddr)) ? "[::]" : "*";
 }
 
 static void put_end(struct bt_out *o, bool numeric, const struct bt_row *r, const uint8_t addr[16],
@@ -163,10 +163,10 @@ static void put_end(struct bt_out *o, bool numeric, const struct bt_row *r, cons
 		strcpy(text, "0.0.0.0");
 	} else if (r->family != 6) {
 		bt_addr_text(addr, text);
-	} else if (bt_addr_is_any(addr) && (addr == r->raddr || !bt_addr_is_v4(addr))) {
+	} else if (bt_addr_is_any(addr) && (addr == r->raddr || !bt_is_v4(addr))) {
 		strcpy(text, no_address(r));
 	} else {
-		bool v4 = bt_addr_is_v4(addr);
+		bool v4 = bt_is_v4(addr);
 		strcpy(text, v4 ? "[::ffff:" : "[");
 		bt_addr_text(addr, text + strlen(text));
 		strcat(text, "]");

@@ -32,12 +32,6 @@ struct found {
 	int n;
 };
 
-static bool is_v4(const uint8_t a[16])
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	return memcmp(a, mapped, sizeof(mapped)) == 0;
-}
-
 static void put_v4(uint8_t a[16], const void *v4)
 {
 	memset(a, 0, 10);
@@ -78,7 +72,7 @@ static void keep_family(struct found *f, int family)
 {
 	int n = 0;
 	for (int i = 0; i < f->n; i++)
-		if (is_v4(f->addr[i]) == (family == AF_INET))
+		if (bt_is_v4(f->addr[i]) == (family == AF_INET))
 			memmove(f->addr[n++], f->addr[i], 16);
 	f->n = n;
 }
@@ -122,8 +116,8 @@ static int from_numbers(const char *node, const struct found *f, const char *ser
 	for (int i = 0; i < f->n; i++) {
 		char text[INET6_ADDRSTRLEN];
 		if (!mapped)
-			hints.ai_family = is_v4(f->addr[i]) ? AF_INET : AF_INET6;
-		if (is_v4(f->addr[i]))
+			hints.ai_family = bt_is_v4(f->addr[i]) ? AF_INET : AF_INET6;
+		if (bt_is_v4(f->addr[i]))
 			inet_ntop(AF_INET, f->addr[i] + 12, text, sizeof(text));
 		else
 			inet_ntop(AF_INET6, f->addr[i], text, sizeof(text));
@@ -195,7 +189,7 @@ PUBLIC int getaddrinfo(const char *node, const char *service, const struct addri
 		return EAI_NONAME;
 	bool six = false;
 	for (int i = 0; i < f.n; i++)
-		six = six || !is_v4(f.addr[i]);
+		six = six || !bt_is_v4(f.addr[i]);
 	if (hints.ai_family == AF_INET || (config && !configured(AF_INET6)))
 		keep_family(&f, AF_INET);
 	else if (hints.ai_family == AF_INET6 && !(mapped && (all || !six)))
@@ -236,7 +230,7 @@ PUBLIC int getnameinfo(const struct sockaddr *sa, socklen_t len, char *host, soc
 static int lay_out(const char *name, const struct found *f, struct hostent *h, char *buf,
 		   size_t size)
 {
-	bool v4 = is_v4(f->addr[0]);
+	bool v4 = bt_is_v4(f->addr[0]);
 	size_t align = (8 - (uintptr_t)buf % 8) % 8, each = v4 ? 4 : 16, n = (size_t)f->n;
 	size_t need = align + (n + 2) * sizeof(char *) + n * each + strlen(name) + 1;
 	if (size < need)

@@ -112,8 +112,8 @@ static void put_addr(struct bt_req *q, const uint8_t addr[16], uint16_t port)
 
 static bool wildcard_or_v4(const uint8_t addr[16])
 {
-	static const uint8_t any[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
-	return memcmp(addr, any, 16) == 0 || memcmp(addr, mapped, 12) == 0;
+	static const uint8_t any[16];
+	return memcmp(addr, any, 16) == 0 || bt_is_v4(addr);
 }
 
 PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)

@@ -82,6 +82,13 @@ struct bt_row {
 /* An accepted end may be held by another process than its listener's maker; instruments find its
  * holder by joining NETLINK_SOCK_DIAG's peer inode with /proc/PID/fd, as ss does. */
 
+/* Of an address as rows have it: whether it is IPv4, mapped. */
+static inline bool bt_is_v4(const uint8_t addr[16])
+{
+	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	return memcmp(addr, mapped, sizeof(mapped)) == 0;
+}
+
 _Static_assert(sizeof(struct bt_row) == 96, "the table's format");
 
 struct bt_host_addr {

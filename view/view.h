@@ -43,11 +43,6 @@ struct bt_dev {
 /* False: there is no such interface. */
 bool bt_dev_get(const struct bt_view *v, unsigned index, struct bt_dev *d);
 unsigned bt_dev_by_name(const struct bt_view *v, const char *name); /* 0: none */
-static inline bool bt_is_v4(const uint8_t addr[16])
-{
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	return memcmp(addr, mapped, sizeof(mapped)) == 0;
-}
 /* Address i of the host, whose device is known to exist; false: no such. */
 bool bt_addr_get(const struct bt_view *v, unsigned i, struct bt_host_addr *a);
 /* True: an earlier address of the same interface is in the same prefix. */
