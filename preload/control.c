@@ -16,16 +16,10 @@ bool bt_control_asked(const struct note *n)
 	return n->flags & NOTE_UDP && n->cookie & ASKS;
 }
 
-bool bt_mapped4(const uint8_t addr[16])
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	return memcmp(addr, mapped, sizeof(mapped)) == 0;
-}
-
 static bool is_any(const uint8_t addr[16])
 {
 	static const uint8_t none[16];
-	return memcmp(addr, none, 16) == 0 || (bt_mapped4(addr) && memcmp(addr + 12, none, 4) == 0);
+	return memcmp(addr, none, 16) == 0 || (bt_is_v4(addr) && memcmp(addr + 12, none, 4) == 0);
 }
 
 /* ---- receiving ---- */
@@ -99,7 +93,7 @@ void bt_control_give(const struct note *n, const struct sockaddr_un *sun, sockle
 	if (!bt_source(sun, len, source, &port) || !bt_name_parse(sun, len, bt_netid(), &id) ||
 	    !bt_row_read(bt_table(), id.slot, &from))
 		return;
-	bool v4 = bt_mapped4(source);
+	bool v4 = bt_is_v4(source);
 	/* The row of an IPv6 socket tells of its IPv6 datagrams. */
 	if (from.flags & BT_ROWF_ALIAS || (from.family == 4) == v4) {
 		a.hops = (uint8_t)(64 - from.hops);
@@ -138,7 +132,7 @@ static int info6(const struct cmsghdr *c, bool v4, struct bt_choice *choice)
 	if (c->cmsg_len < CMSG_LEN(sizeof(info)))
 		return EINVAL;
 	memcpy(&info, CMSG_DATA(c), sizeof(info));
-	if (v4 && !bt_mapped4(info.ipi6_addr.s6_addr))
+	if (v4 && !bt_is_v4(info.ipi6_addr.s6_addr))
 		return EINVAL;
 	if (!is_any(info.ipi6_addr.s6_addr)) {
 		choice->source = true;

@@ -94,12 +94,6 @@ static int family(const struct msghdr *m)
 	return f;
 }
 
-static bool is_v4(const uint8_t addr[16])
-{
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	return memcmp(addr, mapped, sizeof(mapped)) == 0;
-}
-
 /* udpv6_sendmsg: AF_INET is taken too, and what is neither is EINVAL. */
 static int destination6(const struct note *n, const struct msghdr *m, uint8_t addr[16],
 			uint16_t *port)
@@ -108,7 +102,7 @@ static int destination6(const struct note *n, const struct msghdr *m, uint8_t ad
 	if (f == AF_INET && n->cookie & COOKIE_BIT(CB_V6ONLY))
 		return ENETUNREACH;
 	int e = bt_addr_in(m->msg_name, m->msg_namelen, f != AF_INET, addr, port);
-	if (e == 0 && n->cookie & COOKIE_BIT(CB_V6ONLY) && is_v4(addr))
+	if (e == 0 && n->cookie & COOKIE_BIT(CB_V6ONLY) && bt_is_v4(addr))
 		return ENETUNREACH;
 	return e == EAFNOSUPPORT ? EINVAL : e;
 }
@@ -145,7 +139,7 @@ void bt_udp_autobind(int fd, struct note *n)
 {
 	static const uint8_t any4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, any6[16];
 	struct bt_row row;
-	bool have = bt_note_row(n, &row), v6 = n->flags & NOTE_V6 && !(have && is_v4(row.laddr));
+	bool have = bt_note_row(n, &row), v6 = n->flags & NOTE_V6 && !(have && bt_is_v4(row.laddr));
 	if ((have && row.lport != 0) || bt_table() == NULL)
 		return;
 	/* Whoever asks for a way gets a port. The interface that a socket is bound to may have one
@@ -264,7 +258,7 @@ static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 	if (bt_is_v4(addr) && memcmp(addr + 12, none, 4) == 0)
 		to = row.laddr;
 	else if (memcmp(addr, none, 16) == 0)
-		to = is_v4(row.laddr) ? loopback4 : loopback6;
+		to = bt_is_v4(row.laddr) ? loopback4 : loopback6;
 	return memcmp(to, row.raddr, 16) == 0;
 }
 
@@ -306,7 +300,7 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	if (e == 0)
 		e = destination(&n, m, addr, &port);
 	if (e == 0 && UNLIKELY(m->msg_controllen > 0))
-		e = bt_control_read(&n, m, bt_mapped4(addr), &choice);
+		e = bt_control_read(&n, m, bt_is_v4(addr), &choice);
 	if (e == 0)
 		e = contents(m, size, bt_is_v4(addr));
 	if (e != 0) {

@@ -258,7 +258,6 @@ int bt_addr_in(const struct sockaddr *sa, socklen_t len, bool v6, uint8_t addr[1
 void bt_addr_out(const uint8_t addr[16], uint16_t port, bool v6, struct sockaddr *sa,
 		 socklen_t *len);
 bool bt_bad_pointer(const void *p);
-bool bt_mapped4(const uint8_t addr[16]);
 /* The source of a datagram that came from this name. */
 bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], uint16_t *port);
 

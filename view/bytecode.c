@@ -95,15 +95,13 @@ int bt_bc_check(const void *bytes, size_t n)
 
 static bool host_matches(const uint8_t *operand, const struct bt_bc_socket *s, bool src)
 {
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 	struct inet_diag_hostcond c;
 	memcpy(&c, operand, sizeof(c));
 	const uint8_t *addr = src ? s->src : s->dst, *want = operand + sizeof(c);
 	if (c.port != -1 && c.port != (src ? s->sport : s->dport))
 		return false;
 	if (c.family != AF_UNSPEC && c.family != s->family)
-		return s->family == AF_INET6 && c.family == AF_INET &&
-		       memcmp(addr, mapped, sizeof(mapped)) == 0 &&
+		return s->family == AF_INET6 && c.family == AF_INET && bt_is_v4(addr) &&
 		       bt_same_bits(addr + 12, want, c.prefix_len);
 	return bt_same_bits(addr, want, c.prefix_len);
 }
