@@ -184,6 +184,7 @@ void bt_net_reset(struct bt_net *net, uint32_t slot)
 	btn_set_state(net, peer, BT_CLOSE);
 	if (told)
 		btn_find(net, peer)->flags |= BT_NETF_RESET;
+	btn_settle(net, peer); /* nobody may hold it any more: then its port is free */
 }
 
 void bt_net_advance(struct bt_net *net, uint64_t now_ns)
