@@ -128,4 +128,7 @@ void d_recover(struct daemon *d)
 	}
 	d_census_done(&c);
 	d_publish(d);
+	d->n_named = 0;
+	for (uint32_t slot = 0; slot < c.slots; slot++)
+		d->n_named += d_named(d_row(d, slot)) && !d_row(d, slot)->by_path;
 }

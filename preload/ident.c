@@ -270,6 +270,15 @@ void bt_pend(int fd, struct note *n, int e)
 			      (c & ~(0xffull << CB_ERROR)) | (uint64_t)(unsigned)e << CB_ERROR);
 }
 
+/* Not everybody reaches the file's directory: another user, a program in a chroot. */
+static long bind_path(int fd, const struct bt_ident *id)
+{
+	struct sockaddr_un sun;
+	const struct bt_table *t = bt_table();
+	socklen_t len = t == NULL ? 0 : bt_name_path(&sun, t->names, bt_netid(), id);
+	return len == 0 ? -1 : bt_sys(SYS_bind, fd, (long)&sun, (long)len, 0, 0, 0);
+}
+
 int bt_take_name(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;
@@ -279,7 +288,9 @@ int bt_take_name(int fd, struct note *n, const struct bt_rep *rep)
 	n->flags |= NOTE_NAMED;
 	n->link = bt_link_cookie();
 	socklen_t len = bt_name_make(&sun, bt_netid(), &rep->id);
-	long r = bt_sys(SYS_bind, fd, (long)&sun, (long)len, 0, 0, 0);
+	long r = rep->flags & BT_REPF_PATH ? bind_path(fd, &rep->id) : -1;
+	if (r < 0)
+		r = bt_sys(SYS_bind, fd, (long)&sun, (long)len, 0, 0, 0);
 	if (r < 0) {
 		struct bt_req q;
 		bt_req_init(&q, BT_CLOSED, n);

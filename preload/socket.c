@@ -207,12 +207,22 @@ static bool comes_later(int e)
 	return e == ECONNREFUSED || e == EHOSTUNREACH;
 }
 
+/* A listener that had tried to connect before. */
+static bool join_path(int fd, const struct bt_rep *rep)
+{
+	struct sockaddr_un sun;
+	socklen_t len = bt_name_path(&sun, bt_table()->names, bt_netid(), &rep->target);
+	return len != 0 && bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0;
+}
+
 static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;
 	struct bt_req q;
 	socklen_t len = rep->flags & BT_REPF_SELF ? bt_name_self(&sun, bt_netid())
 						  : bt_name_make(&sun, bt_netid(), &rep->target);
+	if (rep->flags & BT_REPF_TARGET_PATH && bt_table() != NULL && join_path(fd, rep))
+		return 0;
 	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0)
 		return 0;
 	int e = errno;
