@@ -88,14 +88,13 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	if (n == 0)
 		return flags & MSG_ERRQUEUE ? n : bt_stream_end(fd, n, wanted);
 	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note)) {
-		if (note.flags & NOTE_UDP)
+		if (note.flags & NOTE_UDP) {
 			saved = ECONNREFUSED; /* see dgram.c */
-		else if (bt_reset_untold(fd, &note))
-			errno = saved;
-		else if (after_end(fd, &note))
-			return 0;
-		else
+		} else if (!bt_reset_untold(fd, &note)) {
+			if (after_end(fd, &note))
+				return 0;
 			told_by_kernel(fd, &note);
+		}
 	}
 	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
 	    !(note.flags & NOTE_UDP)) {
