@@ -84,11 +84,12 @@ PUBLIC int socket(int domain, int type, int protocol)
 	bt_new_fd(fd);
 	bt_note_set(fd, &n);
 	/* Whoever gets the descriptor by exec or otherwise must know the family before it has a
-	 * name. */
-	if (v6) {
+	 * name; a vfork child, who has no notes, that it is ours. */
+	if (v6 || bt_vforked) {
 		const struct bt_table *t = bt_table();
-		bool only = t != NULL && t->hosts[bt_host() % BT_MAX_HOSTS].bindv6only;
-		bt_cookie_set(fd, &n, COOKIE_BIT(CB_V6) | (only ? COOKIE_BIT(CB_V6ONLY) : 0));
+		bool only = v6 && t != NULL && t->hosts[bt_host() % BT_MAX_HOSTS].bindv6only;
+		bt_cookie_set(fd, &n,
+			      (v6 ? COOKIE_BIT(CB_V6) : 0) | (only ? COOKIE_BIT(CB_V6ONLY) : 0));
 	}
 	return fd;
 }
