@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 
 __thread uint32_t bt_vforked;
@@ -58,6 +59,19 @@ PUBLIC int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_act
 {
 	forked();
 	return bt_real()->posix_spawnp(pid, file, fa, attr, argv, envp);
+}
+
+/* libc makes their child inside itself. */
+PUBLIC int system(const char *command)
+{
+	forked();
+	return bt_real()->system(command);
+}
+
+PUBLIC FILE *popen(const char *command, const char *type)
+{
+	forked();
+	return bt_real()->popen(command, type);
 }
 
 /* clone(2) as libc has it, with a stack for the child: Qt starts programs so. */

@@ -12,7 +12,7 @@
  *	ident.c		which socket a descriptor is
  *	socket.c	socket bind listen connect accept getsockname getpeername shutdown
  *	fds.c		close dup and kin
- *	fork.c		fork vfork clone posix_spawn
+ *	fork.c		fork vfork clone posix_spawn system popen
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
  *	dgram.c		UDP's sending and receiving
  *	control.c	UDP's control messages
@@ -119,6 +119,8 @@ struct if_nameindex;
 	X(FILE *, freopen, (const char *, const char *, FILE *))                                   \
 	X(FILE *, freopen64, (const char *, const char *, FILE *))                                 \
 	X(long, syscall, (long, ...))                                                              \
+	X(int, system, (const char *))                                                             \
+	X(FILE *, popen, (const char *, const char *))                                             \
 	X(int, clone, (int (*)(void *), void *, int, void *, ...))                                 \
 	X(int, prctl, (int, ...))
 

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -221,6 +222,29 @@ static void twice(void)
 	close(s);
 }
 
+/* The shell inherits the listener, and so does what it starts. */
+static void shells(void)
+{
+	t_case("popen");
+	int l = t_listener(LO, 7506), s = t_socket(SOCK_STREAM), p[2];
+	FILE *f = popen("cat", "w");
+	t_need(f != NULL, "popen");
+	close(l);
+	T(bind(s, IN(LO, 7506)));
+	T(pclose(f));
+	T(bind(s, IN(LO, 7506)));
+	close(s);
+	t_case("system");
+	t_need(pipe2(p, O_CLOEXEC) == 0 && dup2(p[0], 9) == 9, "pipe2");
+	l = t_listener(LO, 7507);
+	T(system("cat <&9 >/dev/null &"));
+	close(l);
+	s = t_socket(SOCK_STREAM);
+	T(bind(s, IN(LO, 7507)));
+	close(p[1]);
+	close(s);
+}
+
 int main(void)
 {
 	T_RUN(closes);
@@ -228,5 +252,6 @@ int main(void)
 	T_RUN(takes_all_numbers);
 	T_RUN(makes);
 	T_RUN(twice);
+	T_RUN(shells);
 	return 0;
 }
