@@ -51,10 +51,11 @@ void bt_closing(int fd, struct note *n, bool *tell)
 		bt_nl_closing(bt_note(fd));
 	if (!silenced && UNLIKELY(bt_setting_of(fd)))
 		bt_setting_flush(fd);
-	if (*tell && !(n->flags & (NOTE_SHARED | NOTE_UDP)) &&
-	    (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd)))) {
-		/* Before the descriptor goes: the peer must find the word "reset" when it finds the
-		 * end. */
+	/* Before the descriptor goes: the peer must find the word "reset" when it finds the end. */
+	if (*tell && n->flags & NOTE_SHARED && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_UDP)) {
+		bt_tell_value(fd, n, SOL_SOCKET, SO_LINGER, 1); /* if this is the last close */
+	} else if (*tell && !(n->flags & (NOTE_SHARED | NOTE_UDP)) &&
+		   (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd)))) {
 		bt_req_init(&q, BT_RESET, n);
 		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	}

@@ -347,6 +347,8 @@ void bt_control_give(const struct note *n, const struct sockaddr_un *sun, sockle
 		     struct msghdr *m, size_t room);
 /* The peer's reset that this descriptor has not told yet; then it has. */
 bool bt_reset_untold(int fd, const struct note *n);
+/* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
+void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
 /* A reset has ended the connection after the peer's FIN. */
 bool bt_over_after_end(const struct note *n);

@@ -130,6 +130,32 @@ static void takes_numbers(void)
 	}
 }
 
+/* The child has closed its own, so the parent's close is the last. */
+static void lingers(void)
+{
+	struct linger l = {1, 0};
+	char byte;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		t_case(kinds[i].name);
+		struct acts a = {.close_all = true};
+		int s, c = t_pair(&s);
+		t_need(setsockopt(c, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) == 0, "SO_LINGER");
+		kinds[i].make(&a);
+		close(c);
+		T(recv(s, &byte, 1, MSG_DONTWAIT));
+		T(send(s, "x", 1, MSG_NOSIGNAL));
+		t_error("server", s);
+		close(s);
+		c = t_pair(&s);
+		t_need(setsockopt(s, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) == 0, "SO_LINGER");
+		kinds[i].make(&a);
+		close(s);
+		T(send(c, "x", 1, MSG_NOSIGNAL));
+		T(recv(c, &byte, 1, MSG_DONTWAIT));
+		close(c);
+	}
+}
+
 /* No number is left as it was, those among them that a library may have for its own use. */
 static void takes_all_numbers(void)
 {
@@ -249,6 +275,7 @@ int main(void)
 {
 	T_RUN(closes);
 	T_RUN(takes_numbers);
+	T_RUN(lingers);
 	T_RUN(takes_all_numbers);
 	T_RUN(makes);
 	T_RUN(twice);
