@@ -332,6 +332,11 @@ static int call_setval(struct call *k)
 		d_row(k->d, k->slot)->rcvbuf_kib = (uint16_t)(kib > UINT16_MAX ? UINT16_MAX : kib);
 		return 0;
 	}
+	if (k->req->flags == SOL_SOCKET && k->req->port == SO_LINGER) {
+		if (d_row(k->d, k->slot)->proto == BT_TCP)
+			bt_net_set_flag(k->d->net, k->slot, BT_NETF_LINGER0, k->req->value != 0);
+		return 0;
+	}
 	if (k->req->flags == SOL_SOCKET && k->req->port == SO_BINDTODEVICE) {
 		if (k->req->value > BT_NET_ADDRS)
 			return -EPROTO;

@@ -118,7 +118,8 @@ void d_recover(struct daemon *d)
 		if (row->state == BT_ROW_FREE)
 			continue;
 		bt_net_set_flag(d->net, slot,
-				row->flags & (BT_NETF_RESET | BT_NETF_ORPHAN | BT_NETF_PKTINFO),
+				row->flags & (BT_NETF_RESET | BT_NETF_ORPHAN | BT_NETF_PKTINFO |
+					      BT_NETF_LINGER0),
 				true);
 		if (row->state == BT_ROW_TIME_WAIT)
 			bt_net_time_wait(d->net, slot, d_now());

@@ -333,7 +333,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 						1000000000u);
 		r->state = i.state;
 		r->flags = flags & (BT_ROWF_CHILD | BT_ROWF_RESET | BT_ROWF_RELAY | BT_ROWF_ORPHAN |
-				    BT_ROWF_PKTINFO);
+				    BT_ROWF_PKTINFO | BT_ROWF_LINGER0);
 		if (!bt_addr_is_any(&i.laddr))
 			r->flags &= (uint8_t)~BT_ROWF_PKTINFO;
 	}

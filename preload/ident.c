@@ -14,7 +14,7 @@ static struct note *_Atomic chunks[NOTES_MAX / NOTES_CHUNK];
 
 struct note *bt_note(int fd)
 {
-	if (UNLIKELY(fd < 0 || (unsigned)fd >= NOTES_MAX))
+	if (UNLIKELY(fd < 0 || (unsigned)fd >= NOTES_MAX || bt_vforked))
 		return NULL;
 	struct note *c = chunks[(unsigned)fd / NOTES_CHUNK];
 	if (UNLIKELY(c == NULL)) {
@@ -41,7 +41,14 @@ void bt_note_clear(int fd)
 {
 	if (fd < 0 || (unsigned)fd >= NOTES_MAX || chunks[(unsigned)fd / NOTES_CHUNK] == NULL)
 		return;
-	bt_note(fd)->flags = 0;
+	struct note *own = bt_note(fd);
+	if (own != NULL)
+		own->flags = 0;
+}
+
+void bt_notes_forget(void)
+{
+	memset(chunks, 0, sizeof(chunks));
 }
 
 bool bt_note_row(const struct note *n, struct bt_row *row)
@@ -191,9 +198,9 @@ static void catch_up(int fd, struct note *own)
 static bool ident(int fd, struct note *n, bool inet)
 {
 	struct note *own = bt_note(fd);
-	if (!bt_in_host() || own == NULL)
+	if (!bt_in_host())
 		return false;
-	if (LIKELY(own->flags & NOTE_OURS)) {
+	if (LIKELY(own != NULL && own->flags & NOTE_OURS)) {
 		if (UNLIKELY(own->flags & NOTE_SETTING))
 			return false;
 		if (own->forks != bt_forks)
@@ -205,7 +212,8 @@ static bool ident(int fd, struct note *n, bool inet)
 	}
 	if (bt_silenced() || !ask_kernel(fd, n, inet))
 		return false;
-	*own = *n;
+	if (own != NULL)
+		*own = *n;
 	return true;
 }
 

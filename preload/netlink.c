@@ -65,7 +65,8 @@ int bt_nl_socket(int type, int protocol)
 	    kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (kind != SOCK_RAW && kind != SOCK_DGRAM)
 		return fail(ESOCKTNOSUPPORT);
-	if ((protocol != NETLINK_ROUTE && protocol != NETLINK_SOCK_DIAG) || bt_silenced())
+	if ((protocol != NETLINK_ROUTE && protocol != NETLINK_SOCK_DIAG) || bt_silenced() ||
+	    bt_vforked)
 		return fail(EPROTONOSUPPORT);
 	long p = bt_sys(SYS_mmap, 0, STATE_BYTES, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -133,8 +133,7 @@ static int number(const struct option *o, const void *value, socklen_t len, int 
 	return 0;
 }
 
-/* Tells berthd a value and waits until it knows: others' datagrams depend on it. */
-static void tell_value(int fd, const struct note *n, int level, int name, uint32_t value)
+void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -144,7 +143,7 @@ static void tell_value(int fd, const struct note *n, int level, int name, uint32
 	q.value = value;
 	bt_notice(bt_proof(fd, n), &q);
 	q.type = BT_GETVAL; /* notices are heard in order */
-	if (n->flags & NOTE_UDP)
+	if (n->flags & NOTE_UDP || level == SOL_SOCKET)
 		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 }
 
@@ -170,8 +169,9 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	if (e == 0 && (o->bit == CB_PKTINFO || o->bit == CB_PKTINFO6) && n->flags & NOTE_UDP) {
 		e = bt_name_it(fd, n);
 		if (e == 0)
-			tell_value(fd, n, IPPROTO_IP, IP_PKTINFO,
-				   (c & (COOKIE_BIT(CB_PKTINFO) | COOKIE_BIT(CB_PKTINFO6))) != 0);
+			bt_tell_value(fd, n, IPPROTO_IP, IP_PKTINFO,
+				      (c & (COOKIE_BIT(CB_PKTINFO) | COOKIE_BIT(CB_PKTINFO6))) !=
+					      0);
 	}
 	return e;
 }
@@ -242,7 +242,7 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 		e = bt_cookie_set(fd, n, n->cookie | COOKIE_BIT(CB_STORED));
 	if (e != 0)
 		return e;
-	tell_value(fd, n, o->level, o->name, (uint32_t)v);
+	bt_tell_value(fd, n, o->level, o->name, (uint32_t)v);
 	return 0;
 }
 
@@ -359,6 +359,9 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 		own->flags &= ~(uint32_t)NOTE_LINGER0;
 		if (l.l_onoff && l.l_linger == 0)
 			own->flags |= NOTE_LINGER0;
+		/* What another holder has told at its close (fds.c) counts no more. */
+		if (n->flags & NOTE_SHARED && n->flags & NOTE_NAMED && !(n->flags & NOTE_UDP))
+			bt_tell_value(fd, n, SOL_SOCKET, SO_LINGER, own->flags & NOTE_LINGER0);
 	}
 	if ((name == SO_RCVBUF || name == SO_RCVBUFFORCE) && n->flags & NOTE_UDP &&
 	    bt_name_it(fd, n) == 0) {

@@ -11,7 +11,8 @@
  *	link.c		the control connection to berthd
  *	ident.c		which socket a descriptor is
  *	socket.c	socket bind listen connect accept getsockname getpeername shutdown
- *	fds.c		close dup and kin, fork, exec
+ *	fds.c		close dup and kin
+ *	fork.c		fork vfork clone posix_spawn system popen
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
  *	dgram.c		UDP's sending and receiving
  *	control.c	UDP's control messages
@@ -118,6 +119,9 @@ struct if_nameindex;
 	X(FILE *, freopen, (const char *, const char *, FILE *))                                   \
 	X(FILE *, freopen64, (const char *, const char *, FILE *))                                 \
 	X(long, syscall, (long, ...))                                                              \
+	X(int, system, (const char *))                                                             \
+	X(FILE *, popen, (const char *, const char *))                                             \
+	X(int, clone, (int (*)(void *), void *, int, void *, ...))                                 \
 	X(int, prctl, (int, ...))
 
 #define BT_DECLARE(result, name, args) result(*name) args;
@@ -230,14 +234,18 @@ enum cookie_bit {
 	CB_ERROR = 40, /* 8 bits: pending SO_ERROR */
 };
 
-extern uint32_t bt_forks;     /* how often this process has forked; odd bits do not matter */
-struct note *bt_note(int fd); /* NULL: not a number for a descriptor, or out of memory */
+extern uint32_t bt_forks; /* how often this process has forked; odd bits do not matter */
+/* fork.c: this thread's number while it is a vfork child, which has no notes; else 0. */
+extern __thread uint32_t bt_vforked;
+/* NULL: not a number for a descriptor, out of memory, or we are a vfork child. */
+struct note *bt_note(int fd);
 /* What fd is: fills *n from the note or from the kernel. False: not a socket of ours. */
 bool bt_ident(int fd, struct note *n);
 /* The same for a call that gave an AF_INET address: a nameless AF_UNIX socket is ours then. */
 bool bt_ident_inet(int fd, struct note *n);
 void bt_note_set(int fd, const struct note *n);
 void bt_note_clear(int fd);
+void bt_notes_forget(void); /* all of them */
 /* The row of the socket; false: gone. */
 bool bt_note_row(const struct note *n, struct bt_row *row);
 /* Makes sure that the socket has a name, asking berthd for one. 0 or errno. */
@@ -312,8 +320,9 @@ extern _Atomic uint32_t bt_udp_changes;
 /* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */
 int bt_pending(int fd, struct note *n);
 void bt_pend(int fd, struct note *n, int e); /* sets it */
-bool bt_silenced(
-	void); /* fds.c: a seccomp filter is on; calls beyond the program's own may kill it */
+/* fds.c: a seccomp filter is on; calls beyond the program's own may kill it. */
+bool bt_silenced(void);
+void bt_silence(void);
 void bt_closing(int fd, struct note *n, bool *tell); /* fds.c: before and after a native close */
 void bt_closed(const struct note *n, bool tell);
 ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m,
@@ -338,6 +347,8 @@ void bt_control_give(const struct note *n, const struct sockaddr_un *sun, sockle
 		     struct msghdr *m, size_t room);
 /* The peer's reset that this descriptor has not told yet; then it has. */
 bool bt_reset_untold(int fd, const struct note *n);
+/* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
+void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
 /* A reset has ended the connection after the peer's FIN. */
 bool bt_over_after_end(const struct note *n);

@@ -77,18 +77,17 @@ PUBLIC int socket(int domain, int type, int protocol)
 	if (fd < 0)
 		return fd;
 	struct note n = {.flags = NOTE_OURS | (kind == SOCK_DGRAM ? NOTE_UDP : 0) |
-				  (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
+				  (v6 ? NOTE_V6 : 0) | (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 			 .forks = bt_forks};
-	if (v6)
-		n.flags |= NOTE_V6;
 	bt_new_fd(fd);
 	bt_note_set(fd, &n);
 	/* Whoever gets the descriptor by exec or otherwise must know the family before it has a
-	 * name. */
-	if (v6) {
+	 * name; a vfork child, who has no notes, that it is ours. */
+	if (v6 || bt_vforked) {
 		const struct bt_table *t = bt_table();
-		bool only = t != NULL && t->hosts[bt_host() % BT_MAX_HOSTS].bindv6only;
-		bt_cookie_set(fd, &n, COOKIE_BIT(CB_V6) | (only ? COOKIE_BIT(CB_V6ONLY) : 0));
+		bool only = v6 && t != NULL && t->hosts[bt_host() % BT_MAX_HOSTS].bindv6only;
+		bt_cookie_set(fd, &n,
+			      (v6 ? COOKIE_BIT(CB_V6) : 0) | (only ? COOKIE_BIT(CB_V6ONLY) : 0));
 	}
 	return fd;
 }
@@ -438,15 +437,19 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 /* ---- accept ---- */
 
-/* berthd then takes this process's word about the connections that come through the listener. */
+/* berthd then takes this process's word about the connections that come through the listener: an
+ * answer says that it will before the ring (link.c) tells of their end, or of the listener's. */
 static void say_accepts(int fd, struct note *n)
 {
 	struct bt_req q;
+	struct bt_rep rep;
 	struct note *own = bt_note(fd);
 	if (LIKELY(n->flags & NOTE_ACCEPTS && n->link == bt_link_cookie() && n->link != 0))
 		return;
 	bt_req_init(&q, BT_ACCEPTS, n);
 	bt_notice(fd, &q);
+	bt_req_init(&q, BT_IDENT, n);
+	bt_call(fd, &q, NULL, &rep, NULL, NULL);
 	n->link = bt_link_cookie();
 	n->flags |= NOTE_ACCEPTS;
 	if (own != NULL) {
