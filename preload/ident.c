@@ -227,6 +227,15 @@ bool bt_ident_inet(int fd, struct note *n)
 	return ident(fd, n, true);
 }
 
+/* An address of the program's own AF_UNIX sockets proves nothing about a nameless descriptor; any
+ * other does. */
+bool bt_ident_for(int fd, const struct sockaddr *sa, socklen_t len, struct note *n)
+{
+	if (len >= sizeof(sa_family_t) && !bt_bad_pointer(sa) && sa->sa_family == AF_UNIX)
+		return bt_ident(fd, n);
+	return bt_ident_inet(fd, n);
+}
+
 int bt_proof(int fd, const struct note *n)
 {
 	/* 0: another process named it, and we have no connection yet either. */
@@ -245,6 +254,12 @@ void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
 	q->proto = n->flags & NOTE_UDP ? 17 : 6;
 	q->family = n->flags & NOTE_V6 ? 6 : 4;
 	q->opts = (uint16_t)(n->cookie & COOKIE_OPTS);
+}
+
+void bt_req_addr(struct bt_req *q, const uint8_t addr[16], uint16_t port)
+{
+	memcpy(q->addr, addr, 16);
+	q->port = port;
 }
 
 void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd)

@@ -10,7 +10,8 @@
  *	real.c		the functions that ours stand before
  *	link.c		the control connection to berthd
  *	ident.c		which socket a descriptor is
- *	socket.c	socket bind listen connect accept getsockname getpeername shutdown
+ *	socket.c	socket bind listen accept getsockname getpeername shutdown
+ *	connect.c	connect
  *	fds.c		close dup and kin
  *	fork.c		fork vfork clone posix_spawn system popen
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
@@ -163,6 +164,13 @@ void bt_new_fd(int fd);
 /* Moves the control connection to another number. */
 void bt_link_move(void);
 
+/* What a call returns that fails with errno e. */
+static inline int bt_fail(int e)
+{
+	errno = e;
+	return -1;
+}
+
 /* ---- ident.c ---- */
 
 enum note_flag {
@@ -243,6 +251,8 @@ struct note *bt_note(int fd);
 bool bt_ident(int fd, struct note *n);
 /* The same for a call that gave an AF_INET address: a nameless AF_UNIX socket is ours then. */
 bool bt_ident_inet(int fd, struct note *n);
+/* The one of both that an address given with fd asks for. */
+bool bt_ident_for(int fd, const struct sockaddr *sa, socklen_t len, struct note *n);
 void bt_note_set(int fd, const struct note *n);
 void bt_note_clear(int fd);
 void bt_notes_forget(void); /* all of them */
@@ -258,6 +268,7 @@ int bt_proof(int fd, const struct note *n);
 int bt_cookie_get(int fd, uint64_t *cookie); /* the bits, 0 if never set */
 int bt_cookie_set(int fd, struct note *n, uint64_t cookie);
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n);
+void bt_req_addr(struct bt_req *q, const uint8_t addr[16], uint16_t port);
 /* The same for requests that make the socket if it has no name yet. */
 void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd);
 
