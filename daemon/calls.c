@@ -170,6 +170,10 @@ static int call_listen(struct call *k)
 	return finish(k, r);
 }
 
+/* So many abstract names make chains of 8 in the kernel; a file takes 4 us, however many there are.
+ */
+#define NAMES_MANY 2048u
+
 static int call_connect(struct call *k)
 {
 	uint32_t child, listener;
@@ -183,6 +187,7 @@ static int call_connect(struct call *k)
 	} else if (r == 0) {
 		const struct bt_row *l = d_row(k->d, listener);
 		d_identify(k->d, child, l->pid, 0);
+		k->rep.flags |= l->by_path ? BT_REPF_TARGET_PATH : 0;
 		k->rep.target = ident(k->d, listener);
 		d_count(k->d, BT_CNT_CONNECTS);
 	} else if (r == -ECONNREFUSED) {
@@ -190,6 +195,10 @@ static int call_connect(struct call *k)
 		bt_net_tried(k->d->net, &tried, &k->rep.port);
 		memcpy(k->rep.addr, tried.b, 16);
 		d_count(k->d, BT_CNT_REFUSED);
+	}
+	if (r == 0 && k->fresh && k->d->n_named > NAMES_MANY && k->d->table->names[0] != '\0') {
+		d_row(k->d, k->slot)->by_path = 1;
+		k->rep.flags |= BT_REPF_PATH;
 	}
 	return finish(k, r);
 }
@@ -321,6 +330,11 @@ static int call_setval(struct call *k)
 	if (k->req->flags == SOL_SOCKET && k->req->port == SO_RCVBUF) {
 		uint32_t kib = k->req->value / 1024;
 		d_row(k->d, k->slot)->rcvbuf_kib = (uint16_t)(kib > UINT16_MAX ? UINT16_MAX : kib);
+		return 0;
+	}
+	if (k->req->flags == SOL_SOCKET && k->req->port == SO_LINGER) {
+		if (d_row(k->d, k->slot)->proto == BT_TCP)
+			bt_net_set_flag(k->d->net, k->slot, BT_NETF_LINGER0, k->req->value != 0);
 		return 0;
 	}
 	if (k->req->flags == SOL_SOCKET && k->req->port == SO_BINDTODEVICE) {

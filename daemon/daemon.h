@@ -68,6 +68,7 @@ struct daemon {
 	struct launch *launches;
 	uint32_t **owners; /* chunks of 4,096: owner number of each slot, 0: none; SUSPECT_BIT */
 	uint64_t nonce_count;
+	uint32_t n_named;  /* sockets with an abstract name */
 	uint64_t clock_at; /* what the clock waits for */
 	uint64_t sweep_delay_ms;
 	int64_t look_credit_ns; /* what may be spent on looking for the dead in a conflict's way */
@@ -91,6 +92,8 @@ void d_publish(struct daemon *d);
 void d_publish_host(struct daemon *d, uint16_t host);
 /* Gives a new slot its generation and nonce. */
 void d_identify(struct daemon *d, uint32_t slot, pid_t pid, uint32_t owner);
+/* Whether the kernel has a name for the row's socket, as far as programs have said. */
+bool d_named(const struct bt_row *r);
 void d_row_begin(struct bt_row *r);
 void d_row_end(struct bt_row *r);
 struct bt_row *d_row(const struct daemon *d, uint32_t slot);

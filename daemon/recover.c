@@ -118,7 +118,8 @@ void d_recover(struct daemon *d)
 		if (row->state == BT_ROW_FREE)
 			continue;
 		bt_net_set_flag(d->net, slot,
-				row->flags & (BT_NETF_RESET | BT_NETF_ORPHAN | BT_NETF_PKTINFO),
+				row->flags & (BT_NETF_RESET | BT_NETF_ORPHAN | BT_NETF_PKTINFO |
+					      BT_NETF_LINGER0),
 				true);
 		if (row->state == BT_ROW_TIME_WAIT)
 			bt_net_time_wait(d->net, slot, d_now());
@@ -128,4 +129,7 @@ void d_recover(struct daemon *d)
 	}
 	d_census_done(&c);
 	d_publish(d);
+	d->n_named = 0;
+	for (uint32_t slot = 0; slot < c.slots; slot++)
+		d->n_named += d_named(d_row(d, slot)) && !d_row(d, slot)->by_path;
 }

@@ -125,6 +125,20 @@ static void suspect(struct daemon *d, uint32_t slot)
 	d_sweep_soon(d);
 }
 
+/* A file that is refused to whoever joins it belongs to nobody; of one that is not there, the sweep
+ * tells. */
+static bool file_free(struct daemon *d, const struct bt_ident *id)
+{
+	struct sockaddr_un sun;
+	socklen_t len = bt_name_path(&sun, d->table->names, d->netid, id);
+	int fd = len == 0 ? -1 : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	bool free = connect(fd, (struct sockaddr *)&sun, len) < 0 && errno == ECONNREFUSED;
+	close(fd);
+	return free;
+}
+
 /* A name that can be bound belongs to nobody. */
 static bool name_free(struct daemon *d, uint32_t slot, int type)
 {
@@ -137,7 +151,7 @@ static bool name_free(struct daemon *d, uint32_t slot, int type)
 		return false;
 	bool free = bind(fd, (struct sockaddr *)&sun, len) == 0;
 	close(fd);
-	return free;
+	return free && (!r->by_path || file_free(d, &id));
 }
 
 /* A caller's conflict may cost a look at the kernel: a twentieth of the time, with some in hand. */

@@ -234,12 +234,6 @@ static void refuse(int fd, struct note *n)
 	bt_sys(SYS_close, h, 0, 0, 0, 0, 0);
 }
 
-static ssize_t fail(int e)
-{
-	errno = e;
-	return -1;
-}
-
 /* An ICMP error finds the socket only if it is connected to where the datagram went. */
 static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 {
@@ -294,7 +288,7 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_send(fd, &n, m, flags);
 	if (flags & MSG_OOB)
-		return fail(EOPNOTSUPP);
+		return bt_fail(EOPNOTSUPP);
 	size_t size;
 	int e = total(m, &size);
 	if (e == 0)
@@ -305,18 +299,18 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 		e = contents(m, size, bt_is_v4(addr));
 	if (e != 0) {
 		bt_udp_autobind(fd, &n);
-		return fail(e);
+		return bt_fail(e);
 	}
 	struct way *w = way_to(&n, addr, port);
 	if (UNLIKELY(bt_table() == NULL || !(n.flags & NOTE_NAMED) || !fresh(w, &n, addr, port))) {
 		e = ask(fd, &n, addr, port, w);
 		if (e != 0) {
 			bt_udp_autobind(fd, &n);
-			return fail(e);
+			return bt_fail(e);
 		}
 	}
 	if (UNLIKELY(n.flags & NOTE_FAILED) && bt_pending(fd, &n) != 0)
-		return fail(ECONNREFUSED);
+		return bt_fail(ECONNREFUSED);
 	if (w->target == BT_SLOT_NONE || n.flags & NOTE_SHUT_WR)
 		return nobody(fd, &n, w, addr, port, size);
 	const struct bt_row *target = bt_table_row(bt_table(), w->target);
@@ -332,7 +326,7 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 		if (LIKELY(r >= 0))
 			return r;
 		if (errno == ECONNRESET) /* the pending error of an earlier datagram */
-			return fail(ECONNREFUSED);
+			return bt_fail(ECONNREFUSED);
 		if (errno == ECONNREFUSED) {
 			w->used = false;
 			return nobody(fd, &n, w, addr, port, size);
@@ -343,5 +337,5 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	e = by_relay(fd, &n, addr, port, m, size, &choice);
 	if (e == ECONNREFUSED)
 		return nobody(fd, &n, w, addr, port, size);
-	return e == 0 ? (ssize_t)size : fail(e);
+	return e == 0 ? (ssize_t)size : bt_fail(e);
 }

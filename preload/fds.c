@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Descriptors' lives: close, dup and kin, fork. A close is told to berthd after the fact
+ * Descriptors' lives: close, dup and kin. A close is told to berthd after the fact
  * (BT_CLOSED), with the word whether this was surely the last holder: a descriptor that was never
  * duplicated, passed or inherited. Where it is not sure, berthd asks the kernel.
  *
@@ -9,13 +9,10 @@
  */
 #include "preload.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
-#include <pthread.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -28,6 +25,12 @@ static _Atomic bool silenced;
 bool bt_silenced(void)
 {
 	return silenced;
+}
+
+void bt_silence(void)
+{
+	if (!bt_vforked) /* the filter is not the parent's */
+		silenced = true;
 }
 
 /* ---- close ---- */
@@ -48,10 +51,11 @@ void bt_closing(int fd, struct note *n, bool *tell)
 		bt_nl_closing(bt_note(fd));
 	if (!silenced && UNLIKELY(bt_setting_of(fd)))
 		bt_setting_flush(fd);
-	if (*tell && !(n->flags & (NOTE_SHARED | NOTE_UDP)) &&
-	    (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd)))) {
-		/* Before the descriptor goes: the peer must find the word "reset" when it finds the
-		 * end. */
+	/* Before the descriptor goes: the peer must find the word "reset" when it finds the end. */
+	if (*tell && n->flags & NOTE_SHARED && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_UDP)) {
+		bt_tell_value(fd, n, SOL_SOCKET, SO_LINGER, 1); /* if this is the last close */
+	} else if (*tell && !(n->flags & (NOTE_SHARED | NOTE_UDP)) &&
+		   (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd)))) {
 		bt_req_init(&q, BT_RESET, n);
 		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	}
@@ -73,7 +77,7 @@ PUBLIC int close(int fd)
 {
 	struct note n;
 	bool tell;
-	if (!bt_in_host() || fd < 0)
+	if (!bt_in_host() || fd < 0 || bt_vforked)
 		return bt_real()->close(fd);
 	if (fd == bt_link_fd()) {
 		errno = EBADF;
@@ -139,7 +143,7 @@ static int range(unsigned first, unsigned last, unsigned flags)
 
 PUBLIC int close_range(unsigned first, unsigned last, int flags)
 {
-	if (!bt_in_host()) {
+	if (!bt_in_host() || bt_vforked) {
 		long r = bt_sys(SYS_close_range, first, last, flags, 0, 0, 0);
 		if (r < 0)
 			errno = (int)-r;
@@ -180,7 +184,7 @@ static int onto(int fd, int to, int flags, bool three)
 {
 	struct note n;
 	bool tell = false;
-	if (!bt_in_host())
+	if (!bt_in_host() || bt_vforked)
 		return three ? bt_real()->dup3(fd, to, flags) : bt_real()->dup2(fd, to);
 	if (to >= 0 && to == bt_link_fd())
 		bt_link_move();
@@ -269,50 +273,6 @@ PUBLIC int fcntl64(int fd, int command, ...)
 	return any_fcntl(fd, command, arg);
 }
 
-/* ---- fork ---- */
-
-static void forked(void)
-{
-	bt_forks++;
-}
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-	/* Parent and child alike: from now on each of them is not alone. */
-	pthread_atfork(NULL, forked, forked);
-}
-
-/* These children have descriptors of ours until they exec, and those without FD_CLOEXEC for good.
- */
-PUBLIC int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa,
-		       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
-{
-	forked();
-	return bt_real()->posix_spawn(pid, path, fa, attr, argv, envp);
-}
-
-PUBLIC int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *fa,
-			const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
-{
-	forked();
-	return bt_real()->posix_spawnp(pid, file, fa, attr, argv, envp);
-}
-
-/* vfork returns twice in its caller's frame, so ours may not have one: count, then jump. */
-__attribute__((used, visibility("hidden"))) void *bt_real_vfork;
-
-__attribute__((constructor)) static void find_vfork(void)
-{
-	bt_real_vfork = dlsym(RTLD_NEXT, "vfork");
-}
-
-#if defined(__x86_64__)
-__asm__(".globl vfork\n.type vfork,@function\nvfork:\n"
-	"	lock incl bt_forks(%rip)\n"
-	"	jmp *bt_real_vfork(%rip)\n"
-	".size vfork,.-vfork\n");
-#endif
-
 /* ---- sandboxes ---- */
 
 /* A program that puts a seccomp filter on itself has listed the calls that it makes, not ours. */
@@ -325,12 +285,6 @@ PUBLIC int prctl(int option, ...)
 	va_end(ap);
 	int r = bt_real()->prctl(option, a, b, c, d);
 	if (option == PR_SET_SECCOMP && r == 0)
-		silenced = true;
+		bt_silence();
 	return r;
-}
-
-void bt_silence(void);
-void bt_silence(void)
-{
-	silenced = true;
 }

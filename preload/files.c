@@ -25,12 +25,6 @@
 
 bool bt_any_setting;
 
-static int fail(int e)
-{
-	errno = e;
-	return -1;
-}
-
 void bt_own_view(struct bt_view *v)
 {
 	bt_view_of(v, bt_table(), bt_netid(), bt_host());
@@ -114,13 +108,13 @@ static int memory_file(const char *name, const void *text, size_t n, int flags)
 	long fd = bt_sys(SYS_memfd_create, (long)name, flags & O_CLOEXEC ? MFD_CLOEXEC : 0, 0, 0, 0,
 			 0);
 	if (fd < 0)
-		return fail((int)-fd);
+		return bt_fail((int)-fd);
 	const char *p = text;
 	while (n > 0) {
 		long w = bt_sys(SYS_write, fd, (long)p, (long)n, 0, 0, 0);
 		if (w < 0 && w != -EINTR) {
 			bt_sys(SYS_close, fd, 0, 0, 0, 0, 0);
-			return fail((int)-w);
+			return bt_fail((int)-w);
 		}
 		if (w > 0) {
 			p += w;
@@ -138,10 +132,10 @@ static int open_net(const char *name, int flags)
 	struct bt_buf text = {0};
 	struct bt_view v;
 	if ((flags & O_ACCMODE) != O_RDONLY)
-		return fail(EACCES);
+		return bt_fail(EACCES);
 	bt_own_view(&v);
 	int e = bt_proc_net(&v, name, &text);
-	int fd = e == 0 ? memory_file("berth-net", text.p, text.n, flags) : fail(e);
+	int fd = e == 0 ? memory_file("berth-net", text.p, text.n, flags) : bt_fail(e);
 	int saved = errno;
 	bt_buf_done(&text);
 	errno = saved;
@@ -191,17 +185,17 @@ static int open_setting(const char *name, const char *path, int flags)
 	bool writes = (flags & O_ACCMODE) != O_RDONLY;
 	int e = ask_setting(name, NULL, 0, text, &got, NULL);
 	if (e == ENETDOWN)
-		return fail(e);
+		return bt_fail(e);
 	if (e != 0) {
 		if (!writes)
 			return -2;
 		/* It is the machine's. */
-		return fail(bt_sys(SYS_faccessat, AT_FDCWD, (long)path, F_OK, 0, 0, 0) < 0
-				    ? ENOENT
-				    : EACCES);
+		return bt_fail(bt_sys(SYS_faccessat, AT_FDCWD, (long)path, F_OK, 0, 0, 0) < 0
+				       ? ENOENT
+				       : EACCES);
 	}
 	if (writes && !bt_host_root()) /* as the mode 0644 of the kernel's files says */
-		return fail(EACCES);
+		return bt_fail(EACCES);
 	snprintf(label, sizeof(label), "%s%s%s", writes ? "berth:" : "berth-",
 		 (flags & O_ACCMODE) == O_RDWR ? MEMFD_RW : "", name);
 	if ((flags & O_ACCMODE) == O_WRONLY)
@@ -243,19 +237,19 @@ ssize_t bt_setting_write(int fd, const struct msghdr *m)
 		const struct iovec *v = &m->msg_iov[i];
 		size_t len = v->iov_len < sizeof(text) - n ? v->iov_len : sizeof(text) - n;
 		if (len > 0 && bt_bad_pointer(v->iov_base))
-			return fail(EFAULT);
+			return bt_fail(EFAULT);
 		memcpy(text + n, v->iov_base, len);
 		n += len;
 		total += v->iov_len;
 	}
 	if (!setting_name(fd, name, sizeof(name), &reads))
-		return fail(EBADF);
+		return bt_fail(EBADF);
 	/* Linux hears only what is written at the beginning (sysctl_writes_strict). */
 	if (total == 0 || bt_sys(SYS_lseek, fd, 0, SEEK_CUR, 0, 0, 0) != 0)
 		return (ssize_t)total;
 	int e = total > sizeof(text) ? EINVAL : ask_setting(name, text, n, NULL, NULL, &taken);
 	if (e != 0)
-		return fail(e);
+		return bt_fail(e);
 	bt_sys(SYS_lseek, fd, (long)taken, SEEK_SET, 0, 0, 0);
 	return (ssize_t)taken;
 }
@@ -316,9 +310,9 @@ int bt_open_net(const char *path, int flags)
 		return -2;
 	switch (which(path, room, &name)) {
 	case OF_NET:
-		return bt_silenced() ? fail(EACCES) : open_net(name, flags);
+		return bt_silenced() ? bt_fail(EACCES) : open_net(name, flags);
 	case OF_SETTINGS:
-		return bt_silenced() ? fail(EACCES) : open_setting(name, room, flags);
+		return bt_silenced() ? bt_fail(EACCES) : open_setting(name, room, flags);
 	default:
 		return -2;
 	}

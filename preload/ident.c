@@ -14,7 +14,7 @@ static struct note *_Atomic chunks[NOTES_MAX / NOTES_CHUNK];
 
 struct note *bt_note(int fd)
 {
-	if (UNLIKELY(fd < 0 || (unsigned)fd >= NOTES_MAX))
+	if (UNLIKELY(fd < 0 || (unsigned)fd >= NOTES_MAX || bt_vforked))
 		return NULL;
 	struct note *c = chunks[(unsigned)fd / NOTES_CHUNK];
 	if (UNLIKELY(c == NULL)) {
@@ -41,7 +41,14 @@ void bt_note_clear(int fd)
 {
 	if (fd < 0 || (unsigned)fd >= NOTES_MAX || chunks[(unsigned)fd / NOTES_CHUNK] == NULL)
 		return;
-	bt_note(fd)->flags = 0;
+	struct note *own = bt_note(fd);
+	if (own != NULL)
+		own->flags = 0;
+}
+
+void bt_notes_forget(void)
+{
+	memset(chunks, 0, sizeof(chunks));
 }
 
 bool bt_note_row(const struct note *n, struct bt_row *row)
@@ -191,9 +198,9 @@ static void catch_up(int fd, struct note *own)
 static bool ident(int fd, struct note *n, bool inet)
 {
 	struct note *own = bt_note(fd);
-	if (!bt_in_host() || own == NULL)
+	if (!bt_in_host())
 		return false;
-	if (LIKELY(own->flags & NOTE_OURS)) {
+	if (LIKELY(own != NULL && own->flags & NOTE_OURS)) {
 		if (UNLIKELY(own->flags & NOTE_SETTING))
 			return false;
 		if (own->forks != bt_forks)
@@ -205,7 +212,8 @@ static bool ident(int fd, struct note *n, bool inet)
 	}
 	if (bt_silenced() || !ask_kernel(fd, n, inet))
 		return false;
-	*own = *n;
+	if (own != NULL)
+		*own = *n;
 	return true;
 }
 
@@ -217,6 +225,15 @@ bool bt_ident(int fd, struct note *n)
 bool bt_ident_inet(int fd, struct note *n)
 {
 	return ident(fd, n, true);
+}
+
+/* An address of the program's own AF_UNIX sockets proves nothing about a nameless descriptor; any
+ * other does. */
+bool bt_ident_for(int fd, const struct sockaddr *sa, socklen_t len, struct note *n)
+{
+	if (len >= sizeof(sa_family_t) && !bt_bad_pointer(sa) && sa->sa_family == AF_UNIX)
+		return bt_ident(fd, n);
+	return bt_ident_inet(fd, n);
 }
 
 int bt_proof(int fd, const struct note *n)
@@ -237,6 +254,12 @@ void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
 	q->proto = n->flags & NOTE_UDP ? 17 : 6;
 	q->family = n->flags & NOTE_V6 ? 6 : 4;
 	q->opts = (uint16_t)(n->cookie & COOKIE_OPTS);
+}
+
+void bt_req_addr(struct bt_req *q, const uint8_t addr[16], uint16_t port)
+{
+	memcpy(q->addr, addr, 16);
+	q->port = port;
 }
 
 void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd)
@@ -270,6 +293,15 @@ void bt_pend(int fd, struct note *n, int e)
 			      (c & ~(0xffull << CB_ERROR)) | (uint64_t)(unsigned)e << CB_ERROR);
 }
 
+/* Not everybody reaches the file's directory: another user, a program in a chroot. */
+static long bind_path(int fd, const struct bt_ident *id)
+{
+	struct sockaddr_un sun;
+	const struct bt_table *t = bt_table();
+	socklen_t len = t == NULL ? 0 : bt_name_path(&sun, t->names, bt_netid(), id);
+	return len == 0 ? -1 : bt_sys(SYS_bind, fd, (long)&sun, (long)len, 0, 0, 0);
+}
+
 int bt_take_name(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;
@@ -279,7 +311,9 @@ int bt_take_name(int fd, struct note *n, const struct bt_rep *rep)
 	n->flags |= NOTE_NAMED;
 	n->link = bt_link_cookie();
 	socklen_t len = bt_name_make(&sun, bt_netid(), &rep->id);
-	long r = bt_sys(SYS_bind, fd, (long)&sun, (long)len, 0, 0, 0);
+	long r = rep->flags & BT_REPF_PATH ? bind_path(fd, &rep->id) : -1;
+	if (r < 0)
+		r = bt_sys(SYS_bind, fd, (long)&sun, (long)len, 0, 0, 0);
 	if (r < 0) {
 		struct bt_req q;
 		bt_req_init(&q, BT_CLOSED, n);

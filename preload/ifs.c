@@ -17,12 +17,6 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
-static int fail(int e)
-{
-	errno = e;
-	return -1;
-}
-
 /* ---- getifaddrs ---- */
 
 union any_addr {
@@ -94,7 +88,7 @@ PUBLIC int getifaddrs(struct ifaddrs **out)
 	bt_own_view(&v);
 	struct entry *all = calloc(v.n_devs + v.row.n_addrs, sizeof(*all));
 	if (all == NULL)
-		return fail(ENOMEM);
+		return bt_fail(ENOMEM);
 	for (unsigned i = 1; bt_dev_get(&v, i, &d); i++)
 		link_entry(&all[n++], &d);
 	for (unsigned i = 0; i < v.n_devs; i++) {
@@ -314,6 +308,6 @@ bool bt_if_ioctl(int fd, unsigned long request, void *arg, int *r)
 	default: /* a change, or a driver's own */
 		e = EPERM;
 	}
-	*r = e == 0 ? 0 : fail(e);
+	*r = e == 0 ? 0 : bt_fail(e);
 	return true;
 }

@@ -13,7 +13,8 @@
  * are no cancellation points and leave errno alone.
  *
  * A signal handler may call us while its thread is in the middle of a request: then it gets a
- * connection for that one call.
+ * connection for that one call. A vfork child (fork.c), which has its parent's page but not its
+ * descriptors, has a connection of its own.
  */
 #include "preload.h"
 
@@ -295,7 +296,7 @@ static void drop_inbox(struct link *l)
 
 void bt_new_fd(int fd)
 {
-	if (UNLIKELY(page != NULL && page->open && fd == page->fd)) {
+	if (UNLIKELY(fd == bt_link_fd()) && fd >= 0) {
 		page->open = false;
 		inherited = -1;
 		drop_inbox(page);
@@ -312,12 +313,27 @@ static void shut_link(struct link *l)
 	drop_inbox(l);
 }
 
+/* A vfork child's, which ends when that execs. The cookie tells it from what another child of this
+ * thread had, or what has its number since. Negative errno: none. */
+static int child_link(void)
+{
+	static __thread struct {
+		int fd;
+		uint64_t cookie;
+	} own;
+	uint64_t cookie;
+	if (own.cookie != 0 && cookie_of(own.fd, &cookie) && cookie == own.cookie)
+		return own.fd;
+	own.fd = dial();
+	return own.fd >= 0 && !cookie_of(own.fd, &own.cookie) ? -ENOTSOCK : own.fd;
+}
+
 bool bt_link_root(void)
 {
 	struct link *l = page;
 	if (!bt_host_root())
 		return false;
-	if (UNLIKELY(l->open && l->uid != bt_who() >> 32) && l->holder != &errno) {
+	if (UNLIKELY(l->open && l->uid != bt_who() >> 32) && l->holder != &errno && !bt_vforked) {
 		pthread_mutex_lock(&l->lock);
 		shut_link(l);
 		pthread_mutex_unlock(&l->lock);
@@ -343,7 +359,13 @@ int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep
 	struct link *l = page;
 	size_t cap = got == NULL ? 0 : *got;
 	int e = 0;
-	if (l->holder == &errno) { /* we are in a signal handler inside a request of this thread */
+	if (UNLIKELY(bt_vforked)) {
+		int fd = child_link();
+		if (fd < 0)
+			return ENETDOWN;
+		e = transact(fd, req, extra, proof, rep, rep_extra, cap, NULL);
+	} else if (l->holder == &errno) {
+		/* We are in a signal handler inside a request of this thread. */
 		int fd = dial();
 		if (fd < 0)
 			return ENETDOWN;
@@ -446,6 +468,12 @@ static void send_notice(struct link *l, int proof, struct bt_req *req)
 void bt_notice(int proof, struct bt_req *req)
 {
 	struct link *l = page;
+	if (UNLIKELY(bt_vforked)) {
+		int fd = child_link();
+		if (fd >= 0)
+			put(fd, req, NULL, proof);
+		return;
+	}
 	if (l->holder == &errno)
 		return;
 	pthread_mutex_lock(&l->lock);
@@ -469,12 +497,12 @@ void bt_notice(int proof, struct bt_req *req)
 
 uint64_t bt_link_cookie(void)
 {
-	return page->open ? page->cookie : 0;
+	return page->open && !bt_vforked ? page->cookie : 0;
 }
 
 int bt_link_fd(void)
 {
-	return page != NULL && page->open ? page->fd : -1;
+	return page != NULL && page->open && !bt_vforked ? page->fd : -1;
 }
 
 void bt_link_move(void)

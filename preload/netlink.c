@@ -33,12 +33,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct state *states;
 bool bt_any_netlink;
 
-static int fail(int e)
-{
-	errno = e;
-	return -1;
-}
-
 static struct state *state_of(const struct note *n)
 {
 	return (struct state *)(uintptr_t)n->link;
@@ -64,13 +58,14 @@ int bt_nl_socket(int type, int protocol)
 	int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK),
 	    kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (kind != SOCK_RAW && kind != SOCK_DGRAM)
-		return fail(ESOCKTNOSUPPORT);
-	if ((protocol != NETLINK_ROUTE && protocol != NETLINK_SOCK_DIAG) || bt_silenced())
-		return fail(EPROTONOSUPPORT);
+		return bt_fail(ESOCKTNOSUPPORT);
+	if ((protocol != NETLINK_ROUTE && protocol != NETLINK_SOCK_DIAG) || bt_silenced() ||
+	    bt_vforked)
+		return bt_fail(EPROTONOSUPPORT);
 	long p = bt_sys(SYS_mmap, 0, STATE_BYTES, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p < 0 && p > -4096)
-		return fail(ENOMEM);
+		return bt_fail(ENOMEM);
 	struct state *s = (struct state *)p;
 	long fd = bt_sys(SYS_socket, AF_UNIX, SOCK_DGRAM | flags, 0, 0, 0, 0);
 	long r = fd < 0 ? fd : bt_sys(SYS_bind, fd, (long)&sun, sizeof(sa_family_t), 0, 0, 0);
@@ -82,7 +77,7 @@ int bt_nl_socket(int type, int protocol)
 		if (fd >= 0)
 			bt_sys(SYS_close, fd, 0, 0, 0, 0, 0);
 		bt_sys(SYS_munmap, p, STATE_BYTES, 0, 0, 0, 0);
-		return fail((int)-r);
+		return bt_fail((int)-r);
 	}
 	s->holders = 1;
 	s->type = kind;
@@ -156,11 +151,11 @@ static int name_out(uint32_t port, uint32_t groups, struct sockaddr *sa, socklen
 {
 	struct sockaddr_nl nl = {.nl_family = AF_NETLINK, .nl_pid = port, .nl_groups = groups};
 	if (bt_bad_pointer(len))
-		return fail(EFAULT);
+		return bt_fail(EFAULT);
 	if ((int)*len < 0)
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	if (*len > 0 && bt_bad_pointer(sa))
-		return fail(EFAULT);
+		return bt_fail(EFAULT);
 	memcpy(sa, &nl, *len < sizeof(nl) ? *len : sizeof(nl));
 	*len = sizeof(nl);
 	return 0;
@@ -172,7 +167,7 @@ int bt_nl_bind(const struct note *n, const struct sockaddr *sa, socklen_t len)
 	struct sockaddr_nl nl;
 	int e = name_in(sa, len, &nl);
 	if (e != 0)
-		return fail(e);
+		return bt_fail(e);
 	pthread_mutex_lock(&lock);
 	if (s->nl.port != 0 && nl.nl_pid != s->nl.port)
 		e = EINVAL;
@@ -181,7 +176,7 @@ int bt_nl_bind(const struct note *n, const struct sockaddr *sa, socklen_t len)
 		s->groups = nl.nl_groups; /* nothing ever changes, so nobody is ever told */
 	}
 	pthread_mutex_unlock(&lock);
-	return e == 0 ? 0 : fail(e);
+	return e == 0 ? 0 : bt_fail(e);
 }
 
 int bt_nl_connect(const struct note *n, const struct sockaddr *sa, socklen_t len)
@@ -193,7 +188,7 @@ int bt_nl_connect(const struct note *n, const struct sockaddr *sa, socklen_t len
 	if (e == 0 && (nl.nl_pid != 0 || nl.nl_groups != 0))
 		e = EPERM;
 	if (e != 0)
-		return fail(e);
+		return bt_fail(e);
 	pthread_mutex_lock(&lock);
 	take_port(state_of(n), 0);
 	pthread_mutex_unlock(&lock);
@@ -226,11 +221,11 @@ int bt_nl_setsockopt(int fd, const struct note *n, int level, int name, const vo
 		return bt_real()->setsockopt(fd, level, name, value, len);
 	}
 	if (level != SOL_NETLINK || name <= 0 || name > NETLINK_GET_STRICT_CHK)
-		return fail(ENOPROTOOPT);
+		return bt_fail(ENOPROTOOPT);
 	if (len < sizeof(v))
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	if (bt_bad_pointer(value))
-		return fail(EFAULT);
+		return bt_fail(EFAULT);
 	memcpy(&v, value, sizeof(v));
 	bool *flag = option(state_of(n), name);
 	if (flag != NULL)
@@ -250,10 +245,10 @@ int bt_nl_getsockopt(int fd, const struct note *n, int level, int name, void *va
 		const bool *flag = option(s, name);
 		v = flag != NULL && *flag;
 	} else {
-		return fail(ENOPROTOOPT);
+		return bt_fail(ENOPROTOOPT);
 	}
 	if (bt_bad_pointer(len) || bt_bad_pointer(value))
-		return fail(EFAULT);
+		return bt_fail(EFAULT);
 	socklen_t room = *len < sizeof(v) ? *len : sizeof(v);
 	memcpy(value, &v, room);
 	*len = room;
@@ -300,7 +295,7 @@ ssize_t bt_nl_send(int fd, const struct note *n, const struct msghdr *m, int fla
 	struct bt_buf request = {0};
 	struct sockaddr_nl to;
 	if (flags & MSG_OOB)
-		return fail(EOPNOTSUPP);
+		return bt_fail(EOPNOTSUPP);
 	if (m->msg_name != NULL && m->msg_namelen > 0) {
 		int e = name_in(m->msg_name, m->msg_namelen, &to);
 		if (e == 0 && to.nl_groups != 0)
@@ -308,7 +303,7 @@ ssize_t bt_nl_send(int fd, const struct note *n, const struct msghdr *m, int fla
 		if (e == 0 && to.nl_pid != 0)
 			e = ECONNREFUSED; /* only the kernel is there */
 		if (e != 0)
-			return fail(e);
+			return bt_fail(e);
 	}
 	int e = gather(m, &request);
 	if (e == 0) {
@@ -318,7 +313,7 @@ ssize_t bt_nl_send(int fd, const struct note *n, const struct msghdr *m, int fla
 	}
 	size_t size = request.n;
 	bt_buf_done(&request);
-	return e == 0 ? (ssize_t)size : fail(e);
+	return e == 0 ? (ssize_t)size : bt_fail(e);
 }
 
 /* ---- answers ---- */
@@ -374,9 +369,9 @@ ssize_t bt_nl_recv(int fd, const struct note *n, struct msghdr *m, int flags)
 	char byte;
 	for (size_t i = 0; i < m->msg_iovlen; i++)
 		if (m->msg_iov[i].iov_len > 0 && bt_bad_pointer(m->msg_iov[i].iov_base))
-			return fail(EFAULT);
+			return bt_fail(EFAULT);
 	if (flags & (MSG_OOB | MSG_ERRQUEUE))
-		return fail(flags & MSG_OOB ? EOPNOTSUPP : EAGAIN);
+		return bt_fail(flags & MSG_OOB ? EOPNOTSUPP : EAGAIN);
 	for (;;) {
 		ssize_t r = bt_real()->recv(fd, &byte, 1, MSG_PEEK | (flags & MSG_DONTWAIT));
 		if (r < 0)

@@ -100,12 +100,6 @@ static const struct option options[] = {
 	{IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 0, FLAG, 0, ANY, 0},
 };
 
-static int fail(int e)
-{
-	errno = e;
-	return -1;
-}
-
 static const struct option *find(const struct note *n, int level, int name)
 {
 	uint8_t proto = n->flags & NOTE_UDP ? 17 : 6;
@@ -133,8 +127,7 @@ static int number(const struct option *o, const void *value, socklen_t len, int 
 	return 0;
 }
 
-/* Tells berthd a value and waits until it knows: others' datagrams depend on it. */
-static void tell_value(int fd, const struct note *n, int level, int name, uint32_t value)
+void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -144,7 +137,7 @@ static void tell_value(int fd, const struct note *n, int level, int name, uint32
 	q.value = value;
 	bt_notice(bt_proof(fd, n), &q);
 	q.type = BT_GETVAL; /* notices are heard in order */
-	if (n->flags & NOTE_UDP)
+	if (n->flags & NOTE_UDP || level == SOL_SOCKET)
 		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 }
 
@@ -170,8 +163,9 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	if (e == 0 && (o->bit == CB_PKTINFO || o->bit == CB_PKTINFO6) && n->flags & NOTE_UDP) {
 		e = bt_name_it(fd, n);
 		if (e == 0)
-			tell_value(fd, n, IPPROTO_IP, IP_PKTINFO,
-				   (c & (COOKIE_BIT(CB_PKTINFO) | COOKIE_BIT(CB_PKTINFO6))) != 0);
+			bt_tell_value(fd, n, IPPROTO_IP, IP_PKTINFO,
+				      (c & (COOKIE_BIT(CB_PKTINFO) | COOKIE_BIT(CB_PKTINFO6))) !=
+					      0);
 	}
 	return e;
 }
@@ -242,7 +236,7 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 		e = bt_cookie_set(fd, n, n->cookie | COOKIE_BIT(CB_STORED));
 	if (e != 0)
 		return e;
-	tell_value(fd, n, o->level, o->name, (uint32_t)v);
+	bt_tell_value(fd, n, o->level, o->name, (uint32_t)v);
 	return 0;
 }
 
@@ -250,7 +244,7 @@ static int give(const void *from, socklen_t size, void *value, socklen_t *len)
 {
 	socklen_t n = *len < size ? *len : size;
 	if (n > 0 && bt_bad_pointer(value))
-		return fail(EFAULT);
+		return bt_fail(EFAULT);
 	memcpy(value, from, n);
 	*len = n;
 	return 0;
@@ -267,10 +261,10 @@ static int bind_to(int fd, struct note *n, unsigned dev)
 	struct bt_req q;
 	struct bt_rep rep;
 	if (device(n) != 0 && !bt_host_root())
-		return fail(EPERM);
+		return bt_fail(EPERM);
 	int e = bt_name_it(fd, n);
 	if (e != 0)
-		return fail(e);
+		return bt_fail(e);
 	bt_req_init(&q, BT_SETVAL, n);
 	q.flags = SOL_SOCKET;
 	q.port = SO_BINDTODEVICE;
@@ -279,7 +273,7 @@ static int bind_to(int fd, struct note *n, unsigned dev)
 	/* An answer to anything says that the table tells the device now. */
 	bt_req_init(&q, BT_OPTS, n);
 	e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
-	return e == 0 ? 0 : fail(e);
+	return e == 0 ? 0 : bt_fail(e);
 }
 
 static int set_device(int fd, struct note *n, const void *value, socklen_t len)
@@ -287,13 +281,13 @@ static int set_device(int fd, struct note *n, const void *value, socklen_t len)
 	char name[IFNAMSIZ] = {0};
 	struct bt_view v;
 	if (len > 0 && bt_bad_pointer(value))
-		return fail(EFAULT);
+		return bt_fail(EFAULT);
 	if (bt_name_it(fd, n) != 0) /* and then there is a table */
-		return fail(ENODEV);
+		return bt_fail(ENODEV);
 	memcpy(name, value, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
 	bt_view_of(&v, bt_table(), bt_netid(), bt_host());
 	unsigned dev = name[0] != '\0' ? bt_dev_by_name(&v, name) : 0;
-	return name[0] != '\0' && dev == 0 ? fail(ENODEV) : bind_to(fd, n, dev);
+	return name[0] != '\0' && dev == 0 ? bt_fail(ENODEV) : bind_to(fd, n, dev);
 }
 
 /* Linux takes any number; one that no interface has leads nowhere, and we say so at once. */
@@ -303,17 +297,17 @@ static int set_ifindex(int fd, struct note *n, const void *value, socklen_t len)
 	struct bt_view v;
 	struct bt_dev d;
 	if (len < sizeof(index))
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	if (bt_bad_pointer(value))
-		return fail(EFAULT);
+		return bt_fail(EFAULT);
 	memcpy(&index, value, sizeof(index));
 	if (device(n) != 0 && !bt_host_root())
-		return fail(EPERM);
+		return bt_fail(EPERM);
 	if (index < 0 || bt_name_it(fd, n) != 0)
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	bt_view_of(&v, bt_table(), bt_netid(), bt_host());
 	if (index != 0 && !bt_dev_get(&v, (unsigned)index, &d))
-		return fail(ENODEV);
+		return bt_fail(ENODEV);
 	return bind_to(fd, n, (unsigned)index);
 }
 
@@ -328,7 +322,7 @@ static int get_device(const struct note *n, void *value, socklen_t *len)
 	}
 	bt_view_of(&v, bt_table(), bt_netid(), bt_host());
 	if (*len < IFNAMSIZ || !bt_dev_get(&v, dev, &d))
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	return give(d.name, (socklen_t)strlen(d.name) + 1, value, len);
 }
 
@@ -336,14 +330,14 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 {
 	struct bt_req q;
 	if (name == SO_MAX_PACING_RATE)
-		return len < 4 ? fail(EINVAL)
+		return len < 4 ? bt_fail(EINVAL)
 			       : 0; /* nothing is paced; the kernel's field is our cookie's */
 	if (name == SO_BINDTODEVICE)
 		return set_device(fd, n, value, len);
 	if (name == SO_BINDTOIFINDEX)
 		return set_ifindex(fd, n, value, len);
 	if (name == SO_PASSCRED || name == SO_PASSSEC)
-		return fail(EOPNOTSUPP);
+		return bt_fail(EOPNOTSUPP);
 	int r = bt_real()->setsockopt(fd, SOL_SOCKET, name, value, len);
 	if (r != 0)
 		return r;
@@ -359,6 +353,9 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 		own->flags &= ~(uint32_t)NOTE_LINGER0;
 		if (l.l_onoff && l.l_linger == 0)
 			own->flags |= NOTE_LINGER0;
+		/* What another holder has told at its close (fds.c) counts no more. */
+		if (n->flags & NOTE_SHARED && n->flags & NOTE_NAMED && !(n->flags & NOTE_UDP))
+			bt_tell_value(fd, n, SOL_SOCKET, SO_LINGER, own->flags & NOTE_LINGER0);
 	}
 	if ((name == SO_RCVBUF || name == SO_RCVBUFFORCE) && n->flags & NOTE_UDP &&
 	    bt_name_it(fd, n) == 0) {
@@ -380,17 +377,17 @@ static int set_congestion(int fd, struct note *n, const void *value, socklen_t l
 {
 	char name[16] = {0};
 	if (len < 1)
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	if (bt_bad_pointer(value))
-		return fail(EFAULT);
+		return bt_fail(EFAULT);
 	memcpy(name, value, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
 	bool reno = strcmp(name, "reno") == 0;
 	if (!reno && strcmp(name, "cubic") != 0)
-		return fail(ENOENT);
+		return bt_fail(ENOENT);
 	uint64_t c = 0;
 	bt_cookie_get(fd, &c);
 	int e = bt_cookie_set(fd, n, reno ? c | COOKIE_BIT(CB_RENO) : c & ~COOKIE_BIT(CB_RENO));
-	return e == 0 ? 0 : fail(e);
+	return e == 0 ? 0 : bt_fail(e);
 }
 
 PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
@@ -400,7 +397,7 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	if (!bt_in_host() || !bt_ident(fd, &n))
 		return bt_real()->setsockopt(fd, level, name, value, len);
 	if ((int)len < 0)
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_setsockopt(fd, &n, level, name, value, len);
 	const struct option *o = find(&n, level, name);
@@ -410,13 +407,13 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 			e = EINVAL;
 		if (e == 0)
 			e = o->kind == BIT ? set_bit(fd, &n, o, v != 0) : set_number(fd, &n, o, v);
-		return e == 0 ? 0 : fail(e);
+		return e == 0 ? 0 : bt_fail(e);
 	}
 	if (level == SOL_SOCKET)
 		return set_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && !(n.flags & NOTE_UDP))
 		return set_congestion(fd, &n, value, len);
-	return fail(ENOPROTOOPT);
+	return bt_fail(ENOPROTOOPT);
 }
 
 /* ---- reading ---- */
@@ -482,7 +479,7 @@ static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *
 		return give_int(NULL, device(n), value, len);
 	case SO_PASSCRED:
 	case SO_PASSSEC:
-		return fail(EOPNOTSUPP);
+		return bt_fail(EOPNOTSUPP);
 	case SO_ACCEPTCONN:
 		return give_int(NULL, (n->flags & NOTE_LISTENS) != 0, value, len);
 	default:
@@ -523,9 +520,9 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	if (!bt_in_host() || !bt_ident(fd, &n))
 		return bt_real()->getsockopt(fd, level, name, value, len);
 	if (bt_bad_pointer(len))
-		return fail(EFAULT);
+		return bt_fail(EFAULT);
 	if ((int)*len < 0)
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_getsockopt(fd, &n, level, name, value, len);
 	const struct option *o = find(&n, level, name);
@@ -549,15 +546,15 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	}
 	if (level == IPPROTO_IP && name == IP_MTU)
 		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65535, value, len)
-							       : fail(ENOTCONN);
+							       : bt_fail(ENOTCONN);
 	if (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_MTU)
 		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65536, value, len)
-							       : fail(ENOTCONN);
+							       : bt_fail(ENOTCONN);
 	if ((level == IPPROTO_IP && name == IP_TRANSPARENT) ||
 	    (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_TRANSPARENT))
 		return give_int(NULL, 0, value, len);
 	bool own_level = level == IPPROTO_IP || (level == IPPROTO_IPV6 && n.flags & NOTE_V6) ||
 			 level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
 	/* ipv6_getsockopt does not tell levels apart. */
-	return fail(own_level || n.flags & NOTE_V6 ? ENOPROTOOPT : EOPNOTSUPP);
+	return bt_fail(own_level || n.flags & NOTE_V6 ? ENOPROTOOPT : EOPNOTSUPP);
 }

@@ -10,8 +10,10 @@
  *	real.c		the functions that ours stand before
  *	link.c		the control connection to berthd
  *	ident.c		which socket a descriptor is
- *	socket.c	socket bind listen connect accept getsockname getpeername shutdown
- *	fds.c		close dup and kin, fork, exec
+ *	socket.c	socket bind listen accept getsockname getpeername shutdown
+ *	connect.c	connect
+ *	fds.c		close dup and kin
+ *	fork.c		fork vfork clone posix_spawn system popen
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
  *	dgram.c		UDP's sending and receiving
  *	control.c	UDP's control messages
@@ -118,6 +120,9 @@ struct if_nameindex;
 	X(FILE *, freopen, (const char *, const char *, FILE *))                                   \
 	X(FILE *, freopen64, (const char *, const char *, FILE *))                                 \
 	X(long, syscall, (long, ...))                                                              \
+	X(int, system, (const char *))                                                             \
+	X(FILE *, popen, (const char *, const char *))                                             \
+	X(int, clone, (int (*)(void *), void *, int, void *, ...))                                 \
 	X(int, prctl, (int, ...))
 
 #define BT_DECLARE(result, name, args) result(*name) args;
@@ -158,6 +163,13 @@ int bt_link_fd(void);
 void bt_new_fd(int fd);
 /* Moves the control connection to another number. */
 void bt_link_move(void);
+
+/* What a call returns that fails with errno e. */
+static inline int bt_fail(int e)
+{
+	errno = e;
+	return -1;
+}
 
 /* ---- ident.c ---- */
 
@@ -230,14 +242,20 @@ enum cookie_bit {
 	CB_ERROR = 40, /* 8 bits: pending SO_ERROR */
 };
 
-extern uint32_t bt_forks;     /* how often this process has forked; odd bits do not matter */
-struct note *bt_note(int fd); /* NULL: not a number for a descriptor, or out of memory */
+extern uint32_t bt_forks; /* how often this process has forked; odd bits do not matter */
+/* fork.c: this thread's number while it is a vfork child, which has no notes; else 0. */
+extern __thread uint32_t bt_vforked;
+/* NULL: not a number for a descriptor, out of memory, or we are a vfork child. */
+struct note *bt_note(int fd);
 /* What fd is: fills *n from the note or from the kernel. False: not a socket of ours. */
 bool bt_ident(int fd, struct note *n);
 /* The same for a call that gave an AF_INET address: a nameless AF_UNIX socket is ours then. */
 bool bt_ident_inet(int fd, struct note *n);
+/* The one of both that an address given with fd asks for. */
+bool bt_ident_for(int fd, const struct sockaddr *sa, socklen_t len, struct note *n);
 void bt_note_set(int fd, const struct note *n);
 void bt_note_clear(int fd);
+void bt_notes_forget(void); /* all of them */
 /* The row of the socket; false: gone. */
 bool bt_note_row(const struct note *n, struct bt_row *row);
 /* Makes sure that the socket has a name, asking berthd for one. 0 or errno. */
@@ -250,6 +268,7 @@ int bt_proof(int fd, const struct note *n);
 int bt_cookie_get(int fd, uint64_t *cookie); /* the bits, 0 if never set */
 int bt_cookie_set(int fd, struct note *n, uint64_t cookie);
 void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n);
+void bt_req_addr(struct bt_req *q, const uint8_t addr[16], uint16_t port);
 /* The same for requests that make the socket if it has no name yet. */
 void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, int fd);
 
@@ -312,8 +331,9 @@ extern _Atomic uint32_t bt_udp_changes;
 /* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */
 int bt_pending(int fd, struct note *n);
 void bt_pend(int fd, struct note *n, int e); /* sets it */
-bool bt_silenced(
-	void); /* fds.c: a seccomp filter is on; calls beyond the program's own may kill it */
+/* fds.c: a seccomp filter is on; calls beyond the program's own may kill it. */
+bool bt_silenced(void);
+void bt_silence(void);
 void bt_closing(int fd, struct note *n, bool *tell); /* fds.c: before and after a native close */
 void bt_closed(const struct note *n, bool tell);
 ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m,
@@ -338,6 +358,8 @@ void bt_control_give(const struct note *n, const struct sockaddr_un *sun, sockle
 		     struct msghdr *m, size_t room);
 /* The peer's reset that this descriptor has not told yet; then it has. */
 bool bt_reset_untold(int fd, const struct note *n);
+/* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
+void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
 /* A reset has ended the connection after the peer's FIN. */
 bool bt_over_after_end(const struct note *n);

@@ -11,8 +11,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-extern void bt_silence(void);
-
 struct args {
 	long a, b, c, d, e, f;
 };

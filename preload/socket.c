@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The calls that make, name and join sockets. System calls for the common case, beside the
- * program's own: connect: getsockopt (link check), sendmsg, recvmsg, fcntl, bind; accept: none.
+ * The calls that make, name and accept sockets. System calls for the common case, beside the
+ * program's own: bind: fstat (link check), sendto, recvfrom; accept: none.
  */
 #include "preload.h"
 
@@ -10,12 +10,6 @@
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-static int fail(int e)
-{
-	errno = e;
-	return -1;
-}
 
 /* ---- socket ---- */
 
@@ -52,13 +46,13 @@ PUBLIC int socket(int domain, int type, int protocol)
 	if (!bt_in_host())
 		return bt_real()->socket(domain, type, protocol);
 	if (domain == AF_PACKET)
-		return fail(EPERM);
+		return bt_fail(EPERM);
 	/* What a host has beside AF_INET, by name: a family left out here can only be missing,
 	 * where one forgotten in a list of forbidden ones (SMC, RDS) would lead to the real
 	 * network. */
 	bool v6 = domain == AF_INET6, inet = v6 || domain == AF_INET;
 	if (!inet && domain != AF_UNIX && domain != AF_NETLINK && domain != AF_ALG)
-		return fail(EAFNOSUPPORT);
+		return bt_fail(EAFNOSUPPORT);
 	if (domain == AF_NETLINK && protocol != NETLINK_KOBJECT_UEVENT &&
 	    protocol != NETLINK_AUDIT && protocol != NETLINK_SELINUX)
 		return bt_nl_socket(type, protocol);
@@ -72,43 +66,27 @@ PUBLIC int socket(int domain, int type, int protocol)
 	    kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
 	int e = inet_type(v6, kind, protocol);
 	if (e != 0)
-		return fail(e);
+		return bt_fail(e);
 	int fd = bt_real()->socket(AF_UNIX, kind | flags, 0);
 	if (fd < 0)
 		return fd;
 	struct note n = {.flags = NOTE_OURS | (kind == SOCK_DGRAM ? NOTE_UDP : 0) |
-				  (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
+				  (v6 ? NOTE_V6 : 0) | (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 			 .forks = bt_forks};
-	if (v6)
-		n.flags |= NOTE_V6;
 	bt_new_fd(fd);
 	bt_note_set(fd, &n);
 	/* Whoever gets the descriptor by exec or otherwise must know the family before it has a
-	 * name. */
-	if (v6) {
+	 * name; a vfork child, who has no notes, that it is ours. */
+	if (v6 || bt_vforked) {
 		const struct bt_table *t = bt_table();
-		bool only = t != NULL && t->hosts[bt_host() % BT_MAX_HOSTS].bindv6only;
-		bt_cookie_set(fd, &n, COOKIE_BIT(CB_V6) | (only ? COOKIE_BIT(CB_V6ONLY) : 0));
+		bool only = v6 && t != NULL && t->hosts[bt_host() % BT_MAX_HOSTS].bindv6only;
+		bt_cookie_set(fd, &n,
+			      (v6 ? COOKIE_BIT(CB_V6) : 0) | (only ? COOKIE_BIT(CB_V6ONLY) : 0));
 	}
 	return fd;
 }
 
 /* ---- bind, listen ---- */
-
-/* An address of the program's own AF_UNIX sockets proves nothing about a nameless descriptor; any
- * other does. */
-static bool for_us(int fd, const struct sockaddr *sa, socklen_t len, struct note *n)
-{
-	if (len >= sizeof(sa_family_t) && !bt_bad_pointer(sa) && sa->sa_family == AF_UNIX)
-		return bt_ident(fd, n);
-	return bt_ident_inet(fd, n);
-}
-
-static void put_addr(struct bt_req *q, const uint8_t addr[16], uint16_t port)
-{
-	memcpy(q->addr, addr, 16);
-	q->port = port;
-}
 
 static bool wildcard_or_v4(const uint8_t addr[16])
 {
@@ -123,7 +101,7 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	struct bt_rep rep;
 	uint8_t addr[16];
 	uint16_t port = 0;
-	if (!bt_in_host() || !for_us(fd, sa, len, &n))
+	if (!bt_in_host() || !bt_ident_for(fd, sa, len, &n))
 		return bt_real()->bind(fd, sa, len);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_bind(&n, sa, len);
@@ -138,9 +116,9 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 		}
 	}
 	if (e != 0)
-		return fail(e);
+		return bt_fail(e);
 	bt_req_make(&q, BT_BIND, &n, fd);
-	put_addr(&q, addr, port);
+	bt_req_addr(&q, addr, port);
 	q.flags = port != 0 && bt_link_root() ? BT_REQF_ROOT : 0;
 	e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
@@ -153,7 +131,7 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 		own->flags &= ~(uint32_t)NOTE_SHOWN;
 	if (e == 0 && own != NULL)
 		own->shown_port = 0;
-	return e == 0 ? 0 : fail(e);
+	return e == 0 ? 0 : bt_fail(e);
 }
 
 PUBLIC int listen(int fd, int backlog)
@@ -164,10 +142,10 @@ PUBLIC int listen(int fd, int backlog)
 	if (!bt_in_host() || !bt_ident(fd, &n))
 		return bt_real()->listen(fd, backlog);
 	if (n.flags & NOTE_UDP)
-		return fail(EOPNOTSUPP);
+		return bt_fail(EOPNOTSUPP);
 	/* Nor one whose outcome has not been asked for, nor one that is over. */
 	if (n.flags & (NOTE_STARTED | NOTE_CONNECTED))
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	bt_req_make(&q, BT_LISTEN_ON, &n, fd);
 	/* berthd bounds it by somaxconn, silently; a negative one is as large as can be. */
 	q.value = (uint32_t)backlog;
@@ -175,7 +153,7 @@ PUBLIC int listen(int fd, int backlog)
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
 	if (e != 0)
-		return fail(e);
+		return bt_fail(e);
 	n.flags |= NOTE_LISTENS;
 	bt_note_set(fd, &n);
 	/* The kernel's own queue is kept long: a full one refuses a non-blocking connect (EAGAIN),
@@ -183,260 +161,21 @@ PUBLIC int listen(int fd, int backlog)
 	return bt_real()->listen(fd, 4096);
 }
 
-/* ---- connect ---- */
-
-static bool nonblocking(int fd, const struct note *n)
-{
-	if (LIKELY(!(n->flags & NOTE_SHARED)))
-		return n->flags & NOTE_NONBLOCK;
-	return bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0) & O_NONBLOCK;
-}
-
-static int pending_error(int fd, struct note *n, int e)
-{
-	struct note *own = bt_note(fd);
-	bt_pend(fd, n, e);
-	if (own != NULL)
-		own->flags |= NOTE_FAILED | NOTE_STARTED;
-	return EINPROGRESS;
-}
-
-/* The errors that a non-blocking connect reports later, by SO_ERROR; the others it says at once. */
-static bool comes_later(int e)
-{
-	return e == ECONNREFUSED || e == EHOSTUNREACH;
-}
-
-static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
-{
-	struct sockaddr_un sun;
-	struct bt_req q;
-	socklen_t len = rep->flags & BT_REPF_SELF ? bt_name_self(&sun, bt_netid())
-						  : bt_name_make(&sun, bt_netid(), &rep->target);
-	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0)
-		return 0;
-	int e = errno;
-	bt_req_init(&q, BT_CONNECT_FAIL, n);
-	q.value = (uint32_t)e;
-	bt_notice(bt_proof(fd, n), &q);
-	if (e == ENOENT || e == EPERM || e == EPROTOTYPE)
-		return ECONNREFUSED; /* the listener died, and berthd does not know yet */
-	return e == EAGAIN ? ETIMEDOUT : e;
-}
-
-/* addr: whether the address is shown with the port, as after an attempt that has not been told yet.
- */
-static void will_show(int fd, struct note *n, const uint8_t end[16], uint16_t port, bool addr)
-{
-	struct note *own = bt_note(fd);
-	n->flags = addr ? n->flags | NOTE_SHOWN : n->flags & ~(uint32_t)NOTE_SHOWN;
-	memcpy(n->shown, end, 16);
-	n->shown_port = port;
-	if (own == NULL)
-		return;
-	if (own->flags & NOTE_OURS)
-		own->flags = (own->flags & ~(uint32_t)NOTE_SHOWN) | (n->flags & NOTE_SHOWN);
-	memcpy(own->shown, end, 16);
-	own->shown_port = port;
-}
-
-/* bad: what is wrong with the address, which counts only where the socket may connect at all. */
-static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, int bad)
-{
-	struct bt_req q;
-	struct bt_rep rep;
-	if (n->flags & NOTE_LISTENS)
-		return EISCONN;
-	if (n->flags & NOTE_CONNECTED) {
-		struct note *own = bt_note(fd);
-		struct bt_row row;
-		if (own == NULL || !(own->flags & NOTE_STARTED))
-			return EISCONN;
-		own->flags &= ~(uint32_t)NOTE_STARTED;
-		if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)
-			return 0;
-		own->flags &= ~(uint32_t)NOTE_SHOWN;
-		int lost = bt_pending(fd, n); /* and is over already */
-		socklen_t len = sizeof(lost);
-		if (lost == 0 && bt_reset_untold(fd, n))
-			return ECONNRESET;
-		if (lost == 0) /* a reset that came after the peer's FIN */
-			bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&lost, (long)&len,
-			       0);
-		return lost == 0 ? ECONNABORTED : EPIPE;
-	}
-	int pending = bt_pending(fd, n);
-	/* A new attempt forgets what was not asked for, and tcp_disconnect's own. */
-	if (!(n->flags & (NOTE_STARTED | NOTE_SHARED)) || pending == ECONNRESET)
-		pending = 0;
-	struct note *own = bt_note(fd);
-	if (own != NULL)
-		own->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
-	/* Of an earlier attempt: said by this call, the next one tries again. Somebody may have
-	 * been told meanwhile (inet_stream_connect). */
-	if (pending != 0 || n->flags & NOTE_STARTED)
-		return pending != 0 ? pending : ECONNABORTED;
-	if (bad != 0)
-		return bad;
-	bool async = nonblocking(fd, n);
-	bt_req_make(&q, BT_CONNECT, n, fd);
-	put_addr(&q, addr, port);
-	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
-	if (e == 0)
-		e = bt_take_name(fd, n, &rep);
-	if (e == 0)
-		e = tcp_join(fd, n, &rep);
-	if (e == 0 || e == ECONNREFUSED)
-		will_show(fd, n, rep.addr, rep.port, e == 0 || async);
-	if (e != 0)
-		return async && comes_later(e) ? pending_error(fd, n, e) : e;
-	n->flags |= NOTE_CONNECTED | (async ? NOTE_STARTED : 0);
-	bt_note_set(fd, n);
-	return async ? EINPROGRESS : 0;
-}
-
-/* What the kernel keeps in the descriptor is copied to the one that takes its place. */
-static void copy_options(int from, int to)
-{
-	static const int names[] = {SO_KEEPALIVE, SO_LINGER,	SO_SNDTIMEO,  SO_RCVTIMEO,
-				    SO_SNDBUF,	  SO_RCVBUF,	SO_OOBINLINE, SO_BROADCAST,
-				    SO_PRIORITY,  SO_TIMESTAMP, SO_RCVLOWAT,  SO_DONTROUTE};
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		union {
-			int number;
-			struct linger linger;
-			struct timeval time;
-		} value;
-		socklen_t len = sizeof(value);
-		if (bt_sys(SYS_getsockopt, from, SOL_SOCKET, names[i], (long)&value, (long)&len,
-			   0) < 0)
-			continue;
-		if (names[i] == SO_SNDBUF || names[i] == SO_RCVBUF)
-			value.number /= 2; /* the kernel doubles what it is given */
-		bt_sys(SYS_setsockopt, to, SOL_SOCKET, names[i], (long)&value, (long)len, 0);
-	}
-}
-
-/*
- * connect with AF_UNSPEC ends the connection with a reset, or the listening, and the socket may be
- * used anew with the port that bind gave it (tcp_disconnect). An AF_UNIX stream cannot be joined
- * twice: a new descriptor takes the number. Where others hold the old one, it would not be the same
- * socket any more.
- */
-static int tcp_disconnect(int fd, struct note *n)
-{
-	struct bt_req q;
-	struct bt_rep rep;
-	struct bt_row row;
-	if (bt_note(fd) != NULL)
-		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
-	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS)))
-		return 0;
-	if (n->flags & NOTE_SHARED)
-		return EOPNOTSUPP;
-	long status = bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
-	long cloexec = bt_sys(SYS_fcntl, fd, F_GETFD, 0, 0, 0, 0);
-	long fresh = bt_sys(SYS_socket, AF_UNIX,
-			    SOCK_STREAM | SOCK_CLOEXEC | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0),
-			    0, 0, 0, 0);
-	if (fresh < 0)
-		return (int)-fresh;
-	uint32_t keep = NOTE_V6 | NOTE_NONBLOCK | NOTE_KEEPALIVE | NOTE_LINGER0 | NOTE_SNDBUF;
-	struct note clean = {.flags = NOTE_OURS | (n->flags & keep),
-			     .forks = bt_forks,
-			     .shown_port = n->shown_port};
-	bool unfinished = bt_note_row(n, &row) &&
-			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
-			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);
-	bt_req_init(&q, BT_DISCONNECT, n);
-	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
-	if (e == 0)
-		e = bt_take_name((int)fresh, &clean, &rep);
-	bt_note_clear((int)fresh);
-	if (e == 0) {
-		copy_options(fd, (int)fresh);
-		bt_sys(SYS_dup3, fresh, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
-	}
-	bt_sys(SYS_close, fresh, 0, 0, 0, 0, 0);
-	if (e != 0)
-		return e;
-	bt_note_set(fd, &clean);
-	if (n->cookie != 0)
-		e = bt_cookie_set(fd, &clean, n->cookie);
-	if (e == 0 && unfinished) /* tcp_need_reset */
-		bt_pend(fd, &clean, ECONNRESET);
-	return e;
-}
-
-static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, bool unspec)
-{
-	struct bt_req q;
-	struct bt_rep rep;
-	bt_req_make(&q, BT_UDP_CONNECT, n, fd);
-	put_addr(&q, addr, port);
-	q.flags = unspec ? BT_REQF_UNSPEC : 0;
-	bt_udp_changes++;
-	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
-	if (e == 0)
-		e = bt_take_name(fd, n, &rep);
-	if (e != 0 && !unspec)
-		bt_udp_autobind(fd, n);
-	if (e != 0)
-		return e;
-	n->flags = unspec ? n->flags & ~(uint32_t)NOTE_CONNECTED : n->flags | NOTE_CONNECTED;
-	bt_note_set(fd, n);
-	return 0;
-}
-
-static bool v6only(int fd)
-{
-	uint64_t c = 0;
-	return bt_cookie_get(fd, &c) == 0 && c & COOKIE_BIT(CB_V6ONLY);
-}
-
-PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
-{
-	struct note n;
-	uint8_t addr[16] = {0};
-	uint16_t port = 0;
-	if (!bt_in_host() || !for_us(fd, sa, len, &n))
-		return bt_real()->connect(fd, sa, len);
-	if (UNLIKELY(n.flags & NOTE_NETLINK))
-		return bt_nl_connect(&n, sa, len);
-	if (len > sizeof(struct sockaddr_storage))
-		return fail(EINVAL);
-	if (len > 0 && bt_bad_pointer(sa))
-		return fail(EFAULT);
-	if (len < sizeof(sa_family_t))
-		return fail(EINVAL);
-	bool unspec = sa->sa_family == AF_UNSPEC, udp = n.flags & NOTE_UDP;
-	bool v6 =
-		n.flags & NOTE_V6 && !(udp && sa->sa_family == AF_INET); /* ip6_datagram_connect */
-	int e = unspec ? 0 : bt_addr_in(sa, len, v6, addr, &port);
-	if (!udp && unspec)
-		e = tcp_disconnect(fd, &n);
-	else if (!udp)
-		e = tcp_connect(fd, &n, addr, port, e);
-	else if (e == 0 && n.flags & NOTE_V6 && !v6 && !unspec && v6only(fd))
-		e = EAFNOSUPPORT;
-	else if (e == 0)
-		return (e = udp_connect(fd, &n, addr, port, unspec)) == 0 ? 0 : fail(e);
-	if (udp && e != 0)
-		bt_udp_autobind(fd, &n);
-	return e == 0 ? 0 : fail(e);
-}
-
 /* ---- accept ---- */
 
-/* berthd then takes this process's word about the connections that come through the listener. */
+/* berthd then takes this process's word about the connections that come through the listener: an
+ * answer says that it will before the ring (link.c) tells of their end, or of the listener's. */
 static void say_accepts(int fd, struct note *n)
 {
 	struct bt_req q;
+	struct bt_rep rep;
 	struct note *own = bt_note(fd);
 	if (LIKELY(n->flags & NOTE_ACCEPTS && n->link == bt_link_cookie() && n->link != 0))
 		return;
 	bt_req_init(&q, BT_ACCEPTS, n);
 	bt_notice(fd, &q);
+	bt_req_init(&q, BT_IDENT, n);
+	bt_call(fd, &q, NULL, &rep, NULL, NULL);
 	n->link = bt_link_cookie();
 	n->flags |= NOTE_ACCEPTS;
 	if (own != NULL) {
@@ -496,7 +235,7 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			    (bt_bad_pointer(sa) || bt_bad_pointer(len) || (int)*len < 0)) {
 				int e = !bt_bad_pointer(len) && (int)*len < 0 ? EINVAL : EFAULT;
 				close(c);
-				return fail(e);
+				return bt_fail(e);
 			}
 			if (sa != NULL)
 				bt_addr_out(row.raddr, row.rport, l->flags & NOTE_V6, sa, len);
@@ -520,9 +259,9 @@ PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 		return other;
 	}
 	if (n.flags & NOTE_UDP)
-		return fail(EOPNOTSUPP);
+		return bt_fail(EOPNOTSUPP);
 	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	if (!(n.flags & NOTE_LISTENS) && n.flags & NOTE_NAMED && !(n.flags & NOTE_CHILD)) {
 		/* Another process may have made it a listener since. */
 		struct bt_row row;
@@ -532,7 +271,7 @@ PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 		}
 	}
 	if (!(n.flags & NOTE_LISTENS))
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	say_accepts(fd, &n);
 	return take_connection(fd, sa, len, flags, &n);
 }
@@ -565,7 +304,7 @@ PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 		return bt_nl_name(&n, false, sa, len);
 	int e = name_args(sa, len);
 	if (e != 0)
-		return fail(e);
+		return bt_fail(e);
 	if (!bt_note_row(&n, &row)) {
 		memset(&row, 0, sizeof(row));
 		if (!(n.flags & NOTE_V6))
@@ -594,11 +333,11 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
 	    row.state == BT_ROW_TIME_WAIT || row.state == BT_ROW_LISTEN) {
 		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))
-			return fail(ENOTCONN);
+			return bt_fail(ENOTCONN);
 	}
 	int e = name_args(sa, len);
 	if (e != 0)
-		return fail(e);
+		return bt_fail(e);
 	bt_addr_out(row.raddr, row.rport, n.flags & NOTE_V6, sa, len);
 	return 0;
 }
@@ -651,7 +390,7 @@ static int udp_shutdown(int fd, const struct note *n, int how)
 	if (own != NULL)
 		own->flags |=
 			(how != SHUT_RD ? NOTE_SHUT_WR : 0u) | (how != SHUT_WR ? NOTE_SHUT_RD : 0u);
-	return n->flags & NOTE_CONNECTED ? 0 : fail(ENOTCONN);
+	return n->flags & NOTE_CONNECTED ? 0 : bt_fail(ENOTCONN);
 }
 
 PUBLIC int shutdown(int fd, int how)
@@ -661,9 +400,9 @@ PUBLIC int shutdown(int fd, int how)
 	if (!bt_in_host() || bt_silenced() || !bt_ident(fd, &n))
 		return bt_real()->shutdown(fd, how);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
-		return fail(EOPNOTSUPP);
+		return bt_fail(EOPNOTSUPP);
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
-		return fail(EINVAL);
+		return bt_fail(EINVAL);
 	if (n.flags & NOTE_LISTENS)
 		return shut_listener(fd, &n, how);
 	if (n.flags & NOTE_UDP)
@@ -671,7 +410,7 @@ PUBLIC int shutdown(int fd, int how)
 	struct bt_row row;
 	if (!(n.flags & NOTE_CONNECTED) ||
 	    (bt_note_row(&n, &row) && (row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT)))
-		return fail(ENOTCONN);
+		return bt_fail(ENOTCONN);
 	struct note *own = bt_note(fd);
 	if (own != NULL)
 		own->flags &= ~(uint32_t)NOTE_STARTED;

@@ -10,12 +10,36 @@
 #include <stddef.h>
 #include <sys/syscall.h>
 
+/* The connection is over for both ends. */
+static void end_by_reset(int fd, const struct note *n)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	bt_req_init(&q, BT_RESET, n);
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+}
+
+/* Where SO_LINGER 0 was set by one of several holders, no close is known to be the last, and so the
+ * reset. The kernel tells which was: HUP, where a FIN is RDHUP alone. */
+static bool last_close(int fd, const struct note *n, const struct bt_row *row)
+{
+	struct bt_row peer;
+	struct pollfd p = {.fd = fd};
+	return (row->state == BT_ROW_ESTABLISHED || row->state == BT_ROW_FIN_WAIT2) &&
+	       bt_row_read(bt_table(), row->peer, &peer) && peer.peer == n->id.slot &&
+	       peer.flags & BT_ROWF_LINGER0 && bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) == 1 &&
+	       p.revents & POLLHUP;
+}
+
 bool bt_reset_untold(int fd, const struct note *n)
 {
 	struct bt_row row;
 	struct note *own = bt_note(fd);
-	if (own == NULL || own->flags & NOTE_RESET_SAID || !bt_note_row(n, &row) ||
-	    !(row.flags & BT_ROWF_RESET))
+	if (own == NULL || own->flags & NOTE_RESET_SAID || !bt_note_row(n, &row))
+		return false;
+	if (!(row.flags & BT_ROWF_RESET) && last_close(fd, n, &row))
+		end_by_reset(fd, n);
+	else if (!bt_note_row(n, &row) || !(row.flags & BT_ROWF_RESET)) /* berthd was quicker */
 		return false;
 	own->flags |= NOTE_RESET_SAID; /* said once; then it is an end of file, as in Linux */
 	/* AF_UNIX keeps the same error where the peer left data unread. */
@@ -39,15 +63,6 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 	}
 	errno = ECONNRESET;
 	return -1;
-}
-
-/* The connection is over for both ends. */
-static void end_by_reset(int fd, const struct note *n)
-{
-	struct bt_req q;
-	struct bt_rep rep;
-	bt_req_init(&q, BT_RESET, n);
-	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 }
 
 /* The kernel has told a reset: the peer's last holder closed it with data unread, which no program
@@ -88,14 +103,13 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	if (n == 0)
 		return flags & MSG_ERRQUEUE ? n : bt_stream_end(fd, n, wanted);
 	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note)) {
-		if (note.flags & NOTE_UDP)
+		if (note.flags & NOTE_UDP) {
 			saved = ECONNREFUSED; /* see dgram.c */
-		else if (bt_reset_untold(fd, &note))
-			errno = saved;
-		else if (after_end(fd, &note))
-			return 0;
-		else
+		} else if (!bt_reset_untold(fd, &note)) {
+			if (after_end(fd, &note))
+				return 0;
 			told_by_kernel(fd, &note);
+		}
 	}
 	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
 	    !(note.flags & NOTE_UDP)) {

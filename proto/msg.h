@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#define BT_MSG_VERSION 2
+#define BT_MSG_VERSION 3
 #define BT_MSG_MAX     (65536 + 256) /* bytes of the largest packet */
 #define BT_TOKEN_BYTES 24	     /* who (8), MAC (16); in BERTH_TOKEN as hex after "NETID:" */
 /* The token's first 8 bytes, a native number: bits 0-15 the host; bit 16 BT_TOKEN_UNPRIVILEGED: not
@@ -107,6 +107,8 @@ enum bt_rep_flag {
 	BT_REPF_FD = 1 << 2,   /* a descriptor comes with the reply */
 	BT_REPF_LOST = 1 << 4, /* UDP_ROUTE: nobody will get it, and nobody will say so */
 	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
+	BT_REPF_PATH = 1 << 5, /* with NEW: bind it to the path instead, if that can be done */
+	BT_REPF_TARGET_PATH = 1 << 6, /* CONNECT: the target may have a path for a name */
 };
 
 /* Of BT_SETVAL; Linux 6.3, which older libcs do not know. */

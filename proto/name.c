@@ -4,7 +4,15 @@
 #include <string.h>
 
 static const char prefix[] = "berth/";
-enum { PREFIX = sizeof(prefix) - 1, NET = PREFIX + 16 + 1, IDENT = NET + 8 + 1 + 8 + 1 + 16 };
+enum {
+	PREFIX = sizeof(prefix) - 1,
+	ONE = 8 + 1 + 8 + 1 + 16,
+	NET = PREFIX + 16 + 1,
+	FILE_NAME = 16 + 1 + ONE
+};
+
+_Static_assert(BT_NAME_DIRECTORY + FILE_NAME + 1 == sizeof(((struct sockaddr_un *)0)->sun_path),
+	       "the longest name just fits");
 
 static char *put_hex(char *p, uint64_t v, unsigned digits)
 {
@@ -45,14 +53,44 @@ static socklen_t length(const struct sockaddr_un *sun, const char *end)
 	return (socklen_t)(end - (const char *)sun);
 }
 
-socklen_t bt_name_make(struct sockaddr_un *sun, uint64_t netid, const struct bt_ident *id)
+static char *put_ident(char *p, const struct bt_ident *id)
 {
-	char *p = put_net(sun, netid);
 	p = put_hex(p, id->slot, 8);
 	*p++ = '.';
 	p = put_hex(p, id->gen, 8);
 	*p++ = '.';
-	p = put_hex(p, id->nonce, 16);
+	return put_hex(p, id->nonce, 16);
+}
+
+static bool get_ident(const char *p, struct bt_ident *id)
+{
+	uint64_t slot, gen, nonce;
+	if (p[8] != '.' || p[17] != '.' || !get_hex(p, 8, &slot) || !get_hex(p + 9, 8, &gen) ||
+	    !get_hex(p + 18, 16, &nonce))
+		return false;
+	*id = (struct bt_ident){(uint32_t)slot, (uint32_t)gen, nonce};
+	return true;
+}
+
+socklen_t bt_name_make(struct sockaddr_un *sun, uint64_t netid, const struct bt_ident *id)
+{
+	return length(sun, put_ident(put_net(sun, netid), id));
+}
+
+socklen_t bt_name_path(struct sockaddr_un *sun, const char *directory, uint64_t netid,
+		       const struct bt_ident *id)
+{
+	size_t n = strnlen(directory, BT_NAME_DIRECTORY);
+	if (n == 0 || n == BT_NAME_DIRECTORY)
+		return 0;
+	sun->sun_family = AF_UNIX;
+	memcpy(sun->sun_path, directory, n);
+	char *p = sun->sun_path + n;
+	*p++ = '/';
+	p = put_hex(p, netid, 16);
+	*p++ = '.';
+	p = put_ident(p, id);
+	*p++ = '\0';
 	return length(sun, p);
 }
 
@@ -70,24 +108,28 @@ socklen_t bt_name_self(struct sockaddr_un *sun, uint64_t netid)
 	return length(sun, p + 4);
 }
 
+/* A file's name, which the kernel gives with its NUL. */
+static bool parse_path(const char *path, size_t n, uint64_t netid, struct bt_ident *out)
+{
+	uint64_t net;
+	if (n < 1 + FILE_NAME + 1 || path[n - 1] != '\0')
+		return false;
+	const char *p = path + n - 1 - FILE_NAME;
+	return p[-1] == '/' && get_hex(p, 16, &net) && net == netid && p[16] == '.' &&
+	       get_ident(p + 17, out);
+}
+
 bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid,
 		   struct bt_ident *out)
 {
-	const socklen_t head = offsetof(struct sockaddr_un, sun_path) + 1;
-	if (len != head + IDENT)
+	const socklen_t head = offsetof(struct sockaddr_un, sun_path);
+	uint64_t net;
+	if (len <= head || len > sizeof(*sun) || sun->sun_family != AF_UNIX)
 		return false;
-	if (sun->sun_family != AF_UNIX || sun->sun_path[0] != '\0')
-		return false;
+	if (sun->sun_path[0] == '/')
+		return parse_path(sun->sun_path, len - head, netid, out);
 	const char *p = sun->sun_path + 1;
-	uint64_t net, slot, gen;
-	if (memcmp(p, prefix, PREFIX) != 0 || !get_hex(p + PREFIX, 16, &net) || net != netid)
-		return false;
-	if (p[NET - 1] != '/' || p[NET + 8] != '.' || p[NET + 17] != '.')
-		return false;
-	if (!get_hex(p + NET, 8, &slot) || !get_hex(p + NET + 9, 8, &gen) ||
-	    !get_hex(p + NET + 18, 16, &out->nonce))
-		return false;
-	out->slot = (uint32_t)slot;
-	out->gen = (uint32_t)gen;
-	return true;
+	return len == head + 1 + NET + ONE && sun->sun_path[0] == '\0' &&
+	       memcmp(p, prefix, PREFIX) == 0 && get_hex(p + PREFIX, 16, &net) && net == netid &&
+	       p[NET - 1] == '/' && get_ident(p + NET, out);
 }

@@ -8,6 +8,12 @@
  *
  * N network id, S slot, G generation, X nonce, all in lower-case hex of
  * fixed width. Fixed width keeps making and reading a name to a few dozen instructions.
+ *
+ * The kernel keeps abstract names in 256 chains and walks one whenever a name is bound. Where there
+ * are many, a socket that connects, whose name only says who it is, gets a file's instead, in a
+ * directory of the network's owner (struct bt_table's `names`):
+ *
+ *	DIRECTORY/NNNNNNNNNNNNNNNN.SSSSSSSS.GGGGGGGG.XXXXXXXXXXXXXXXX
  */
 #ifndef BERTH_PROTO_NAME_H
 #define BERTH_PROTO_NAME_H
@@ -27,7 +33,11 @@ struct bt_ident {
 socklen_t bt_name_make(struct sockaddr_un *sun, uint64_t netid, const struct bt_ident *id);
 socklen_t bt_name_control(struct sockaddr_un *sun, uint64_t netid);
 socklen_t bt_name_self(struct sockaddr_un *sun, uint64_t netid);
-/* False: not a socket's name in this network. */
+/* 0: the directory's name is empty or too long. */
+socklen_t bt_name_path(struct sockaddr_un *sun, const char *directory, uint64_t netid,
+		       const struct bt_ident *id);
+#define BT_NAME_DIRECTORY 56 /* bytes, with the NUL, that a directory's name may have */
+/* False: not a socket's name in this network, of either kind. */
 bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid,
 		   struct bt_ident *out);
 

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define BT_TABLE_MAGIC	 0x3162746874726562ull /* "berthtb1" */
-#define BT_TABLE_VERSION 2u
+#define BT_TABLE_VERSION 3u
 #define BT_MAX_HOSTS	 1024u
 #define BT_MAX_ROWS	 (1u << 20)
 #define BT_HOST_NAME	 64u /* bytes, with the NUL */
@@ -50,6 +50,8 @@ enum bt_row_flag {
 				   * hidden.   raddr, hops and tos are those of the datagrams */
 	BT_ROWF_PKTINFO = 1 << 5, /* UDP, bound to the wildcard: wants to know which address a
 				   * datagram was sent to, so send through berthd */
+	BT_ROWF_LINGER0 = 1 << 6, /* the last close is a reset; a peer may find it before the row
+				   * tells */
 };
 
 struct bt_row {
@@ -77,7 +79,7 @@ struct bt_row {
 	uint8_t dev;	  /* SO_BINDTODEVICE: interface index, 0: none */
 	uint8_t hops;	  /* UDP: 64 less the TTL or hop limit of what it sends, modulo 256 */
 	uint8_t tos;	  /* UDP: type of service or traffic class of what it sends */
-	uint8_t pad;
+	uint8_t by_path;  /* its maker was told to bind it to a path (proto/name.h) */
 };
 /* An accepted end may be held by another process than its listener's maker; instruments find its
  * holder by joining NETLINK_SOCK_DIAG's peer inode with /proc/PID/fd, as ss does. */
@@ -143,6 +145,7 @@ struct bt_table {
 		_Atomic uint32_t taken, hot;
 	} inboxes[BT_INBOXES];
 	struct bt_host_row hosts[BT_MAX_HOSTS];
+	char names[56]; /* where sockets' files are (proto/name.h); empty: no such place */
 };
 
 #define BT_ROWS_OFFSET ((sizeof(struct bt_table) + 4095u) & ~4095ul)

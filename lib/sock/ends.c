@@ -154,6 +154,8 @@ void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	if (s == NULL || !bt_port_get(net->ports, slot, &i) || s->flags & BT_NETF_ORPHAN)
 		return;
 	uint32_t peer = s->peer;
+	if (s->flags & BT_NETF_LINGER0)
+		bt_net_reset(net, slot);
 	if (i.proto == BT_TCP)
 		bt_net_shut(net, slot, now_ns);
 	s->flags |= BT_NETF_ORPHAN;

@@ -51,9 +51,10 @@ enum bt_net_flag {
 	BT_NETF_RESET = 1 << 1,
 	BT_NETF_RELAY = 1 << 2,
 	BT_NETF_ORPHAN = 1 << 3,
-	BT_NETF_SELF = 1 << 6, /* connected to itself */
+	BT_NETF_SELF = 1 << 4, /* connected to itself */
 	BT_NETF_PKTINFO = 1 << 5,
-	BT_NETF_FREED = 1 << 7, /* only in bt_net_changed: the slot is free */
+	BT_NETF_LINGER0 = 1 << 6, /* the last close is a reset (SO_LINGER 0, several holders) */
+	BT_NETF_FREED = 1 << 7,	  /* only in bt_net_changed: the slot is free */
 };
 
 struct bt_net;

@@ -21,9 +21,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	memcpy((void *)sun, data, size);
-	if (bt_name_parse(sun, (socklen_t)size, NETID, &id) &&
-	    (bt_name_make(&again, NETID, &id) != size || memcmp(&again, data, size) != 0))
-		abort();
+	if (bt_name_parse(sun, (socklen_t)size, NETID, &id)) {
+		char directory[BT_NAME_DIRECTORY] = "";
+		size_t path = size - offsetof(struct sockaddr_un, sun_path);
+		socklen_t len;
+
+		if (sun->sun_path[0] == '\0') {
+			len = bt_name_make(&again, NETID, &id);
+		} else { /* a file, in whatever directory */
+			memcpy(directory, sun->sun_path, path - 53);
+			len = bt_name_path(&again, directory, NETID, &id);
+			if (memchr(directory, '\0', path - 53) != NULL || path == 53) {
+				free(sun);
+				return 0;
+			}
+		}
+		if (len != size || memcmp(&again, data, size) != 0)
+			abort();
+	}
 	free(sun);
 	return 0;
 }

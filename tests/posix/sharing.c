@@ -127,6 +127,61 @@ static void forked(void)
 	close(l);
 }
 
+/* A connection of which a child is the other holder, until it is told to end: a reset, or with the
+ * child's SO_LINGER off again a FIN. */
+static void lingering(bool off)
+{
+	struct linger l = {1, 0}, none = {0, 0};
+	int s, c = t_pair(&s), p[2], status = 0;
+	char byte = 0;
+	t_need(pipe(p) == 0, "pipe");
+	t_need(setsockopt(c, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) == 0, "SO_LINGER");
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(p[1]);
+		t_need(recv(c, &byte, 1, 0) == 1 && send(c, &byte, 1, 0) == 1, "the child's end");
+		if (off)
+			setsockopt(c, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+		t_need(read(p[0], &byte, 1) == 0, "pipe");
+		_exit(0);
+	}
+	close(c);
+	T(recv(s, &byte, 1, MSG_DONTWAIT));
+	T(send(s, "x", 1, 0));
+	T(recv(s, &byte, 1, 0));
+	t_names("child holds it", s);
+	close(p[1]);
+	waitpid(pid, &status, 0);
+	T(recv(s, &byte, 1, 0));
+	T(recv(s, &byte, 1, 0));
+	close(p[0]);
+	close(s);
+}
+
+static void lingers(void)
+{
+	t_case("linger 0 shared");
+	lingering(false);
+	t_case("linger off shared");
+	lingering(true);
+	t_case("linger 0 after a child");
+	struct linger l = {1, 0};
+	int s, c = t_pair(&s), status = 0;
+	char byte;
+	t_need(setsockopt(c, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) == 0, "SO_LINGER");
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	waitpid(pid, &status, 0);
+	T(shutdown(s, SHUT_WR));
+	T(recv(c, &byte, 1, 0));
+	close(c);
+	T(recv(s, &byte, 1, 0));
+	t_names("over", s);
+	close(s);
+}
+
 static void child_makes(void)
 {
 	/* A socket that the child bound and listens on ends with the child. */
@@ -273,6 +328,7 @@ int main(void)
 	T_RUN(dup2_over);
 	T_RUN(reused_number);
 	T_RUN(forked);
+	T_RUN(lingers);
 	T_RUN(child_makes);
 	T_RUN(passed);
 	T_RUN(statted);

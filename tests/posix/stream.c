@@ -150,6 +150,20 @@ static void reset_by_linger(void)
 	close(c);
 }
 
+/* Of many accepted ends whose listener has closed at once (t_pair). */
+static void resets_of_many(void)
+{
+	t_case("linger 0, many");
+	struct linger l = {1, 0};
+	for (int i = 0; i < 12; i++) {
+		int s, c = t_pair(&s);
+		t_need(setsockopt(s, SOL_SOCKET, SO_LINGER, &l, sizeof(l)) == 0, "SO_LINGER");
+		close(s);
+		T(send(c, "x", 1, MSG_NOSIGNAL));
+		close(c);
+	}
+}
+
 static void reset_by_unread(void)
 {
 	t_case("unread data");
@@ -304,6 +318,7 @@ int main(void)
 	T_RUN(shutdown_errors);
 	T_RUN(ended);
 	T_RUN(reset_by_linger);
+	T_RUN(resets_of_many);
 	T_RUN(reset_by_unread);
 	T_RUN(broken_pipe);
 	T_RUN(receive_flags);

@@ -3,9 +3,10 @@
 #include "net_help.h"
 
 /*
- * What happens to a connection, one letter an act: c C r the client shuts, closes, resets; s S R
- * its child the same; t 61 seconds pass. Then the states of both: E established, 2 FIN_WAIT2, W
- * CLOSE_WAIT, T TIME_WAIT, C closed with the slot in use, - the slot is free.
+ * What happens to a connection, one letter an act: c C r l the client shuts, closes, resets, sets
+ * SO_LINGER 0; s S R L its child the same; t 61 seconds pass. Then the states of both: E
+ * established, 2 FIN_WAIT2, W CLOSE_WAIT, T TIME_WAIT, C closed with the slot in use, - the slot is
+ * free.
  */
 static const struct {
 	const char *acts, *want;
@@ -27,7 +28,9 @@ static const struct {
 	{"rs", "CC"},	 {"rcsCS", "--"}, {"cr", "CC"},	   {"crCS", "--"},  {"cR", "CC"},
 	{"cRSC", "--"},	 {"CR", "CC"},	  {"CRS", "--"},   {"SrC", "--"},   {"rt", "CC"},
 	{"sRSC", "--"},	 {"RrCS", "--"},  {"CtS", "--"},   {"Cts", "CC"},   {"StC", "--"},
-	{"Stc", "C-"},
+	{"Stc", "C-"},	 {"l", "EE"},	  {"lC", "CC"},	   {"lCS", "--"},   {"lS", "W2"},
+	{"LS", "C-"},	 {"LSC", "--"},	  {"LC", "2W"},	   {"LCS", "--"},   {"lcC", "CC"},
+	{"lscC", "CT"},
 };
 
 struct pair {
@@ -72,7 +75,7 @@ static char letter(struct pair *p, uint32_t slot, bool is_free)
 
 static void act(struct pair *p, char what, uint64_t *now)
 {
-	bool client = what == 'c' || what == 'C' || what == 'r';
+	bool client = strchr("cCrl", what) != NULL;
 	uint32_t slot = client ? p->client : p->child;
 
 	if (what == 't')
@@ -81,6 +84,8 @@ static void act(struct pair *p, char what, uint64_t *now)
 		bt_net_shut(p->net, slot, *now);
 	else if (what == 'C' || what == 'S')
 		bt_net_closed(p->net, slot, *now);
+	else if (what == 'l' || what == 'L')
+		bt_net_set_flag(p->net, slot, BT_NETF_LINGER0, true);
 	else
 		bt_net_reset(p->net, slot);
 	tell(p);

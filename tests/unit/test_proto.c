@@ -51,6 +51,40 @@ static void round_trip(void **state)
 			    "berth/0123456789abcdef/89abcdef.01234567.fedcba9876543210", 57);
 }
 
+static void files(void **state)
+{
+	static const char directory[] = "/run/user/1000/berth/default/n";
+	char longest[BT_NAME_DIRECTORY + 1];
+	struct sockaddr_un sun;
+	struct bt_ident got;
+
+	(void)state;
+	for (size_t i = 0; i < N_IDENTS; i++) {
+		socklen_t len = bt_name_path(&sun, directory, NETID, &idents[i]);
+
+		/* As bind(2) takes it and getsockname(2) gives it: with the NUL. */
+		assert_int_equal(len,
+				 offsetof(struct sockaddr_un, sun_path) + strlen(sun.sun_path) + 1);
+		assert_true(bt_name_parse(&sun, len, NETID, &got));
+		assert_true(equal(&got, &idents[i]));
+		assert_false(bt_name_parse(&sun, len - 1, NETID, &got));
+		assert_false(bt_name_parse(&sun, len, NETID ^ 1, &got));
+		sun.sun_path[strlen(directory)] = '.';
+		assert_false(bt_name_parse(&sun, len, NETID, &got));
+	}
+	bt_name_path(&sun, directory, NETID, &idents[3]);
+	assert_string_equal(sun.sun_path, "/run/user/1000/berth/default/n/"
+					  "0123456789abcdef.89abcdef.01234567.fedcba9876543210");
+	assert_int_equal(bt_name_path(&sun, "", NETID, &idents[3]), 0);
+	memset(longest, 'x', sizeof(longest));
+	longest[0] = '/';
+	longest[BT_NAME_DIRECTORY] = '\0';
+	assert_int_equal(bt_name_path(&sun, longest, NETID, &idents[3]), 0);
+	longest[BT_NAME_DIRECTORY - 1] = '\0';
+	assert_int_equal(bt_name_path(&sun, longest, NETID, &idents[3]), sizeof(sun));
+	assert_true(bt_name_parse(&sun, sizeof(sun), NETID, &got));
+}
+
 /* A name with one byte changed is not a name, or it is that of another socket, and its only one. */
 static void mutations(void **state)
 {
@@ -267,13 +301,10 @@ static void formats(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip),
-		cmocka_unit_test(mutations),
-		cmocka_unit_test(lengths),
-		cmocka_unit_test(other_networks),
-		cmocka_unit_test(rows_under_a_writer),
-		cmocka_unit_test(a_writer_that_died),
-		cmocka_unit_test(formats),
+		cmocka_unit_test(round_trip),	      cmocka_unit_test(files),
+		cmocka_unit_test(mutations),	      cmocka_unit_test(lengths),
+		cmocka_unit_test(other_networks),     cmocka_unit_test(rows_under_a_writer),
+		cmocka_unit_test(a_writer_that_died), cmocka_unit_test(formats),
 	};
 
 	return cmocka_run_group_tests_name("proto", tests, NULL, NULL);
