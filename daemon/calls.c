@@ -4,6 +4,7 @@
 #include "calls.h"
 
 #include "vals.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -62,7 +63,7 @@ static bool proved(const struct call *k)
 	} else if (getsockname(k->proof, (struct sockaddr *)&sun, &len) < 0) {
 		return false;
 	}
-	return bt_name_parse(&sun, len, k->d->netid, &id) && same(&id, &want);
+	return bt_name_parse_peer(&sun, len, k->d->netid, &id) && same(&id, &want);
 }
 
 static bool accepts_on(const struct conn *c, uint32_t listener)
@@ -177,7 +178,14 @@ static int call_listen(struct call *k)
 static int call_connect(struct call *k)
 {
 	uint32_t child, listener;
+	uint16_t to;
 	int r = take(k);
+	if (r == 0 && bt_net_to(k->d->net, k->slot, k->addr, &to) == 0 &&
+	    d_wired(k->d, k->c->host, to)) {
+		r = bt_net_connect_wire(k->d->net, k->slot, k->addr, k->req->port, d_now(), &k->why);
+		k->rep.flags |= BT_REPF_WIRE;
+		return finish(k, r);
+	}
 	if (r == 0)
 		r = bt_net_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &child,
 				   &listener, &k->why);
@@ -208,6 +216,7 @@ static int call_connect_fail(struct call *k)
 	if (!held(k))
 		return -ESTALE;
 	bt_net_connect_undo(k->d->net, k->slot);
+	bt_net_wire_state(k->d->net, k->slot, BT_CLOSE, d_now());
 	return 0;
 }
 
@@ -391,6 +400,7 @@ static int call_reset(struct call *k)
 	if (!held(k))
 		return -ESTALE;
 	bt_net_reset(k->d->net, k->slot);
+	d_carry_reset(k->d, k->slot);
 	return 0;
 }
 
@@ -422,6 +432,8 @@ static int call_closed(struct call *k)
 		bt_net_closed(k->d->net, k->slot, d_now());
 	else
 		d_verify(k->d, k->slot);
+	if (bt_net_is_wire(k->d->net, k->slot))
+		d_carry_closed(k->d, k->slot);
 	return 0;
 }
 

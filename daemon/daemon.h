@@ -12,6 +12,7 @@
  *	inbox.c		programs' notices without a wake-up
  *	relay.c		datagrams in waiting
  *	echo.c		sockets that are connected to themselves
+ *	wire.c		links, and the engine that carries packets; carry.c its connections
  *	recover.c	rebuilding from the table that an earlier berthd left
  */
 #ifndef BERTH_DAEMON_H
@@ -52,11 +53,11 @@ struct launch {
 
 struct daemon {
 	uv_loop_t loop;
-	uv_poll_t listener, self;
+	uv_poll_t listener, self, wire_listener;
 	uv_timer_t clock, idle, sweeper, looker;
 	struct conn *hot; /* whose inboxes we look into by ourselves */
 	uint32_t n_hot;
-	int listen_fd, self_fd, lock_fd, table_fd, table_ro_fd;
+	int listen_fd, self_fd, wire_fd, lock_fd, table_fd, table_ro_fd;
 	char dir[256];
 	const char *network;
 	uint64_t netid;
@@ -66,6 +67,7 @@ struct daemon {
 	struct conn *conns;
 	uint32_t n_conns, next_conn;
 	struct launch *launches;
+	struct wire *wire; /* NULL: no link does anything */
 	uint32_t **owners; /* chunks of 4,096: owner number of each slot, 0: none; SUSPECT_BIT */
 	uint64_t nonce_count;
 	uint32_t n_named;  /* sockets with an abstract name */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon.h"
 
+#include "wire.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -178,7 +180,9 @@ int d_serve_open(struct daemon *d)
 	int r = uv_poll_init(&d->loop, &d->listener, d->listen_fd);
 	if (r == 0)
 		r = uv_poll_start(&d->listener, UV_READABLE, on_connection);
-	return r == 0 ? d_echo_open(d) : r;
+	if (r == 0)
+		r = d_echo_open(d);
+	return r == 0 ? d_carry_open(d) : r;
 }
 
 void d_serve_close(struct daemon *d)

@@ -3,6 +3,7 @@
 
 #include "../lib/base/siphash.h"
 #include "vals.h"
+#include "wire.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -336,9 +337,13 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 				    BT_ROWF_PKTINFO | BT_ROWF_LINGER0);
 		if (!bt_addr_is_any(&i.laddr))
 			r->flags &= (uint8_t)~BT_ROWF_PKTINFO;
+		if (bt_net_is_wire(d->net, slot))
+			r->flags |= BT_ROWF_WIRE;
 	}
 	d_row_end(r);
 	name_changed(d, slot, &old, d_named(r));
+	if ((r->state == BT_ROW_LISTEN) != (old.state == BT_ROW_LISTEN))
+		d_wire_listens(d, slot, r->state == BT_ROW_LISTEN);
 	if (r->proto == BT_UDP)
 		udp_changed(d, &old, r);
 	if (flags & BT_NETF_FREED)

@@ -39,6 +39,8 @@ static bool is_alive(struct daemon *d, const struct census *c, uint32_t slot)
 		return c->alive[slot] & BT_ALIVE_NAME || young(d, slot);
 	if (peer == BT_NO_SLOT || peer >= c->slots)
 		return false;
+	if (bt_net_is_wire(d->net, slot))
+		return c->alive[peer] & BT_ALIVE_FAR;
 	if (c->alive[peer] & BT_ALIVE_NAME)
 		return c->alive[peer] & (BT_ALIVE_PEER | BT_NEVER_JOINED);
 	if (!(bt_net_flags(d->net, peer) & BT_NETF_ORPHAN) && young(d, peer))

@@ -39,6 +39,72 @@ static bool join_path(int fd, const struct bt_rep *rep)
 	return len != 0 && bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0;
 }
 
+/* ---- connections in packets ---- */
+
+/*
+ * The descriptor is joined to berthd, and must not be writable before the peer has answered: the
+ * smallest send buffer is filled with a plug, which berthd takes out (proto/msg.h). The buffer gets
+ * its size again when the outcome is seen.
+ */
+static int wire_join(int fd, struct note *n)
+{
+	static const uint8_t plug[BT_PLUG_BYTES];
+	struct sockaddr_un sun;
+	socklen_t len = bt_name_wire(&sun, bt_netid());
+	const int least = 0;
+	bt_real()->setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) != 0)
+		return errno == EAGAIN ? ETIMEDOUT : errno;
+	ssize_t sent = bt_real()->send(fd, plug, sizeof(plug), MSG_NOSIGNAL | MSG_DONTWAIT);
+	n->flags |= NOTE_WIRE | NOTE_JOINING;
+	return sent == (ssize_t)sizeof(plug) ? 0 : ENOBUFS;
+}
+
+static int wire_error(int fd, const struct note *n)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	bt_req_init(&q, BT_GETVAL, n);
+	q.flags = SOL_SOCKET;
+	q.port = SO_ERROR;
+	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value : 0;
+}
+
+static void joined(int fd, struct note *n)
+{
+	const int usual = 106496; /* net.core.wmem_default, which the kernel doubles */
+	struct note *own = bt_note(fd);
+	n->flags &= ~(uint32_t)NOTE_JOINING;
+	if (own != NULL)
+		own->flags &= ~(uint32_t)NOTE_JOINING;
+	if (!(n->flags & NOTE_SNDBUF))
+		bt_real()->setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &usual, sizeof(usual));
+}
+
+int bt_wire_outcome(int fd, struct note *n)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	if (bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1)
+		return EINPROGRESS;
+	int e = p.revents & POLLHUP ? wire_error(fd, n) : 0;
+	joined(fd, n);
+	return e;
+}
+
+/* Until the handshake is over. Interrupted, it goes on by itself (connect(2), EINTR). */
+static int wire_wait(int fd, struct note *n)
+{
+	struct timeval t = {0};
+	socklen_t len = sizeof(t);
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, (long)&t, (long)&len, 0);
+	long ms = t.tv_sec == 0 && t.tv_usec == 0 ? -1 : t.tv_sec * 1000 + t.tv_usec / 1000;
+	long r = bt_sys(SYS_poll, (long)&p, 1, ms, 0, 0, 0);
+	if (r == 1)
+		return bt_wire_outcome(fd, n);
+	return r == 0 ? EINPROGRESS : EINTR;
+}
+
 static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;
@@ -74,6 +140,8 @@ static void will_show(int fd, struct note *n, const uint8_t end[16], uint16_t po
 	own->shown_port = port;
 }
 
+static int tcp_disconnect(int fd, struct note *n);
+
 /* bad: what is wrong with the address, which counts only where the socket may connect at all. */
 static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, int bad)
 {
@@ -84,8 +152,15 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	if (n->flags & NOTE_CONNECTED) {
 		struct note *own = bt_note(fd);
 		struct bt_row row;
+		int outcome = n->flags & NOTE_JOINING ? bt_wire_outcome(fd, n) : 0;
+		if (outcome == EINPROGRESS)
+			return EALREADY;
 		if (own == NULL || !(own->flags & NOTE_STARTED))
 			return EISCONN;
+		if (outcome != 0) {
+			own->flags &= ~(uint32_t)(NOTE_STARTED | NOTE_SHOWN | NOTE_CONNECTED);
+			return outcome;
+		}
 		own->flags &= ~(uint32_t)NOTE_STARTED;
 		if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)
 			return 0;
@@ -112,14 +187,33 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		return pending != 0 ? pending : ECONNABORTED;
 	if (bad != 0)
 		return bad;
+	if (UNLIKELY(n->flags & NOTE_WIRE)) { /* an attempt that failed has used the descriptor */
+		int fresh = tcp_disconnect(fd, n);
+		if (fresh != 0)
+			return fresh;
+		bt_ident(fd, n);
+	}
 	bool async = nonblocking(fd, n);
 	bt_req_make(&q, BT_CONNECT, n, fd);
 	bt_req_addr(&q, addr, port);
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, n, &rep);
-	if (e == 0)
+	if (e == 0 && rep.flags & BT_REPF_WIRE) {
+		e = wire_join(fd, n);
+		if (e == 0)
+			e = async ? EINPROGRESS : wire_wait(fd, n);
+		if (e == EINPROGRESS || e == EINTR) {
+			will_show(fd, n, rep.addr, rep.port, true);
+			n->flags |= NOTE_CONNECTED | NOTE_STARTED;
+			bt_note_set(fd, n);
+			return e;
+		}
+		if (e != 0)
+			bt_note_set(fd, n);
+	} else if (e == 0) {
 		e = tcp_join(fd, n, &rep);
+	}
 	if (e == 0 || e == ECONNREFUSED)
 		will_show(fd, n, rep.addr, rep.port, e == 0 || async);
 	if (e != 0)
@@ -164,7 +258,7 @@ static int tcp_disconnect(int fd, struct note *n)
 	struct bt_row row;
 	if (bt_note(fd) != NULL)
 		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
-	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS)))
+	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS | NOTE_WIRE)))
 		return 0;
 	if (n->flags & NOTE_SHARED)
 		return EOPNOTSUPP;

@@ -99,7 +99,8 @@ static bool kernel_name(int call, int fd, struct bt_ident *id, bool *bare)
 	if (bt_sys(call, fd, (long)&sun, (long)&len, 0, 0, 0) < 0 || sun.sun_family != AF_UNIX)
 		return false;
 	*bare = len == offsetof(struct sockaddr_un, sun_path);
-	return bt_name_parse(&sun, len, bt_netid(), id);
+	return call == SYS_getpeername ? bt_name_parse_peer(&sun, len, bt_netid(), id)
+				       : bt_name_parse(&sun, len, bt_netid(), id);
 }
 
 static void from_row(struct note *n, const struct bt_row *row)
@@ -276,6 +277,10 @@ void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, 
 int bt_pending(int fd, struct note *n)
 {
 	uint64_t c = 0;
+	if (UNLIKELY(n->flags & NOTE_JOINING)) {
+		int outcome = bt_wire_outcome(fd, n);
+		return outcome == EINPROGRESS ? 0 : outcome;
+	}
 	/* Another holder may have given it its cookie. */
 	if (!(n->flags & (NOTE_COOKIE | NOTE_SHARED)) || bt_cookie_get(fd, &c) != 0)
 		return 0;

@@ -197,6 +197,8 @@ enum note_flag {
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
 	NOTE_SETTING = 1 << 24,	 /* no socket: a memfd that stands for a file of /proc/sys */
 	NOTE_NETLINK = 1 << 25,	 /* netlink.c's; `link` points to its state */
+	NOTE_WIRE = 1 << 22,	 /* its bytes travel in packets */
+	NOTE_JOINING = 1 << 23,	 /* and it is not connected yet, as far as we know: plugged */
 	NOTE_NONBLOCK = 1 << 14, /* O_NONBLOCK is set; holds while the socket is not SHARED */
 };
 
@@ -328,6 +330,9 @@ bool bt_if_ioctl(int fd, unsigned long request, void *arg, int *r);
 /* How often a UDP socket of this process was connected or disconnected: what is remembered of ways
  * is then old. */
 extern _Atomic uint32_t bt_udp_changes;
+/* connect.c: how a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
+ * the errno of its failure, told once. Only with NOTE_JOINING. */
+int bt_wire_outcome(int fd, struct note *n);
 /* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */
 int bt_pending(int fd, struct note *n);
 void bt_pend(int fd, struct note *n, int e); /* sets it */

@@ -191,7 +191,7 @@ static bool vouched(const struct sockaddr_un *sun, socklen_t len, const struct n
 	struct bt_ident id;
 	struct bt_row client;
 	const struct bt_table *t = bt_table();
-	if (t == NULL || !bt_name_parse(sun, len, bt_netid(), &id) ||
+	if (t == NULL || !bt_name_parse_peer(sun, len, bt_netid(), &id) ||
 	    !bt_row_read(t, id.slot, &client) || client.gen != id.gen || client.nonce != id.nonce ||
 	    !bt_row_read(t, client.peer, row))
 		return false;

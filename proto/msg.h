@@ -82,6 +82,10 @@ enum bt_msg_type {
 	BT_REVERSE, /* addr. Reply extra: host name */
 	/* command line, owner or root only */
 	BT_HOST_OPEN, /* extra: struct bt_host_open. Reply: value = host index, extra: the token */
+	BT_LINK_SET,  /* extra: a host's name, a NUL, another's or nothing, a NUL, settings
+			 (link/settings.h). EINVAL: reply extra says what is wrong; ENOENT: no such
+			 host */
+	BT_LINK_SHOW, /* Reply extra: lines "HOST\tHOST or *\tsettings\tcounters" */
 	BT_SYNC,      /* reply comes when the table agrees with the kernel */
 	BT_DOWN,      /* berthd ends; the reply comes first; flag BT_REQF_FORCE: also with programs
 			 running */
@@ -108,8 +112,14 @@ enum bt_rep_flag {
 	BT_REPF_LOST = 1 << 4, /* UDP_ROUTE: nobody will get it, and nobody will say so */
 	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 	BT_REPF_PATH = 1 << 5, /* with NEW: bind it to the path instead, if that can be done */
+	BT_REPF_WIRE = 1 << 7, /* CONNECT: its bytes travel in packets; join bt_name_wire with a
+				* plug (BT_PLUG_BYTES), and wait until it can be written to */
 	BT_REPF_TARGET_PATH = 1 << 6, /* CONNECT: the target may have a path for a name */
 };
+
+/* A connecting socket is not writable: the program fills the smallest send buffer with one message,
+ * which berthd takes out again when the connection is there. */
+#define BT_PLUG_BYTES 2000u
 
 /* Of BT_SETVAL; Linux 6.3, which older libcs do not know. */
 #ifndef IP_LOCAL_PORT_RANGE

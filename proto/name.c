@@ -77,6 +77,22 @@ socklen_t bt_name_make(struct sockaddr_un *sun, uint64_t netid, const struct bt_
 	return length(sun, put_ident(put_net(sun, netid), id));
 }
 
+socklen_t bt_name_wire(struct sockaddr_un *sun, uint64_t netid)
+{
+	char *p = put_net(sun, netid);
+	memcpy(p, "wire", 4);
+	return length(sun, p + 4);
+}
+
+static const char far_end[4] = {'/', 'f', 'a', 'r'};
+
+socklen_t bt_name_far(struct sockaddr_un *sun, uint64_t netid, const struct bt_ident *id)
+{
+	char *p = put_ident(put_net(sun, netid), id);
+	memcpy(p, far_end, sizeof(far_end));
+	return length(sun, p + sizeof(far_end));
+}
+
 socklen_t bt_name_path(struct sockaddr_un *sun, const char *directory, uint64_t netid,
 		       const struct bt_ident *id)
 {
@@ -132,4 +148,14 @@ bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid,
 	return len == head + 1 + NET + ONE && sun->sun_path[0] == '\0' &&
 	       memcmp(p, prefix, PREFIX) == 0 && get_hex(p + PREFIX, 16, &net) && net == netid &&
 	       p[NET - 1] == '/' && get_ident(p + NET, out);
+}
+
+bool bt_name_parse_peer(const struct sockaddr_un *sun, socklen_t len, uint64_t netid,
+			struct bt_ident *out)
+{
+	const socklen_t is_far = offsetof(struct sockaddr_un, sun_path) + 1 + NET + ONE;
+	if (len == is_far + sizeof(far_end) && sun->sun_path[0] == '\0' &&
+	    memcmp((const char *)sun + is_far, far_end, sizeof(far_end)) == 0)
+		len = is_far;
+	return bt_name_parse(sun, len, netid, out);
 }

@@ -5,6 +5,8 @@
  *	\0berth/NNNNNNNNNNNNNNNN/SSSSSSSS.GGGGGGGG.XXXXXXXXXXXXXXXX	a socket
  *	\0berth/NNNNNNNNNNNNNNNN/ctl					berthd
  *	\0berth/NNNNNNNNNNNNNNNN/self	berthd, for sockets connected to themselves
+ *	\0berth/NNNNNNNNNNNNNNNN/wire	berthd, for sockets whose bytes travel in packets
+ *	... a socket's name, and /far	berthd's, in the place of such a socket's other end
  *
  * N network id, S slot, G generation, X nonce, all in lower-case hex of
  * fixed width. Fixed width keeps making and reading a name to a few dozen instructions.
@@ -32,6 +34,9 @@ struct bt_ident {
 /* All return the length for bind(2) and connect(2). */
 socklen_t bt_name_make(struct sockaddr_un *sun, uint64_t netid, const struct bt_ident *id);
 socklen_t bt_name_control(struct sockaddr_un *sun, uint64_t netid);
+socklen_t bt_name_wire(struct sockaddr_un *sun, uint64_t netid);
+/* What berthd joins a listener with, for the client `id`. */
+socklen_t bt_name_far(struct sockaddr_un *sun, uint64_t netid, const struct bt_ident *id);
 socklen_t bt_name_self(struct sockaddr_un *sun, uint64_t netid);
 /* 0: the directory's name is empty or too long. */
 socklen_t bt_name_path(struct sockaddr_un *sun, const char *directory, uint64_t netid,
@@ -40,5 +45,8 @@ socklen_t bt_name_path(struct sockaddr_un *sun, const char *directory, uint64_t 
 /* False: not a socket's name in this network, of either kind. */
 bool bt_name_parse(const struct sockaddr_un *sun, socklen_t len, uint64_t netid,
 		   struct bt_ident *out);
+/* The same of who is at the other end: a socket, or berthd in its place. */
+bool bt_name_parse_peer(const struct sockaddr_un *sun, socklen_t len, uint64_t netid,
+			struct bt_ident *out);
 
 #endif

@@ -50,6 +50,7 @@ enum bt_row_flag {
 				   * hidden.   raddr, hops and tos are those of the datagrams */
 	BT_ROWF_PKTINFO = 1 << 5, /* UDP, bound to the wildcard: wants to know which address a
 				   * datagram was sent to, so send through berthd */
+	BT_ROWF_WIRE = 1 << 7,	  /* its bytes travel in packets, through berthd */
 	BT_ROWF_LINGER0 = 1 << 6, /* the last close is a reset; a peer may find it before the row
 				   * tells */
 };

@@ -46,6 +46,8 @@ void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 {
 	uint32_t peer = bt_net_peer(net, slot);
 	uint8_t state = btn_state(net, slot);
+	if (bt_net_is_wire(net, slot))
+		return;
 	if (state == BT_LISTEN) { /* it keeps its port and may listen again */
 		bt_port_disconnect(net->ports, slot);
 		btn_mark(net, slot);
@@ -162,7 +164,7 @@ void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	btn_mark(net, slot);
 	if (i.proto == BT_UDP || i.state == BT_LISTEN)
 		bt_port_disconnect(net->ports, slot);
-	if (btn_state(net, slot) == BT_FIN_WAIT2)
+	if (btn_state(net, slot) == BT_FIN_WAIT2 && !(s->flags & WIRE))
 		orphan_begin(net, slot, i.host, now_ns);
 	btn_settle(net, slot);
 	if (peer != BT_NO_SLOT)
@@ -173,6 +175,8 @@ void bt_net_reset(struct bt_net *net, uint32_t slot)
 {
 	uint32_t peer = bt_net_peer(net, slot);
 	uint8_t state = btn_state(net, slot);
+	if (bt_net_is_wire(net, slot))
+		return;
 	if (bt_net_flags(net, slot) & BT_NETF_SELF && state == BT_ESTABLISHED)
 		btn_set_state(net, slot, BT_CLOSE);
 	/* An end that is done, or waits, has nothing left to reset. */
@@ -187,6 +191,25 @@ void bt_net_reset(struct bt_net *net, uint32_t slot)
 	if (told)
 		btn_find(net, peer)->flags |= BT_NETF_RESET;
 	btn_settle(net, peer); /* nobody may hold it any more: then its port is free */
+}
+
+void bt_net_wire_state(struct bt_net *net, uint32_t slot, enum bt_state state, uint64_t now_ns)
+{
+	uint8_t now = btn_state(net, slot);
+	uint32_t peer = bt_net_peer(net, slot);
+	if (!bt_net_is_wire(net, slot) || now == state || now == BT_TIME_WAIT || now == BT_CLOSE)
+		return;
+	if (state == BT_TIME_WAIT) {
+		wait_or_close(net, slot, now_ns);
+	} else if (state == BT_CLOSE) {
+		bt_port_disconnect(net->ports, slot);
+		btn_set_state(net, slot, BT_CLOSE);
+	} else {
+		btn_set_state(net, slot, state);
+	}
+	btn_settle(net, slot);
+	if (peer != BT_NO_SLOT)
+		btn_settle(net, peer);
 }
 
 void bt_net_advance(struct bt_net *net, uint64_t now_ns)

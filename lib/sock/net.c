@@ -318,6 +318,23 @@ static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt
 	return lost ? BT_NET_LOST : 0;
 }
 
+/* What a TCP connect needs to know: the way. */
+static int tcp_way(const struct bt_net *net, uint32_t slot, struct bt_port_info *i,
+		   struct bt_addr *dst, struct bt_addr *src, uint16_t *to, uint8_t *arrives)
+{
+	if (!bt_port_get(net->ports, slot, i))
+		return -EBADF;
+	if (i->proto != BT_TCP)
+		return -EOPNOTSUPP;
+	if (btn_find(net, slot)->peer !=
+	    BT_NO_SLOT) /* of a connection whose other end is not closed yet */
+		return -EISCONN;
+	int r = way(net, i, dst, src, to, arrives);
+	if (r == BT_NET_LOST)
+		return -EHOSTUNREACH;
+	return r == -EACCES ? -ENETUNREACH : r;
+}
+
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		   uint64_t now_ns, uint32_t *child, uint32_t *listener, struct bt_reason *why)
 {
@@ -326,18 +343,9 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	uint16_t to;
 	uint8_t arrives;
 	uint32_t taken = BT_NO_SLOT;
-	if (!bt_port_get(net->ports, slot, &i))
-		return -EBADF;
-	if (i.proto != BT_TCP)
-		return -EOPNOTSUPP;
-	if (btn_find(net, slot)->peer !=
-	    BT_NO_SLOT) /* of a connection whose other end is not closed yet */
-		return -EISCONN;
-	int r = way(net, &i, &dst, &src, &to, &arrives);
-	if (r == BT_NET_LOST)
-		return -EHOSTUNREACH;
+	int r = tcp_way(net, slot, &i, &dst, &src, &to, &arrives);
 	if (r < 0)
-		return r == -EACCES ? -ENETUNREACH : r;
+		return r;
 	r = bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
 	taken_over(net, i.host, taken);
 	btn_mark(net, slot);
@@ -371,6 +379,68 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	}
 	bt_net_join(net, slot, *child, *listener);
 	btn_set_state(net, slot, BT_ESTABLISHED);
+	btn_set_state(net, *child, BT_ESTABLISHED);
+	return 0;
+}
+
+/* ---- connections whose bytes travel in packets ---- */
+
+bool bt_net_is_wire(const struct bt_net *net, uint32_t slot)
+{
+	return btn_find(net, slot)->flags & WIRE;
+}
+
+int bt_net_to(const struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t *to)
+{
+	struct bt_port_info i;
+	struct bt_addr src;
+	uint8_t arrives;
+	return tcp_way(net, slot, &i, &dst, &src, to, &arrives);
+}
+
+int bt_net_connect_wire(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+			uint64_t now_ns, struct bt_reason *why)
+{
+	struct bt_port_info i;
+	struct bt_addr src;
+	uint16_t to;
+	uint8_t arrives;
+	uint32_t taken = BT_NO_SLOT;
+	int r = tcp_way(net, slot, &i, &dst, &src, &to, &arrives);
+	if (r == 0 && btn_touch(net, slot) == NULL)
+		r = -ENOMEM;
+	if (r < 0)
+		return r;
+	r = bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
+	taken_over(net, i.host, taken);
+	btn_mark(net, slot);
+	if (r == 0)
+		btn_find(net, slot)->flags |= WIRE;
+	return r;
+}
+
+int bt_net_accept_wire(struct bt_net *net, uint32_t listener, const struct bt_addr *laddr,
+		       const struct bt_addr *raddr, uint16_t rport, uint32_t client,
+		       uint32_t *child, struct bt_reason *why)
+{
+	struct bt_port_info i;
+	uint32_t taken = BT_NO_SLOT;
+	if (!bt_port_get(net->ports, listener, &i) || i.state != BT_LISTEN)
+		return -EBADF;
+	if (client != BT_NO_SLOT && btn_find(net, client)->peer != BT_NO_SLOT)
+		return -EISCONN;
+	int r = bt_port_accept(net->ports, listener, laddr, raddr, rport, child, &taken, why);
+	taken_over(net, i.host, taken);
+	if (r < 0)
+		return r;
+	if (begin(net, *child) == NULL) {
+		bt_port_free(net->ports, *child);
+		return -ENOMEM;
+	}
+	btn_find(net, *child)->flags |= WIRE | BT_NETF_CHILD;
+	btn_find(net, *child)->link = listener;
+	if (client != BT_NO_SLOT)
+		bt_net_join(net, client, *child, listener);
 	btn_set_state(net, *child, BT_ESTABLISHED);
 	return 0;
 }

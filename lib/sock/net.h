@@ -100,6 +100,24 @@ int bt_net_listen(struct bt_net *net, uint32_t slot, uint64_t now_ns, struct bt_
  * of route and port space, or -ECONNREFUSED. */
 int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		   uint64_t now_ns, uint32_t *child, uint32_t *listener, struct bt_reason *why);
+/*
+ * Connections whose bytes travel in packets. What happens to them in between is the packets' matter
+ * (lib/tcp), so their states are told: shut, closed and reset change none.
+ *
+ * bt_net_to: the host that a TCP connect would reach, 0, or the error of bt_net_connect.
+ * bt_net_connect_wire: the socket takes its port and 4-tuple, and is in SYN_SENT.
+ * bt_net_accept_wire: a connection from raddr:rport has come to the listener; client: its slot where
+ * it is of this network, else BT_NO_SLOT. Errors of bt_port_accept.
+ * bt_net_wire_state: what has become of one. BT_TIME_WAIT lasts as always.
+ */
+int bt_net_to(const struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t *to);
+int bt_net_connect_wire(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
+			uint64_t now_ns, struct bt_reason *why);
+int bt_net_accept_wire(struct bt_net *net, uint32_t listener, const struct bt_addr *laddr,
+		       const struct bt_addr *raddr, uint16_t rport, uint32_t client,
+		       uint32_t *child, struct bt_reason *why);
+void bt_net_wire_state(struct bt_net *net, uint32_t slot, enum bt_state state, uint64_t now_ns);
+bool bt_net_is_wire(const struct bt_net *net, uint32_t slot);
 /* The local end that the last bt_net_connect gave the socket, and took again if it was refused. */
 void bt_net_tried(const struct bt_net *net, struct bt_addr *addr, uint16_t *port);
 /* The connection could not be joined after all: the child is freed, the client is unconnected

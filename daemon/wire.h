@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The packet path: connections between hosts whose link does something to packets, or is looked at.
+ * Programs keep their descriptors; berthd is at the other end of them, and an engine (libberth)
+ * carries what they say in packets, which the links lose, delay and show.
+ *
+ * The port space of the network (lib/sock) stays the one that decides about addresses and ports; the
+ * engine has sockets of the same addresses, which nobody sees: one for each listener of a host, and
+ * one for each end of a connection. What becomes of a connection the engine tells, and the row shows.
+ *
+ *	wire.c	the engine, its hosts and links, packets and time
+ *	carry.c	descriptors and the engine's sockets: connections of programs, listeners
+ */
+#ifndef BERTH_DAEMON_WIRE_H
+#define BERTH_DAEMON_WIRE_H
+
+#include "daemon.h"
+
+#include "../include/berth/berth.h"
+#include "../link/settings.h"
+
+/* What an engine's socket is for: the upper half of its user number; the lower is the slot. */
+enum d_wire_what { D_WIRE_END = 1, D_WIRE_LISTENER = 2 };
+
+struct wire;
+
+/* ---- wire.c ---- */
+
+/* True: connections from host `from` to host `to` travel in packets. */
+bool d_wired(const struct daemon *d, uint16_t from, uint16_t to);
+/* Between host a and host b, or (b BT_NET_NO_HOST) everybody else. 0, -ENOMEM, -ENOSPC. */
+int d_link_set(struct daemon *d, uint16_t a, uint16_t b, const struct bt_link_settings *s);
+/* Lines as BT_LINK_SHOW says, in *text, which the caller frees; NULL: out of memory. */
+char *d_link_show(struct daemon *d);
+/* The network's settings for this host, in *s; false: it has none of its own. */
+bool d_link_get(const struct daemon *d, uint16_t a, uint16_t b, struct bt_link_settings *s);
+/* The engine, and the number that it has for a host; NULL: no link has been set yet. */
+struct berth *d_wire_engine(const struct daemon *d);
+berth_host d_wire_host(const struct daemon *d, uint16_t host);
+/* Carries what the engine has to say, tells what has happened, sets the clock. To be called after
+ * every call of the engine. */
+void d_wire_turn(struct daemon *d);
+/* A socket has begun or ceased to listen. */
+void d_wire_listens(struct daemon *d, uint32_t slot, bool on);
+void d_wire_close(struct daemon *d);
+
+/* ---- carry.c ---- */
+
+int d_carry_open(struct daemon *d); /* the name that programs join. 0 or -errno */
+/* The engine's word about one of its sockets. */
+void d_carry_event(struct daemon *d, const struct berth_event *e);
+/* The program is about to close it with a reset. */
+void d_carry_reset(struct daemon *d, uint32_t slot);
+/* A program has closed a descriptor of it, perhaps not the last. */
+void d_carry_closed(struct daemon *d, uint32_t slot);
+void d_carry_close(struct daemon *d); /* all of them */
+/* Looks at the states of the connections that are changing. */
+void d_carry_states(struct daemon *d);
+
+#endif
