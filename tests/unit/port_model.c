@@ -660,9 +660,6 @@ static void do_op(void)
 			s->i.range_lo = lo;
 			s->i.range_hi = hi;
 		}
-	} else if (what < 85) {
-		s->i.uid = rnd(2);
-		bt_port_set_uid(net, slot, s->i.uid);
 	} else if (what < 88) {
 		s->i.opts = (uint8_t)(rnd(2) ? 1 + rnd(3) : rnd(16));
 		bt_port_set_opts(net, slot, s->i.opts);
