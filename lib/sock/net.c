@@ -283,7 +283,6 @@ static int reachable(const struct bt_net *net, const struct bt_port_info *i, str
 /* The whole way of what a socket sends: as bt_net_route, and the interface on which it arrives. A
  * device that the socket is bound to must lead there: IPv6 then has no route, IPv4 takes the
  * destination for a neighbour on that link, where nobody answers: BT_NET_LOST. */
-
 static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt_addr *dst,
 	       struct bt_addr *src, uint16_t *to, uint8_t *arrives)
 {
