@@ -345,7 +345,7 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	bt_port_get(net->ports, slot, &i);
 	net->tried = i.laddr;
 	net->tried_port = i.lport;
-	if (to == i.host && i.lport == port && bt_addr_eq(&i.laddr, &dst)) {
+	if (to == i.host && bt_port_is_self(net->ports, slot)) {
 		*child = *listener = BT_NO_SLOT;
 		btn_set_state(net, slot, BT_ESTABLISHED);
 		bt_net_set_flag(net, slot, BT_NETF_SELF, true);
