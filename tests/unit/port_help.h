@@ -16,8 +16,8 @@
 #include <stdlib.h>
 
 #define SEC 1000000000ull
-#define RA BT_REUSEADDR
-#define RP BT_REUSEPORT
+#define RA  BT_REUSEADDR
+#define RP  BT_REUSEPORT
 
 static const uint8_t key[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
@@ -42,7 +42,7 @@ static inline void end(struct bt_port_net *net)
 }
 
 static inline uint32_t sock(struct bt_port_net *net, enum bt_proto proto, enum bt_family family,
-		     unsigned opts, uint32_t uid)
+			    unsigned opts, uint32_t uid)
 {
 	uint32_t slot;
 
@@ -75,7 +75,7 @@ static inline struct bt_addr address(const char *name)
 }
 
 static inline int bind_to(struct bt_port_net *net, uint32_t slot, const char *addr, uint16_t port,
-		   struct bt_reason *why)
+			  struct bt_reason *why)
 {
 	struct bt_addr a = address(addr);
 
@@ -90,8 +90,9 @@ static inline uint16_t port_of(struct bt_port_net *net, uint32_t slot)
 	return i.lport;
 }
 
-static inline int connect_to(struct bt_port_net *net, uint32_t slot, const char *src, const char *dst,
-		      uint16_t port, uint64_t now, uint32_t *taken, struct bt_reason *why)
+static inline int connect_to(struct bt_port_net *net, uint32_t slot, const char *src,
+			     const char *dst, uint16_t port, uint64_t now, uint32_t *taken,
+			     struct bt_reason *why)
 {
 	struct bt_addr s = address(src), d = address(dst);
 

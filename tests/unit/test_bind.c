@@ -275,12 +275,9 @@ static void udp_reuseport_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bind_pairs),
-		cmocka_unit_test(bind_refusals),
-		cmocka_unit_test(bind_again),
-		cmocka_unit_test(ports_remember),
-		cmocka_unit_test(devices),
-		cmocka_unit_test(udp_reuseport_order),
+		cmocka_unit_test(bind_pairs), cmocka_unit_test(bind_refusals),
+		cmocka_unit_test(bind_again), cmocka_unit_test(ports_remember),
+		cmocka_unit_test(devices),    cmocka_unit_test(udp_reuseport_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
