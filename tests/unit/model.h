@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the random tests against a naive model share: a seeded generator, and a check that says how
- * to repeat. */
+/* What the random tests against a naive model share: a check that says how to repeat. */
 #ifndef BERTH_TESTS_MODEL_H
 #define BERTH_TESTS_MODEL_H
 
-#include <stdint.h>
+#include "random.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t rng, seed;
+static uint64_t seed;
 static unsigned op;
-
-static uint32_t rnd(uint32_t below)
-{
-	rng = rng * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)((rng >> 33) % below);
-}
 
 #define MUST(x)                                                                                    \
 	do {                                                                                       \
