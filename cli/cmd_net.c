@@ -48,7 +48,7 @@ bool bt_sync_dump(struct bt_client *c, const char *network, uint32_t states, str
 	if (!apart)
 		call_sync(&s);
 	*d = (struct bt_diags){0};
-	*dump = states ? bt_diag_dump(d, c->netid, states) : 0;
+	*dump = states ? bt_diags_read(d, c->netid, states) : 0;
 	if (apart)
 		pthread_join(thread, NULL);
 	if (s.err)

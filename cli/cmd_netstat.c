@@ -294,7 +294,7 @@ int bt_cmd_netstat(const struct bt_args *args)
 	uint32_t states = v.all ? UINT32_MAX : UINT32_MAX & ~(1u << BT_ROW_LISTEN);
 	if (!bt_sync_dump(&c, network, ask ? bt_socks_states(states) : 0, &d, &err) ||
 	    (args->n_rest && !bt_find_host(c.table, args->rest[0], network, &v.host))) {
-		bt_diag_done(&d);
+		bt_diags_done(&d);
 		bt_client_close(&c);
 		return BT_EXIT_FAIL;
 	}
@@ -311,7 +311,7 @@ int bt_cmd_netstat(const struct bt_args *args)
 	print_all(&v, c.table, network, &s);
 	bt_holders_done(&v.holders);
 	free(s.list);
-	bt_diag_done(&d);
+	bt_diags_done(&d);
 	bt_client_close(&c);
 	return BT_EXIT_OK;
 }

@@ -326,7 +326,7 @@ int bt_cmd_ss(const struct bt_args *args)
 	uint32_t states = summary ? 0 : bt_socks_states(row_states(&w));
 	if (!bt_sync_dump(&c, network, states, &d, &err) ||
 	    (w.host && !bt_find_host(c.table, w.host, network, &w.host_index))) {
-		bt_diag_done(&d);
+		bt_diags_done(&d);
 		bt_client_close(&c);
 		return BT_EXIT_FAIL;
 	}
@@ -341,7 +341,7 @@ int bt_cmd_ss(const struct bt_args *args)
 		print_socks(&w, &c, network, &s, err == 0);
 	}
 	free(s.list);
-	bt_diag_done(&d);
+	bt_diags_done(&d);
 	bt_client_close(&c);
 	return BT_EXIT_OK;
 }

@@ -116,6 +116,12 @@ const struct bt_cmd bt_commands[] = {
 	 "Without NAME: all that the host has of its own. A program in the host finds them\n"
 	 "under /proc/sys, too.\n",
 	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_sysctl},
+	{"link", "set HOST [HOST] WORDS... | show", "make a link lose, delay or damage packets",
+	 "Between two hosts, or one and everybody else. WORDS, as in tc-netem(8):\n"
+	 "  loss 1%  burst ENTER% LEAVE%  delay 20ms  jitter 2ms  rate 10mbit  limit 100\n"
+	 "  duplicate 1%  reorder 1%  corrupt 0.1%  down  up\n"
+	 "What is not named stays. New connections over the link travel in packets.\n",
+	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_link},
 	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
 	 COUNT(networks_opts), 0, bt_cmd_networks},
 	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},

@@ -509,6 +509,8 @@ static const struct {
 	[BT_RESOLVE] = {d_call_resolve, EITHER, false},
 	[BT_REVERSE] = {d_call_reverse, EITHER, false},
 	[BT_HOST_OPEN] = {d_call_host_open, COMMAND, false},
+	[BT_LINK_SET] = {d_call_link_set, COMMAND, false},
+	[BT_LINK_SHOW] = {d_call_link_show, COMMAND, false},
 	[BT_SYNC] = {call_sync, COMMAND, false},
 	[BT_DOWN] = {call_down, COMMAND, false},
 };

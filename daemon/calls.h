@@ -27,5 +27,7 @@ int d_call_resolve(struct call *k);
 int d_call_reverse(struct call *k);
 int d_call_hello(struct call *k);
 int d_call_host_open(struct call *k);
+int d_call_link_set(struct call *k);
+int d_call_link_show(struct call *k);
 
 #endif

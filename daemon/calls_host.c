@@ -2,10 +2,13 @@
 /* Hello, and the requests about hosts: their making, names and settings. */
 #include "calls.h"
 
+#include "wire.h"
+
 #include "../lib/sock/sysctl.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- settings ---- */
@@ -201,5 +204,54 @@ int d_call_host_open(struct call *k)
 	k->rep.value = host;
 	k->rep_extra = token;
 	k->rep.extra = sizeof(token);
+	return 0;
+}
+
+/* The next of the words that NULs end; NULL: none. */
+static const char *word(const uint8_t **at, size_t *left)
+{
+	const char *w = (const char *)*at;
+	size_t len = strnlen(w, *left);
+	if (len == *left)
+		return NULL;
+	*at += len + 1;
+	*left -= len + 1;
+	return w;
+}
+
+int d_call_link_set(struct call *k)
+{
+	static char error[BT_LINK_TEXT];
+	struct daemon *d = k->d;
+	const uint8_t *at = k->extra;
+	size_t left = k->req->extra;
+	const char *first = word(&at, &left), *second = word(&at, &left),
+		   *text = word(&at, &left);
+	struct bt_link_settings s = bt_link_perfect;
+	if (first == NULL || second == NULL || text == NULL)
+		return -EPROTO;
+	uint16_t a = bt_net_host_by_name(d->net, first),
+		 b = *second == '\0' ? BT_NET_NO_HOST : bt_net_host_by_name(d->net, second);
+	if (a == BT_NET_NO_HOST || (*second != '\0' && (b == BT_NET_NO_HOST || b == a)))
+		return -ENOENT;
+	d_link_get(d, a, b, &s);
+	if (!bt_link_read(text, &s, error)) {
+		k->rep_extra = error;
+		k->rep.extra = (uint32_t)strlen(error) + 1;
+		return -EINVAL;
+	}
+	return d_link_set(d, a, b, &s);
+}
+
+int d_call_link_show(struct call *k)
+{
+	static char text[BT_MSG_MAX - sizeof(struct bt_rep)];
+	char *lines = d_link_show(k->d);
+	if (lines == NULL)
+		return -ENOMEM;
+	snprintf(text, sizeof(text), "%s", lines);
+	free(lines);
+	k->rep_extra = text;
+	k->rep.extra = (uint32_t)strlen(text) + 1;
 	return 0;
 }

@@ -10,6 +10,7 @@
  * has left unread makes a reset of that (RFC 2525 2.17), which the kernel tells as ECONNRESET. The
  * peer's FIN becomes a shutdown of the descriptor, its reset the row's word and the end.
  */
+#include "vals.h"
 #include "wire.h"
 
 #include <errno.h>

@@ -10,10 +10,11 @@
 
 #include "../proto/table.h"
 
-enum { BT_ALIVE_NAME = 1, BT_ALIVE_PEER = 2, BT_NEVER_JOINED = 4 };
+enum { BT_ALIVE_NAME = 1, BT_ALIVE_PEER = 2, BT_NEVER_JOINED = 4, BT_ALIVE_FAR = 8 };
 
 struct census {
-	uint8_t *alive;	   /* by slot: the name lives; the other end lives; not connected (yet) */
+	uint8_t *alive;	   /* by slot: the name lives; the other end lives; not connected (yet); who
+			    * was joined by berthd in its place lives */
 	uint32_t *orphans; /* by slot of a listener: ends whose client is gone, accepted or not */
 	uint32_t slots;
 };

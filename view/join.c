@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "join.h"
 
-#include "diag.h"
+#include "diags.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -13,7 +13,8 @@ struct index {
 	struct bt_diags d;
 	uint32_t *by_slot; /* entry with the slot's name */
 	uint32_t *by_ino;  /* hash: entries by inode */
-	struct bt_buf mem_slot, mem_ino;
+	uint32_t *by_far;  /* entry of berthd's in the place of the slot's other end; may be NULL */
+	struct bt_buf mem_slot, mem_ino, mem_far;
 	uint32_t n_slots, places;
 };
 
@@ -37,6 +38,18 @@ static uint32_t *ino_place(const struct index *x, uint32_t ino)
 	return &x->by_ino[at];
 }
 
+/* Few networks have any. */
+static void note_far(struct index *x, uint32_t slot, uint32_t i)
+{
+	if (x->by_far == NULL) {
+		x->by_far = bt_buf_add(&x->mem_far, (x->n_slots + 1) * sizeof(*x->by_far));
+		if (x->by_far != NULL)
+			memset(x->by_far, 0xff, (x->n_slots + 1) * sizeof(*x->by_far));
+	}
+	if (x->by_far != NULL)
+		x->by_far[slot] = i;
+}
+
 static bool build(struct index *x)
 {
 	x->n_slots = bt_rows_end(x->t);
@@ -54,6 +67,10 @@ static bool build(struct index *x)
 		*ino_place(x, e->ino) = i;
 		if (e->id.slot >= x->n_slots)
 			continue;
+		if (e->far) {
+			note_far(x, e->id.slot, i);
+			continue;
+		}
 		/* Of many sockets with one name, the listener is its owner. */
 		uint32_t *owner = &x->by_slot[e->id.slot];
 		if (*owner == NONE || e->state == TCP_LISTEN)
@@ -78,9 +95,21 @@ static struct bt_diag *owner_of(const struct index *x, uint32_t slot, const stru
 	return e;
 }
 
+/* Of a connection in packets: whom berthd has joined in the place of the other end. */
+static struct bt_diag *joined_by_berthd(const struct index *x, const struct bt_row *row)
+{
+	uint32_t i = x->by_far == NULL || row->peer >= x->n_slots ? NONE : x->by_far[row->peer];
+	uint32_t at = i == NONE || x->d.list[i].peer_ino == 0
+			      ? NONE
+			      : *ino_place(x, x->d.list[i].peer_ino);
+	return at == NONE ? NULL : &x->d.list[at];
+}
+
 static struct bt_diag *accepted_end(const struct index *x, uint32_t slot, const struct bt_row *row)
 {
 	struct bt_row peer;
+	if (row->flags & BT_ROWF_WIRE)
+		return joined_by_berthd(x, row);
 	/* The other end's slot may be another socket's by now: both must name each other. */
 	if (row->peer == NONE || !bt_row_read(x->t, row->peer, &peer) || peer.peer != slot)
 		return NULL;
@@ -104,7 +133,7 @@ static void give(struct bt_sock *s, struct bt_diag *e)
 static bool is_left_over(const struct index *x, const struct bt_diag *e)
 {
 	struct bt_row row;
-	if (e->taken || e->peer_ino != 0 || e->state != TCP_ESTABLISHED)
+	if (e->taken || e->far || e->peer_ino != 0 || e->state != TCP_ESTABLISHED)
 		return false;
 	if (!bt_row_read(x->t, e->id.slot, &row))
 		return false;
@@ -159,7 +188,8 @@ int bt_socks_join_with(const struct bt_table *t, struct bt_diags *d, struct bt_s
 		join_left_over(&x, s);
 	bt_buf_done(&x.mem_slot);
 	bt_buf_done(&x.mem_ino);
-	bt_diag_done(d);
+	bt_buf_done(&x.mem_far);
+	bt_diags_done(d);
 	return err;
 }
 
@@ -171,8 +201,8 @@ int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
 		rows |= 1u << (s->list[i].row.state & 31);
 	if (bt_socks_states(rows) == 0)
 		return 0;
-	int err = bt_diag_dump(&d, netid, bt_socks_states(rows));
+	int err = bt_diags_read(&d, netid, bt_socks_states(rows));
 	if (err)
-		bt_diag_done(&d);
+		bt_diags_done(&d);
 	return err ? err : bt_socks_join_with(t, &d, s);
 }

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire.h"
+
+#include "../lib/base/siphash.h"
+#include "../link/pair.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define LINKS_MAX  4096u
+#define TURN_STEPS 64u /* rounds of packets before programs have their turn */
+#define PACKETS	   16u
+#define TABLE	   256u
+#define NOT_YET	   UINT16_MAX
+
+struct link {
+	uint16_t a, b; /* a < b; b BT_NET_NO_HOST: a and everybody who has no link of their own */
+	struct bt_link_settings settings;
+};
+
+/* A wire between two hosts, made when the first packet goes over it. */
+struct joint {
+	struct joint *next;
+	uint16_t a, b; /* a < b */
+	struct bt_pair *pair;
+};
+
+struct listener {
+	struct listener *next;
+	uint32_t slot;
+	berth_socket socket;
+};
+
+struct wire {
+	struct berth *b;
+	uint16_t hosts[BT_NET_MAX_HOSTS]; /* the engine's number of each, NOT_YET */
+	berth_if ifs[BT_NET_MAX_HOSTS];
+	uint16_t n_addrs[BT_NET_MAX_HOSTS]; /* that the engine knows of */
+	struct link *links;
+	uint32_t n_links;
+	struct joint *joints;
+	struct listener *listeners[TABLE];
+	int timer_fd;
+	uv_poll_t timer;
+	bool turning;
+};
+
+struct berth *d_wire_engine(const struct daemon *d)
+{
+	return d->wire == NULL ? NULL : d->wire->b;
+}
+
+/* ---- links ---- */
+
+static struct link *find_link(const struct wire *w, uint16_t a, uint16_t b)
+{
+	for (uint32_t i = 0; i < w->n_links; i++)
+		if (w->links[i].a == a && w->links[i].b == b)
+			return &w->links[i];
+	return NULL;
+}
+
+/* The link between two hosts: their own, else that of one with everybody. */
+static const struct link *link_of(const struct wire *w, uint16_t a, uint16_t b)
+{
+	uint16_t low = a < b ? a : b, high = a < b ? b : a;
+	const struct link *l = find_link(w, low, high);
+	if (l == NULL)
+		l = find_link(w, low, BT_NET_NO_HOST);
+	return l != NULL ? l : find_link(w, high, BT_NET_NO_HOST);
+}
+
+bool d_wired(const struct daemon *d, uint16_t from, uint16_t to)
+{
+	return d->wire != NULL && from != to && link_of(d->wire, from, to) != NULL;
+}
+
+bool d_link_get(const struct daemon *d, uint16_t a, uint16_t b, struct bt_link_settings *s)
+{
+	struct link *l = d->wire == NULL ? NULL
+					 : find_link(d->wire, a < b ? a : b, a < b ? b : a);
+	if (l != NULL)
+		*s = l->settings;
+	return l != NULL;
+}
+
+static void apply(struct wire *w, struct joint *j)
+{
+	const struct link *l = link_of(w, j->a, j->b);
+	for (unsigned end = 0; end < 2; end++)
+		bt_pair_set(j->pair, end, l == NULL ? &bt_link_perfect : &l->settings, d_now());
+}
+
+static struct joint *joint_of(struct daemon *d, uint16_t from, uint16_t to)
+{
+	struct wire *w = d->wire;
+	uint16_t a = from < to ? from : to, b = from < to ? to : from;
+	struct joint *j = w->joints;
+	while (j != NULL && (j->a != a || j->b != b))
+		j = j->next;
+	if (j != NULL)
+		return j;
+	/* The impairments of a wire are those of its hosts' names: a run can be repeated. */
+	const char *names[2] = {bt_net_host(d->net, a)->name, bt_net_host(d->net, b)->name};
+	static const uint8_t key[16];
+	uint64_t seed = bt_siphash(key, names[0], strlen(names[0])) * 3 +
+			bt_siphash(key, names[1], strlen(names[1]));
+	j = calloc(1, sizeof(*j));
+	if (j == NULL || (j->pair = bt_pair_new(seed, 0)) == NULL) {
+		free(j);
+		return NULL;
+	}
+	j->a = a;
+	j->b = b;
+	j->next = w->joints;
+	w->joints = j;
+	apply(w, j);
+	return j;
+}
+
+/* ---- hosts ---- */
+
+static void learn_addrs(struct daemon *d, uint16_t host)
+{
+	const struct bt_net_host *h = bt_net_host(d->net, host);
+	struct wire *w = d->wire;
+	for (; w->n_addrs[host] < h->n_addrs; w->n_addrs[host]++) {
+		const struct bt_net_addr *a = &h->addrs[w->n_addrs[host]];
+		struct berth_addr addr;
+		memcpy(addr.b, a->addr.b, 16);
+		if (!bt_addr_is_loopback(&a->addr))
+			berth_addr_add(w->b, w->ifs[host], &addr, a->bits);
+	}
+}
+
+static bool make_host(struct daemon *d, uint16_t host)
+{
+	/* Every host of the network is reached directly, whatever its prefix (lib/sock/hosts.c). */
+	static const struct berth_addr all4 = {{[10] = 0xff, [11] = 0xff}}, all6;
+	const struct berth_if_config config = {.mtu = 1500};
+	struct wire *w = d->wire;
+	int h = berth_host_add(w->b);
+	int i = h < 0 ? h : berth_if_add(w->b, (berth_host)h, &config);
+	if (i < 0)
+		return false;
+	w->hosts[host] = (uint16_t)h;
+	w->ifs[host] = (berth_if)i;
+	berth_route_add(w->b, (berth_host)h, &all4, 0, NULL, (berth_if)i, 0);
+	berth_route_add(w->b, (berth_host)h, &all6, 0, NULL, (berth_if)i, 0);
+	return true;
+}
+
+static bool know_host(struct daemon *d, uint16_t host)
+{
+	if (d->wire->hosts[host] == NOT_YET && !make_host(d, host))
+		return false;
+	learn_addrs(d, host);
+	return true;
+}
+
+berth_host d_wire_host(const struct daemon *d, uint16_t host)
+{
+	return d->wire->hosts[host];
+}
+
+static uint16_t host_of_if(const struct daemon *d, berth_if i)
+{
+	for (uint16_t h = 0; h < bt_net_hosts(d->net); h++)
+		if (d->wire->hosts[h] != NOT_YET && d->wire->ifs[h] == i)
+			return h;
+	return BT_NET_NO_HOST;
+}
+
+/* ---- listeners ---- */
+
+static void forget_listener(struct wire *w, uint32_t slot)
+{
+	for (struct listener **p = &w->listeners[slot % TABLE]; *p != NULL; p = &(*p)->next)
+		if ((*p)->slot == slot) {
+			struct listener *l = *p;
+			*p = l->next;
+			berth_close(w->b, l->socket, d_now());
+			free(l);
+			return;
+		}
+}
+
+static int listen_at(struct daemon *d, const struct bt_port_info *i, uint32_t slot,
+		     berth_socket *s)
+{
+	struct berth *b = d->wire->b;
+	struct berth_endpoint local = {.port = i->lport};
+	uint64_t now = d_now();
+	memcpy(local.addr.b, i->laddr.b, 16);
+	int r = berth_open(b, d_wire_host(d, i->host), BERTH_TCP, i->family == BT_V6 ? 6 : 4, s);
+	if (r < 0)
+		return r;
+	berth_set(b, *s, BERTH_SO_REUSEADDR, 1, now);
+	if (i->opts & BT_REUSEPORT)
+		berth_set(b, *s, BERTH_SO_REUSEPORT, 1, now);
+	if (i->opts & BT_V6ONLY)
+		berth_set(b, *s, BERTH_IPV6_V6ONLY, 1, now);
+	berth_set_user(b, *s, (uint64_t)D_WIRE_LISTENER << 32 | slot);
+	r = berth_bind(b, *s, &local, now);
+	if (r == 0)
+		r = berth_listen(b, *s, d_row(d, slot)->backlog + 1u, now);
+	if (r < 0)
+		berth_close(b, *s, now);
+	return r;
+}
+
+void d_wire_listens(struct daemon *d, uint32_t slot, bool on)
+{
+	struct wire *w = d->wire;
+	struct bt_port_info i;
+	berth_socket s;
+	if (w == NULL)
+		return;
+	forget_listener(w, slot);
+	if (!on || !bt_port_get(bt_net_ports(d->net), slot, &i) || i.state != BT_LISTEN ||
+	    bt_addr_is_loopback(&i.laddr) || !know_host(d, i.host) ||
+	    listen_at(d, &i, slot, &s) < 0)
+		return;
+	struct listener *l = malloc(sizeof(*l));
+	if (l == NULL) {
+		berth_close(w->b, s, d_now());
+		return;
+	}
+	*l = (struct listener){w->listeners[slot % TABLE], slot, s};
+	w->listeners[slot % TABLE] = l;
+}
+
+/* ---- packets and time ---- */
+
+/* The host that an IP packet is for. */
+static uint16_t destination(const struct daemon *d, const struct berth_output *o)
+{
+	const uint8_t *p = o->iov[0].iov_base;
+	struct bt_addr dst = {{[10] = 0xff, [11] = 0xff}};
+	if (o->iov[0].iov_len >= 20 && p[0] >> 4 == 4)
+		memcpy(dst.b + 12, p + 16, 4);
+	else if (o->iov[0].iov_len >= 40 && p[0] >> 4 == 6)
+		memcpy(dst.b, p + 24, 16);
+	return bt_net_host_by_addr(d->net, &dst);
+}
+
+static bool send_out(struct daemon *d)
+{
+	struct berth_output out[PACKETS];
+	uint64_t now = d_now();
+	size_t n = berth_output(d->wire->b, out, PACKETS, now);
+	for (size_t k = 0; k < n; k++) {
+		uint16_t from = host_of_if(d, out[k].i), to = destination(d, &out[k]);
+		struct joint *j = from == BT_NET_NO_HOST || to == BT_NET_NO_HOST || from == to
+					  ? NULL
+					  : joint_of(d, from, to);
+		if (j != NULL)
+			bt_pair_in(j->pair, from == j->a ? 0 : 1, out[k].iov, out[k].n_iov, now);
+	}
+	return n > 0;
+}
+
+static bool take_in(struct daemon *d)
+{
+	bool any = false;
+	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
+		struct bt_pair_packet p;
+		for (unsigned n = 0; n < PACKETS && bt_pair_out(j->pair, d_now(), &p); n++) {
+			uint16_t to = p.to == 0 ? j->a : j->b;
+			if (know_host(d, to))
+				berth_input(d->wire->b, d->wire->ifs[to], p.data, p.len, d_now());
+			any = true;
+		}
+	}
+	return any;
+}
+
+static bool tell(struct daemon *d)
+{
+	struct berth_event e;
+	bool any = false;
+	for (unsigned n = 0; n < PACKETS && berth_event(d->wire->b, &e); n++) {
+		d_carry_event(d, &e);
+		any = true;
+	}
+	return any;
+}
+
+static void set_timer(struct daemon *d, bool at_once)
+{
+	uint64_t at = berth_deadline(d->wire->b);
+	struct itimerspec t = {0};
+	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
+		uint64_t due = bt_pair_deadline(j->pair);
+		at = due < at ? due : at;
+	}
+	if (at_once)
+		at = 1;
+	if (at != UINT64_MAX) {
+		t.it_value.tv_sec = (time_t)(at / 1000000000u);
+		t.it_value.tv_nsec = (long)(at % 1000000000u);
+	}
+	timerfd_settime(d->wire->timer_fd, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+void d_wire_turn(struct daemon *d)
+{
+	struct wire *w = d->wire;
+	bool more = true;
+	if (w == NULL || w->turning)
+		return;
+	w->turning = true;
+	for (unsigned step = 0; more && step < TURN_STEPS; step++) {
+		more = false;
+		if (berth_deadline(w->b) <= d_now()) {
+			berth_advance(w->b, d_now());
+			more = true;
+		}
+		more |= send_out(d);
+		more |= take_in(d);
+		more |= tell(d);
+	}
+	d_carry_states(d);
+	d_publish(d);
+	w->turning = false;
+	set_timer(d, more);
+}
+
+static void on_timer(uv_poll_t *h, int status, int events)
+{
+	struct daemon *d = h->loop->data;
+	uint64_t times;
+	(void)status;
+	(void)events;
+	if (read(d->wire->timer_fd, &times, sizeof(times)) < 0)
+		return;
+	d_wire_turn(d);
+	d_settle(d);
+}
+
+/* ---- beginning and end ---- */
+
+static int wire_open(struct daemon *d)
+{
+	struct berth_config config = {.max_sockets = BT_MAX_ROWS};
+	struct wire *w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		return -ENOMEM;
+	memcpy(config.key, d->key + 8, sizeof(config.key));
+	memset(w->hosts, 0xff, sizeof(w->hosts));
+	w->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	w->b = w->timer_fd < 0 ? NULL : berth_new(&config);
+	if (w->b == NULL || uv_poll_init(&d->loop, &w->timer, w->timer_fd) < 0) {
+		if (w->timer_fd >= 0)
+			close(w->timer_fd);
+		berth_free(w->b);
+		free(w);
+		return -ENOMEM;
+	}
+	uv_poll_start(&w->timer, UV_READABLE, on_timer);
+	d->wire = w;
+	for (uint32_t slot = 0; slot < d->table->high_water; slot++)
+		if (d_row(d, slot)->state == BT_ROW_LISTEN)
+			d_wire_listens(d, slot, true);
+	return 0;
+}
+
+int d_link_set(struct daemon *d, uint16_t a, uint16_t b, const struct bt_link_settings *s)
+{
+	uint16_t low = a < b ? a : b, high = a < b ? b : a;
+	int r = d->wire == NULL ? wire_open(d) : 0;
+	if (r < 0)
+		return r;
+	struct wire *w = d->wire;
+	struct link *l = find_link(w, low, high);
+	if (l == NULL) {
+		struct link *more = w->n_links == LINKS_MAX
+					    ? NULL
+					    : realloc(w->links, (w->n_links + 1) * sizeof(*more));
+		if (more == NULL)
+			return w->n_links == LINKS_MAX ? -ENOSPC : -ENOMEM;
+		w->links = more;
+		l = &w->links[w->n_links++];
+		*l = (struct link){.a = low, .b = high};
+	}
+	l->settings = *s;
+	for (struct joint *j = w->joints; j != NULL; j = j->next)
+		apply(w, j);
+	d_wire_turn(d);
+	return 0;
+}
+
+static void count(const struct wire *w, const struct link *l, struct bt_pair_counts *sum)
+{
+	memset(sum, 0, sizeof(*sum));
+	for (const struct joint *j = w->joints; j != NULL; j = j->next)
+		for (unsigned end = 0; link_of(w, j->a, j->b) == l && end < 2; end++) {
+			struct bt_pair_counts c;
+			bt_pair_counts(j->pair, end, &c);
+			sum->in_pkts += c.in_pkts;
+			sum->in_bytes += c.in_bytes;
+			sum->out_pkts += c.out_pkts;
+			sum->lost += c.lost + c.burst + c.down + c.no_memory;
+			sum->queue += c.queue;
+			sum->duplicated += c.duplicated;
+			sum->reordered += c.reordered;
+			sum->corrupted += c.corrupted;
+		}
+}
+
+char *d_link_show(struct daemon *d)
+{
+	struct wire *w = d->wire;
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	if (f == NULL)
+		return NULL;
+	for (uint32_t i = 0; w != NULL && i < w->n_links; i++) {
+		const struct link *l = &w->links[i];
+		struct bt_pair_counts c;
+		char settings[BT_LINK_TEXT];
+		count(w, l, &c);
+		bt_link_write(&l->settings, settings);
+		fprintf(f, "%s\t%s\t%s\t%llu\t%llu\t%llu\t%llu\t%llu\t%llu\t%llu\n",
+			bt_net_host(d->net, l->a)->name,
+			l->b == BT_NET_NO_HOST ? "*" : bt_net_host(d->net, l->b)->name, settings,
+			(unsigned long long)c.in_pkts, (unsigned long long)c.in_bytes,
+			(unsigned long long)c.lost, (unsigned long long)c.queue,
+			(unsigned long long)c.duplicated, (unsigned long long)c.reordered,
+			(unsigned long long)c.corrupted);
+	}
+	if (fclose(f) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
