@@ -78,6 +78,13 @@ static const struct bt_opt services_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt capture_opts[] = {
+	{'w', "write", "FILE", "write pcapng to FILE; - is the standard output"},
+	{'c', "count", "N", "end after N packets"},
+	OPT_NETWORK,
+	OPT_HELP,
+};
+
 static const struct bt_opt down_opts[] = {
 	OPT_NETWORK,
 	{BT_OPT_FORCE, "force", NULL, "also when programs still run in it"},
@@ -122,6 +129,11 @@ const struct bt_cmd bt_commands[] = {
 	 "  duplicate 1%  reorder 1%  corrupt 0.1%  down  up\n"
 	 "What is not named stays. New connections over the link travel in packets.\n",
 	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_link},
+	{"capture", "[OPTIONS] [HOST [HOST]] [FILTER...]", "show or write packets",
+	 "Of every host, of one, or between two. FILTER is pcap-filter(7)'s: tcp port 80.\n"
+	 "New connections that are looked at travel in packets; Ctrl-C ends it.\n"
+	 "Wireshark opens what -w has written; each packet's comment names its program.\n",
+	 capture_opts, COUNT(capture_opts), BT_REST_ANY, bt_cmd_capture},
 	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
 	 COUNT(networks_opts), 0, bt_cmd_networks},
 	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static bool admin(const struct call *k)
 {
@@ -511,6 +512,7 @@ static const struct {
 	[BT_HOST_OPEN] = {d_call_host_open, COMMAND, false},
 	[BT_LINK_SET] = {d_call_link_set, COMMAND, false},
 	[BT_LINK_SHOW] = {d_call_link_show, COMMAND, false},
+	[BT_CAPTURE] = {d_call_capture, COMMAND, false},
 	[BT_SYNC] = {call_sync, COMMAND, false},
 	[BT_DOWN] = {call_down, COMMAND, false},
 };
@@ -546,4 +548,6 @@ void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const ui
 		return;
 	k.rep.err = -r;
 	d_reply(c, &k.rep, k.rep_extra, k.fd);
+	if (k.close_fd)
+		close(k.fd);
 }

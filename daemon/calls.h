@@ -17,6 +17,7 @@ struct call {
 	int fd;
 	uint32_t slot;
 	bool fresh, silent;
+	bool close_fd; /* fd is for the reply alone */
 	struct bt_addr addr;
 	struct bt_reason why;
 };
@@ -29,5 +30,6 @@ int d_call_hello(struct call *k);
 int d_call_host_open(struct call *k);
 int d_call_link_set(struct call *k);
 int d_call_link_show(struct call *k);
+int d_call_capture(struct call *k);
 
 #endif

@@ -225,8 +225,9 @@ int d_call_link_set(struct call *k)
 	struct daemon *d = k->d;
 	const uint8_t *at = k->extra;
 	size_t left = k->req->extra;
-	const char *first = word(&at, &left), *second = word(&at, &left),
-		   *text = word(&at, &left);
+	const char *first = word(&at, &left);
+	const char *second = first == NULL ? NULL : word(&at, &left);
+	const char *text = second == NULL ? NULL : word(&at, &left);
 	struct bt_link_settings s = bt_link_perfect;
 	if (first == NULL || second == NULL || text == NULL)
 		return -EPROTO;
@@ -254,4 +255,24 @@ int d_call_link_show(struct call *k)
 	k->rep_extra = text;
 	k->rep.extra = (uint32_t)strlen(text) + 1;
 	return 0;
+}
+
+int d_call_capture(struct call *k)
+{
+	struct daemon *d = k->d;
+	const uint8_t *at = k->extra;
+	size_t left = k->req->extra;
+	uint16_t hosts[2];
+	for (unsigned i = 0; i < 2; i++) {
+		const char *name = word(&at, &left);
+		if (name == NULL)
+			return -EPROTO;
+		hosts[i] = *name == '\0' ? BT_NET_NO_HOST : bt_net_host_by_name(d->net, name);
+		if (*name != '\0' && hosts[i] == BT_NET_NO_HOST)
+			return -ENOENT;
+	}
+	int r = d_wire_open(d);
+	k->fd = r == 0 ? d_capture_add(d, hosts[0], hosts[1]) : r;
+	k->close_fd = k->fd >= 0;
+	return k->fd < 0 ? k->fd : 0;
 }

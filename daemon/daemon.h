@@ -67,6 +67,7 @@ struct daemon {
 	struct conn *conns;
 	uint32_t n_conns, next_conn;
 	struct launch *launches;
+	struct capture *captures;
 	struct wire *wire; /* NULL: no link does anything */
 	uint32_t **owners; /* chunks of 4,096: owner number of each slot, 0: none; SUSPECT_BIT */
 	uint64_t nonce_count;

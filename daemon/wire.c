@@ -76,7 +76,8 @@ static const struct link *link_of(const struct wire *w, uint16_t a, uint16_t b)
 
 bool d_wired(const struct daemon *d, uint16_t from, uint16_t to)
 {
-	return d->wire != NULL && from != to && link_of(d->wire, from, to) != NULL;
+	return d->wire != NULL && from != to &&
+	       (link_of(d->wire, from, to) != NULL || d_captured(d, from, to));
 }
 
 bool d_link_get(const struct daemon *d, uint16_t a, uint16_t b, struct bt_link_settings *s)
@@ -258,8 +259,10 @@ static bool send_out(struct daemon *d)
 		struct joint *j = from == BT_NET_NO_HOST || to == BT_NET_NO_HOST || from == to
 					  ? NULL
 					  : joint_of(d, from, to);
-		if (j != NULL)
-			bt_pair_in(j->pair, from == j->a ? 0 : 1, out[k].iov, out[k].n_iov, now);
+		if (j == NULL)
+			continue;
+		d_capture(d, from, to, false, out[k].iov, out[k].n_iov);
+		bt_pair_in(j->pair, from == j->a ? 0 : 1, out[k].iov, out[k].n_iov, now);
 	}
 	return n > 0;
 }
@@ -271,6 +274,8 @@ static bool take_in(struct daemon *d)
 		struct bt_pair_packet p;
 		for (unsigned n = 0; n < PACKETS && bt_pair_out(j->pair, d_now(), &p); n++) {
 			uint16_t to = p.to == 0 ? j->a : j->b;
+			const struct iovec whole = {(void *)(uintptr_t)p.data, p.len};
+			d_capture(d, to, p.to == 0 ? j->b : j->a, true, &whole, 1);
 			if (know_host(d, to))
 				berth_input(d->wire->b, d->wire->ifs[to], p.data, p.len, d_now());
 			any = true;
@@ -344,9 +349,11 @@ static void on_timer(uv_poll_t *h, int status, int events)
 
 /* ---- beginning and end ---- */
 
-static int wire_open(struct daemon *d)
+int d_wire_open(struct daemon *d)
 {
 	struct berth_config config = {.max_sockets = BT_MAX_ROWS};
+	if (d->wire != NULL)
+		return 0;
 	struct wire *w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return -ENOMEM;
@@ -372,7 +379,7 @@ static int wire_open(struct daemon *d)
 int d_link_set(struct daemon *d, uint16_t a, uint16_t b, const struct bt_link_settings *s)
 {
 	uint16_t low = a < b ? a : b, high = a < b ? b : a;
-	int r = d->wire == NULL ? wire_open(d) : 0;
+	int r = d_wire_open(d);
 	if (r < 0)
 		return r;
 	struct wire *w = d->wire;

@@ -9,6 +9,7 @@
  * one for each end of a connection. What becomes of a connection the engine tells, and the row shows.
  *
  *	wire.c	the engine, its hosts and links, packets and time
+ *	capture.c who looks at packets
  *	carry.c	descriptors and the engine's sockets: connections of programs, listeners
  */
 #ifndef BERTH_DAEMON_WIRE_H
@@ -43,6 +44,19 @@ void d_wire_turn(struct daemon *d);
 /* A socket has begun or ceased to listen. */
 void d_wire_listens(struct daemon *d, uint32_t slot, bool on);
 void d_wire_close(struct daemon *d);
+
+/* Makes the engine, if there is none yet. 0 or -ENOMEM. */
+int d_wire_open(struct daemon *d);
+
+/* ---- capture.c ---- */
+
+/* A descriptor that gets the packets between host a and host b; BT_NET_NO_HOST: any. Or -errno. */
+int d_capture_add(struct daemon *d, uint16_t a, uint16_t b);
+/* True: somebody looks at what goes between both. */
+bool d_captured(const struct daemon *d, uint16_t from, uint16_t to);
+/* Shows a packet that `host` has sent to, or got from, `peer`. */
+void d_capture(struct daemon *d, uint16_t host, uint16_t peer, bool got, const struct iovec *parts,
+	       size_t n);
 
 /* ---- carry.c ---- */
 

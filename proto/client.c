@@ -219,9 +219,8 @@ static int recv_reply(const struct bt_client *c, struct bt_rep *rep, void *extra
 	return 0;
 }
 
-/* bt_client_call with the descriptor that came along, -1 when none did. */
-static int call_fd(struct bt_client *c, struct bt_req *req, const void *extra, struct bt_rep *rep,
-		   void *rep_extra, size_t *got_extra, int *fd)
+int bt_client_call_fd(struct bt_client *c, struct bt_req *req, const void *extra,
+		      struct bt_rep *rep, void *rep_extra, size_t *got_extra, int *fd)
 {
 	const size_t room = got_extra ? *got_extra : 0;
 	*fd = -1;
@@ -248,7 +247,7 @@ int bt_client_call(struct bt_client *c, struct bt_req *req, const void *extra, s
 		   void *rep_extra, size_t *got_extra)
 {
 	int fd;
-	int err = call_fd(c, req, extra, rep, rep_extra, got_extra, &fd);
+	int err = bt_client_call_fd(c, req, extra, rep, rep_extra, got_extra, &fd);
 	if (fd >= 0)
 		close(fd);
 	return err;
@@ -277,7 +276,7 @@ static int hello(struct bt_client *c)
 	struct bt_req req = {.type = BT_HELLO};
 	struct bt_rep rep;
 	int fd;
-	int err = call_fd(c, &req, NULL, &rep, NULL, NULL, &fd);
+	int err = bt_client_call_fd(c, &req, NULL, &rep, NULL, NULL, &fd);
 	if (!err && rep.err)
 		err = -rep.err;
 	if (!err)

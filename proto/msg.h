@@ -86,6 +86,9 @@ enum bt_msg_type {
 			 (link/settings.h). EINVAL: reply extra says what is wrong; ENOENT: no such
 			 host */
 	BT_LINK_SHOW, /* Reply extra: lines "HOST\tHOST or *\tsettings\tcounters" */
+	BT_CAPTURE,   /* extra: a host's name or nothing, a NUL, another's or nothing, a NUL.
+			 Reply: a SOCK_SEQPACKET descriptor on which each packet comes as struct
+			 bt_captured and its bytes, until it is closed; ENOENT: no such host */
 	BT_SYNC,      /* reply comes when the table agrees with the kernel */
 	BT_DOWN,      /* berthd ends; the reply comes first; flag BT_REQF_FORCE: also with programs
 			 running */
@@ -120,6 +123,17 @@ enum bt_rep_flag {
 /* A connecting socket is not writable: the program fills the smallest send buffer with one message,
  * which berthd takes out again when the connection is there. */
 #define BT_PLUG_BYTES 2000u
+
+/* A packet as a host has sent it or got it. A reader that is too slow misses packets. */
+struct bt_captured {
+	uint64_t realtime_ns; /* CLOCK_REALTIME */
+	uint64_t missed;      /* so far */
+	uint32_t len;	      /* bytes that follow */
+	int32_t pid;	      /* of the program whose socket it is; 0: not known */
+	uint16_t host, peer;  /* indices; peer is at the other end of the link */
+	uint8_t got;	      /* 0: sent, 1: got */
+	uint8_t pad[3];
+};
 
 /* Of BT_SETVAL; Linux 6.3, which older libcs do not know. */
 #ifndef IP_LOCAL_PORT_RANGE

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections whose bytes travel in packets: what programs see is what they see on Linux."""
+import errno
+import hashlib
+import os
+import select
+import signal
+import socket
+import struct
+import time
+
+import lib
+
+WEB, PC = lib.addr('192.168.1.100'), lib.addr('10.0.0.50')
+FAMILIES = (4, 6)
+BYTES = 3_000_000
+
+
+def hosts(net, *words):
+    net.host('web', WEB)
+    net.host('pc', PC)
+    for name in ('web', 'pc'):
+        net.part(name, wait)
+    for p in net.procs:
+        p.get()
+    net.berth('link', 'set', 'web', 'pc', *words)
+
+
+def wait():
+    lib.say('here')
+    lib.hear()
+
+
+def data(n):
+    return hashlib.shake_256(b'berth').digest(n)
+
+
+def server(n, how='shut'):
+    s = lib.listen(lib.addr('0.0.0.0'), 80)
+    lib.say('ready')
+    c, peer = s.accept()
+    lib.say([list(c.getsockname()[:2]), list(peer[:2]), list(c.getpeername()[:2])])
+    if how == 'send':
+        c.sendall(data(n))
+        c.shutdown(socket.SHUT_WR)
+        lib.say(hashlib.sha256(lib.recv_end(c)).hexdigest())
+    elif how == 'both':
+        got = lib.recv_end(c)
+        c.sendall(got)
+        c.shutdown(socket.SHUT_WR)
+        lib.say(hashlib.sha256(got).hexdigest())
+    elif how == 'reset':
+        lib.say(lib.recv_all(c, 1).decode())
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        c.close()
+    elif how == 'unread':
+        c.recv(1)
+        time.sleep(0.2)
+        c.close()
+    elif how == 'hold':
+        lib.hear()
+        try:
+            lib.say(c.recv(10).decode())
+        except OSError as e:
+            lib.say(errno.errorcode[e.errno])
+    lib.hear()
+
+
+def client_recv():
+    c = lib.connect(WEB, 80)
+    lib.say([list(c.getsockname()[:2]), list(c.getpeername()[:2])])
+    got = lib.recv_end(c)
+    c.sendall(got[:1000])
+    c.shutdown(socket.SHUT_WR)
+    lib.say(hashlib.sha256(got).hexdigest())
+    lib.hear()
+
+
+def client_both(n):
+    c = lib.connect(WEB, 80)
+    lib.say([list(c.getsockname()[:2]), list(c.getpeername()[:2])])
+    sent = data(n)
+    c.setblocking(False)
+    at, got, ended = 0, bytearray(), False
+    while not ended:
+        r, w, _ = select.select([c], [c] if at < n else [], [], 30)
+        if w:
+            at += c.send(sent[at:at + 65536])
+            if at == n:
+                c.shutdown(socket.SHUT_WR)
+        if r:
+            piece = c.recv(65536)
+            got += piece
+            ended = not piece
+    lib.say(hashlib.sha256(got).hexdigest())
+    lib.hear()
+
+
+def names_agree(s, c):
+    at_server, at_client = s.get(), c.get()
+    lib.eq(at_server[0], [WEB, 80])
+    lib.eq(at_server[1], at_client[0], 'the client\'s end')
+    lib.eq(at_server[2], at_client[0])
+    lib.eq(at_client[1], [WEB, 80])
+
+
+def transfer(net, *words):
+    hosts(net, *words)
+    s = net.part('web', server, BYTES, 'send')
+    s.get()
+    c = net.part('pc', client_recv)
+    names_agree(s, c)
+    lib.eq(c.get(), hashlib.sha256(data(BYTES)).hexdigest(), 'what the client got')
+    lib.eq(s.get(), hashlib.sha256(data(BYTES)[:1000]).hexdigest(), 'what the server got')
+    for p in net.procs:
+        p.kill()
+
+
+def test_transfer(net):
+    lib.berth_only('links')
+    transfer(net, 'delay', '1ms')
+    packets = [line.split() for line in net.berth('link', 'show')[0].splitlines()]
+    assert len(packets) == 2, packets
+
+
+def test_transfer_with_loss_and_disorder(net):
+    lib.berth_only('links')
+    transfer(net, 'loss', '2%', 'delay', '2ms', 'jitter', '1ms', 'duplicate', '1%', 'corrupt', '0.5%')
+
+
+def test_both_directions_at_once(net):
+    lib.berth_only('links')
+    hosts(net, 'delay', '500us')
+    s = net.part('web', server, BYTES, 'both')
+    s.get()
+    c = net.part('pc', client_both, BYTES)
+    names_agree(s, c)
+    want = hashlib.sha256(data(BYTES)).hexdigest()
+    lib.eq(s.get(), want, 'what the server got')
+    lib.eq(c.get(), want, 'what came back')
+    for p in net.procs:
+        p.kill()
+
+
+def refused():
+    for port in (81, 82):
+        s = lib.tcp()
+        lib.fails(errno.ECONNREFUSED, s.connect, (WEB, port))
+        lib.fails(errno.ECONNREFUSED, s.connect, (WEB, port))
+    s = lib.tcp()
+    s.setblocking(False)
+    lib.fails(errno.EINPROGRESS, s.connect, (WEB, 81))
+    lib.eq(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0, 'while it is under way')
+    p = select.poll()
+    p.register(s, select.POLLOUT)
+    lib.eq(p.poll(10), [], 'before the answer')
+    lib.eq(len(p.poll(5000)), 1)
+    lib.eq(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), errno.ECONNREFUSED)
+    lib.eq(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0, 'told once')
+    lib.say('done')
+    lib.hear()
+
+
+def test_refused(net):
+    lib.berth_only('links')
+    hosts(net, 'delay', '50ms')
+    c = net.part('pc', refused)
+    lib.eq(c.get(), 'done')
+    for p in net.procs:
+        p.kill()
+
+
+def slowly():
+    s = lib.tcp()
+    s.setblocking(False)
+    lib.fails(errno.EINPROGRESS, s.connect, (WEB, 80))
+    lib.fails(errno.EALREADY, s.connect, (WEB, 80))
+    lib.fails(errno.EAGAIN, s.send, b'x')
+    lib.fails(errno.EAGAIN, s.recv, 1)
+    p = select.poll()
+    p.register(s, select.POLLOUT)
+    lib.eq(p.poll(20), [], 'before the answer')
+    lib.eq([e for _, e in p.poll(5000)], [select.POLLOUT])
+    lib.eq(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
+    s.send(b'x')
+    s.setblocking(True)
+    try:
+        lib.say(len(s.recv(10)))
+    except OSError as e:
+        lib.say(errno.errorcode[e.errno])
+    lib.hear()
+
+
+def test_connect_without_waiting_then_reset(net):
+    lib.berth_only('links')
+    hosts(net, 'delay', '40ms')
+    s = net.part('web', server, 0, 'reset')
+    s.get()
+    c = net.part('pc', slowly)
+    s.get()
+    lib.eq(s.get(), 'x')
+    lib.eq(c.get(), 'ECONNRESET', 'SO_LINGER 0 at the server')
+    for p in net.procs:
+        p.kill()
+
+
+def unread():
+    c = lib.connect(WEB, 80)
+    c.sendall(b'xy')
+    try:
+        lib.say(len(c.recv(10)))
+    except OSError as e:
+        lib.say(errno.errorcode[e.errno])
+    lib.hear()
+
+
+def test_closing_with_unread_data_resets(net):
+    lib.berth_only('links')
+    hosts(net, 'delay', '1ms')
+    s = net.part('web', server, 0, 'unread')
+    s.get()
+    c = net.part('pc', unread)
+    lib.eq(c.get(), 'ECONNRESET')
+    for p in net.procs:
+        p.kill()
+
+
+def talker():
+    c = lib.connect(WEB, 80)
+    lib.say(list(c.getsockname()[:2]))
+    lib.hear()
+
+
+def test_states_and_a_killed_program(net):
+    lib.berth_only('links')
+    hosts(net, 'delay', '1ms')
+    s = net.part('web', server, 0, 'hold')
+    s.get()
+    c = net.part('pc', talker)
+    c.get()
+    s.get()
+    lib.eq(sorted(r.state for r in net.ss('-t')), ['ESTAB', 'ESTAB', 'LISTEN'])
+    c.signal(signal.SIGKILL)
+    lib.until('FIN', lambda: sorted(r.state for r in net.ss('-t')) == ['CLOSE-WAIT', 'FIN-WAIT-2', 'LISTEN'])
+    s.put('read')
+    lib.eq(s.get(), '', 'an end of file')
+    s.kill()
+    lib.until('TIME_WAIT', lambda: [r.state for r in net.ss('-t')] == ['TIME-WAIT'])
+    for p in net.procs:
+        p.kill()
+
+
+def test_a_link_that_is_down(net):
+    lib.berth_only('links')
+    hosts(net, 'down')
+    s = net.part('web', server, 0, 'hold')
+    s.get()
+    c = net.part('pc', patient)
+    lib.eq(c.get(), 'EINPROGRESS')
+    net.berth('link', 'set', 'web', 'pc', 'up')
+    lib.eq(c.get(), 'connected')
+    for p in net.procs:
+        p.kill()
+
+
+def patient():
+    s = lib.tcp()
+    s.setblocking(False)
+    try:
+        s.connect((WEB, 80))
+    except OSError as e:
+        lib.say(errno.errorcode[e.errno])
+    select.select([], [s], [], 20)
+    lib.say('connected' if s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 else 'failed')
+    lib.hear()
+
+
+def test_bad_words(net):
+    lib.berth_only('links')
+    hosts(net, 'delay', '1ms')
+    for words in (('losss', '1%'), ('loss', '101%'), ('delay', '1'), ('delay',), ('loss', '1%', 'loss', '2%')):
+        _, said = net.berth('link', 'set', 'web', 'pc', *words, status=2)
+        assert said.startswith('berth: ') and said.count('\n') == 1, said
+    _, said = net.berth('link', 'set', 'nobody', 'loss', '1%', status=1)
+    assert 'nobody' in said, said
+    for p in net.procs:
+        p.kill()
+
+
+def test_real_programs(net):
+    lib.berth_only('links')
+    if not lib.has('nginx', 'curl'):
+        raise lib.Skip('needs nginx and curl')
+    hosts(net, 'loss', '1%', 'delay', '2ms')
+    work = os.getcwd()
+    with open(f'{work}/file', 'wb') as f:
+        f.write(data(BYTES))
+    with open(f'{work}/nginx.conf', 'w') as f:
+        f.write(f'''daemon off; pid {work}/pid; error_log {work}/log; events {{}}
+http {{ access_log off; client_body_temp_path {work}/1; proxy_temp_path {work}/2; fastcgi_temp_path {work}/3;
+uwsgi_temp_path {work}/4; scgi_temp_path {work}/5;
+server {{ listen 80; listen [::]:80; location / {{ root {work}; }} }} }}''')
+    os.chmod(work, 0o755)
+    n = net.popen('web', ['nginx', '-c', f'{work}/nginx.conf'])
+    lib.until('nginx', lambda: [r for r in net.ss('-tl') if r.lport in (80, '80', 'http')])
+    host = f'[{WEB}]' if ':' in WEB else WEB
+    for _ in range(3):
+        net.run('pc', ['curl', '-sS', '-o', f'{work}/got', f'http://{host}/file'])
+        with open(f'{work}/got', 'rb') as f:
+            lib.eq(hashlib.sha256(f.read()).hexdigest(), hashlib.sha256(data(BYTES)).hexdigest())
+    n.kill()
+    for p in net.procs:
+        p.kill()
+
+
+if __name__ == '__main__':
+    lib.main()
