@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "join.h"
 
-#include "diag.h"
+#include "diags.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -159,7 +159,7 @@ int bt_socks_join_with(const struct bt_table *t, struct bt_diags *d, struct bt_s
 		join_left_over(&x, s);
 	bt_buf_done(&x.mem_slot);
 	bt_buf_done(&x.mem_ino);
-	bt_diag_done(d);
+	bt_diags_done(d);
 	return err;
 }
 
@@ -171,8 +171,8 @@ int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s)
 		rows |= 1u << (s->list[i].row.state & 31);
 	if (bt_socks_states(rows) == 0)
 		return 0;
-	int err = bt_diag_dump(&d, netid, bt_socks_states(rows));
+	int err = bt_diags_read(&d, netid, bt_socks_states(rows));
 	if (err)
-		bt_diag_done(&d);
+		bt_diags_done(&d);
 	return err ? err : bt_socks_join_with(t, &d, s);
 }

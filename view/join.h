@@ -11,7 +11,7 @@
 #ifndef BERTH_VIEW_JOIN_H
 #define BERTH_VIEW_JOIN_H
 
-#include "diag.h"
+#include "diags.h"
 #include "table.h"
 
 #include <stddef.h>
@@ -48,10 +48,10 @@ struct bt_socks {
 	size_t n, room;
 };
 
-/* Which of the kernel's states (bits for bt_diag_dump) rows in these states (bits 1 << BT_ROW_...)
+/* Which of the kernel's states (bits for bt_diags_read) rows in these states (bits 1 << BT_ROW_...)
  * are in: a list of listeners should not cost 100,000 connections. */
 uint32_t bt_socks_states(uint32_t rows);
-/* The same as below with what bt_diag_dump has told before the rows were read; ends *d. */
+/* The same as below with what bt_diags_read has told before the rows were read; ends *d. */
 int bt_socks_join_with(const struct bt_table *t, struct bt_diags *d, struct bt_socks *s);
 /* Fills in ino and recvq. 0, or -errno when the kernel does not tell (then they stay 0). */
 int bt_socks_join(const struct bt_table *t, uint64_t netid, struct bt_socks *s);

@@ -232,20 +232,6 @@ void bt_port_set_opts(struct bt_port_net *net, uint32_t slot, unsigned opts)
 	}
 }
 
-void bt_port_set_uid(struct bt_port_net *net, uint32_t slot, uint32_t uid)
-{
-	struct psock *s;
-
-	if (!btp_slot_used(net, slot))
-		return;
-	s = sock_at(net, slot);
-	if (s->uid == uid || (s->lport != 0 && !btp_reserve(net, s)))
-		return;
-	btp_change_begin(net, slot);
-	s->uid = uid;
-	btp_change_end(net, slot);
-}
-
 /* ---- conflicts ---- */
 
 /* Linux keeps this IPv4 address in sockets that have an IPv6 address (LOOPBACK4_IPV6). */

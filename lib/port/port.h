@@ -154,9 +154,6 @@ void bt_port_set_dev(struct bt_port_net *net, uint32_t slot, uint8_t dev);
 /* IP_LOCAL_PORT_RANGE: where a port is chosen for this socket, both inclusive; 0: no limit on that
  * side. A limit outside the host's range has no effect, as in Linux. -EINVAL: lo > hi; -ENOMEM. */
 int bt_port_set_range(struct bt_port_net *net, uint32_t slot, uint16_t lo, uint16_t hi);
-/* accept(2): a child belongs to the user who accepts it (sock_graft), until then to the
- * listener's. */
-void bt_port_set_uid(struct bt_port_net *net, uint32_t slot, uint32_t uid);
 
 /* bind(2). addr is wildcard or an address that the caller has found to be the host's; port 0 picks
  * one (or, with BT_BIND_NO_PORT, leaves the choice to connect; then bind may be called again).

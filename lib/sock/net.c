@@ -283,7 +283,6 @@ static int reachable(const struct bt_net *net, const struct bt_port_info *i, str
 /* The whole way of what a socket sends: as bt_net_route, and the interface on which it arrives. A
  * device that the socket is bound to must lead there: IPv6 then has no route, IPv4 takes the
  * destination for a neighbour on that link, where nobody answers: BT_NET_LOST. */
-
 static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt_addr *dst,
 	       struct bt_addr *src, uint16_t *to, uint8_t *arrives)
 {
@@ -346,7 +345,7 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	bt_port_get(net->ports, slot, &i);
 	net->tried = i.laddr;
 	net->tried_port = i.lport;
-	if (to == i.host && i.lport == port && bt_addr_eq(&i.laddr, &dst)) {
+	if (to == i.host && bt_port_is_self(net->ports, slot)) {
 		*child = *listener = BT_NO_SLOT;
 		btn_set_state(net, slot, BT_ESTABLISHED);
 		bt_net_set_flag(net, slot, BT_NETF_SELF, true);

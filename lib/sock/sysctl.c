@@ -9,47 +9,44 @@
 enum kind {
 	SIGNED,	  /* proc_dointvec: takes one number and the blanks behind it */
 	UNSIGNED, /* proc_dou8vec_minmax and others: takes all, looks at the first number */
+	START,	  /* SIGNED, and not above the ports to choose from (ipv4_privileged_ports) */
 	RANGE,
 	PORTS,
 };
 
-enum field {
-	PORT_RANGE,
-	RESERVED,
-	UNPRIVILEGED,
-	TW_REUSE,
-	TW_REUSE_DELAY,
-	TIME_WAIT,
-	FIN_TIMEOUT,
-	MAX_TW,
-	SOMAXCONN,
-	NONLOCAL4,
-	NONLOCAL6,
-	AUTOBIND_REUSE,
-	BINDV6ONLY,
+enum type {
+	U8,
+	U16,
+	S32,
+	MS, /* read and written in ms, kept in ns */
 };
 
 struct knob {
 	const char *name;
-	uint8_t kind, field;
+	uint8_t kind, type;
+	bool of_net; /* `at` is in struct bt_net_conf, else in struct bt_port_conf */
+	uint8_t at;  /* of kind RANGE and PORTS: not used */
 	long min, max;
 };
 
+#define NET(field)  true, offsetof(struct bt_net_conf, field)
+#define PORT(field) false, offsetof(struct bt_port_conf, field)
+
 static const struct knob knobs[] = {
-	{"net/ipv4/ip_local_port_range", RANGE, PORT_RANGE, 1, 65535},
-	{"net/ipv4/ip_local_reserved_ports", PORTS, RESERVED, 0, 65535},
-	{"net/ipv4/ip_unprivileged_port_start", SIGNED, UNPRIVILEGED, 0, 65535},
-	{"net/ipv4/ip_autobind_reuse", UNSIGNED, AUTOBIND_REUSE, 0, 1},
-	{"net/ipv4/ip_nonlocal_bind", UNSIGNED, NONLOCAL4, 0, 255},
-	{"net/ipv4/tcp_fin_timeout", SIGNED, FIN_TIMEOUT, -INT_MAX / HZ, INT_MAX / HZ},
-	{"net/ipv4/tcp_tw_reuse", UNSIGNED, TW_REUSE, 0, 2},
-	{"net/ipv4/tcp_tw_reuse_delay", UNSIGNED, TW_REUSE_DELAY, 1, 60000},
-	{"net/ipv4/tcp_max_tw_buckets", SIGNED, MAX_TW, INT_MIN, INT_MAX},
-	{"net/ipv6/ip_nonlocal_bind", UNSIGNED, NONLOCAL6, 0, 255},
-	{"net/ipv6/bindv6only", UNSIGNED, BINDV6ONLY, 0, 255},
-	{"net/core/somaxconn", SIGNED, SOMAXCONN, 0, INT_MAX},
+	{"net/ipv4/ip_local_port_range", RANGE, U16, PORT(range_lo), 1, 65535},
+	{"net/ipv4/ip_local_reserved_ports", PORTS, U16, PORT(reserved), 0, 65535},
+	{"net/ipv4/ip_unprivileged_port_start", START, U16, PORT(unprivileged_start), 0, 65535},
+	{"net/ipv4/ip_autobind_reuse", UNSIGNED, U8, PORT(autobind_reuse), 0, 1},
+	{"net/ipv4/ip_nonlocal_bind", UNSIGNED, U8, NET(nonlocal_bind4), 0, 255},
+	{"net/ipv4/tcp_fin_timeout", SIGNED, S32, NET(fin_timeout_s), -INT_MAX / HZ, INT_MAX / HZ},
+	{"net/ipv4/tcp_tw_reuse", UNSIGNED, U8, PORT(tw_reuse), 0, 2},
+	{"net/ipv4/tcp_tw_reuse_delay", UNSIGNED, MS, PORT(tw_reuse_delay_ns), 1, 60000},
+	{"net/ipv4/tcp_max_tw_buckets", SIGNED, S32, NET(max_tw_buckets), INT_MIN, INT_MAX},
+	{"net/ipv6/ip_nonlocal_bind", UNSIGNED, U8, NET(nonlocal_bind6), 0, 255},
+	{"net/ipv6/bindv6only", UNSIGNED, U8, NET(bindv6only), 0, 255},
+	{"net/core/somaxconn", SIGNED, S32, NET(somaxconn), 0, INT_MAX},
 	/* berth's own: how long TIME_WAIT lasts, which Linux does not let one choose. */
-	{"net/berth/time_wait_ms", UNSIGNED, TIME_WAIT, 1, 86400000},
+	{"net/berth/time_wait_ms", UNSIGNED, MS, PORT(time_wait_ns), 1, 86400000},
 };
 
 #define N_KNOBS (sizeof(knobs) / sizeof(knobs[0]))
@@ -69,81 +66,40 @@ static const struct knob *find(const char *name)
 
 /* ---- values ---- */
 
-static long value_of(const struct bt_port_conf *p, const struct bt_net_conf *c, enum field field)
+#define NS_PER_MS 1000000u
+
+static long value_of(enum type type, const void *field)
 {
-	switch (field) {
-	case UNPRIVILEGED:
-		return p->unprivileged_start;
-	case TW_REUSE:
-		return p->tw_reuse;
-	case TW_REUSE_DELAY:
-		return (long)(p->tw_reuse_delay_ns / 1000000u);
-	case TIME_WAIT:
-		return (long)(p->time_wait_ns / 1000000u);
-	case FIN_TIMEOUT:
-		return c->fin_timeout_s;
-	case MAX_TW:
-		return c->max_tw_buckets;
-	case SOMAXCONN:
-		return c->somaxconn;
-	case NONLOCAL4:
-		return c->nonlocal_bind4;
-	case NONLOCAL6:
-		return c->nonlocal_bind6;
-	case AUTOBIND_REUSE:
-		return p->autobind_reuse;
-	case BINDV6ONLY:
-		return c->bindv6only;
-	case PORT_RANGE:
-	case RESERVED:
+	switch (type) {
+	case U8:
+		return *(const uint8_t *)field;
+	case U16:
+		return *(const uint16_t *)field;
+	case S32:
+		return *(const int32_t *)field;
+	case MS:
 		break;
 	}
-	return 0;
+	return (long)(*(const uint64_t *)field / NS_PER_MS);
 }
 
-static int set_value(struct bt_port_conf *p, struct bt_net_conf *c, enum field field, long v)
+/* v is within the limits of the knob, which are within those of the type. */
+static void set_value(enum type type, void *field, long v)
 {
-	switch (field) {
-	case UNPRIVILEGED:
-		if (v > p->range_lo) /* ipv4_privileged_ports */
-			return -EINVAL;
-		p->unprivileged_start = (uint16_t)v;
+	switch (type) {
+	case U8:
+		*(uint8_t *)field = (uint8_t)v;
 		break;
-	case TW_REUSE:
-		p->tw_reuse = (uint8_t)v;
+	case U16:
+		*(uint16_t *)field = (uint16_t)v;
 		break;
-	case TW_REUSE_DELAY:
-		p->tw_reuse_delay_ns = (uint64_t)v * 1000000u;
+	case S32:
+		*(int32_t *)field = (int32_t)v;
 		break;
-	case TIME_WAIT:
-		p->time_wait_ns = (uint64_t)v * 1000000u;
+	case MS:
+		*(uint64_t *)field = (uint64_t)v * NS_PER_MS;
 		break;
-	case FIN_TIMEOUT:
-		c->fin_timeout_s = (int32_t)v;
-		break;
-	case MAX_TW:
-		c->max_tw_buckets = (int32_t)v;
-		break;
-	case SOMAXCONN:
-		c->somaxconn = (int32_t)v;
-		break;
-	case NONLOCAL4:
-		c->nonlocal_bind4 = (uint8_t)v;
-		break;
-	case NONLOCAL6:
-		c->nonlocal_bind6 = (uint8_t)v;
-		break;
-	case AUTOBIND_REUSE:
-		p->autobind_reuse = (uint8_t)v;
-		break;
-	case BINDV6ONLY:
-		c->bindv6only = (uint8_t)v;
-		break;
-	case PORT_RANGE:
-	case RESERVED:
-		return -EINVAL;
 	}
-	return 0;
 }
 
 /* ---- reading ---- */
@@ -219,7 +175,8 @@ int bt_sysctl_get(const struct bt_net *net, uint16_t host, const char *name, cha
 		put(&w, '\t');
 		put_number(&w, p->range_hi);
 	} else {
-		put_number(&w, value_of(p, c, (enum field)k->field));
+		const char *conf = k->of_net ? (const char *)c : (const char *)p;
+		put_number(&w, value_of((enum type)k->type, conf + k->at));
 	}
 	put(&w, '\n');
 	put(&w, '\0');
@@ -339,7 +296,7 @@ int bt_sysctl_set(struct bt_net *net, uint16_t host, const char *name, const cha
 	struct bt_net_conf *c = bt_net_conf(net, host);
 	struct reader r = {text, text + len};
 	long v = 0;
-	int e;
+	int e = 0;
 
 	if (k == NULL || p == NULL || c == NULL)
 		return -ENOENT;
@@ -351,9 +308,10 @@ int bt_sysctl_set(struct bt_net *net, uint16_t host, const char *name, const cha
 		e = set_ports(p, k, &r);
 	} else {
 		skip_blanks(&r);
-		if (!number(&r, blanks, &v) || v < k->min || v > k->max)
+		if (!number(&r, blanks, &v) || v < k->min || v > k->max ||
+		    (k->kind == START && v > p->range_lo))
 			return -EINVAL;
-		e = set_value(p, c, (enum field)k->field, v);
+		set_value((enum type)k->type, (k->of_net ? (char *)c : (char *)p) + k->at, v);
 		skip_blanks(&r);
 		if (k->kind == UNSIGNED)
 			r.at = r.end;

@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the random tests against a naive model share: a seeded generator, and a check that says how
- * to repeat. */
+/* What the random tests against a naive model share: a check that says how to repeat. */
 #ifndef BERTH_TESTS_MODEL_H
 #define BERTH_TESTS_MODEL_H
 
-#include <stdint.h>
+#include "random.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t rng, seed;
+static uint64_t seed;
 static unsigned op;
-
-static uint32_t rnd(uint32_t below)
-{
-	rng = rng * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)((rng >> 33) % below);
-}
 
 #define MUST(x)                                                                                    \
 	do {                                                                                       \
@@ -25,5 +19,22 @@ static uint32_t rnd(uint32_t below)
 			abort();                                                                   \
 		}                                                                                  \
 	} while (0)
+
+/* Rounds with the seeds 1 to `usual`. BERTH_SEED repeats one, BERTH_ROUNDS sets how many are tried.
+ */
+static inline int rounds(unsigned long usual, void (*round_of)(uint64_t))
+{
+	const char *one = getenv("BERTH_SEED"), *n = getenv("BERTH_ROUNDS");
+	unsigned long last = n != NULL ? strtoul(n, NULL, 10) : usual;
+
+	if (one != NULL) {
+		round_of(strtoull(one, NULL, 10));
+		return 0;
+	}
+	for (unsigned long i = 1; i <= last; i++)
+		round_of(i);
+	printf("seeds 1 to %lu: %u operations each\n", last, op);
+	return 0;
+}
 
 #endif

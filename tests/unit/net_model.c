@@ -2,8 +2,7 @@
 /*
  * Random acts of the two ends of many connections, compared with a model that only knows what was
  * done: who has sent a FIN, who was first, who closed, when. Each state follows from that by a rule
- * of a few lines, looked up anew for every connection after every act. Prints the seed; BERTH_SEED
- * repeats one, BERTH_ROUNDS sets how many are tried.
+ * of a few lines, looked up anew for every connection after every act.
  */
 #include "model.h"
 
@@ -344,15 +343,5 @@ static void round_of(uint64_t s)
 
 int main(void)
 {
-	const char *one = getenv("BERTH_SEED"), *n = getenv("BERTH_ROUNDS");
-	unsigned long rounds = n != NULL ? strtoul(n, NULL, 10) : 30;
-
-	if (one != NULL) {
-		round_of(strtoull(one, NULL, 10));
-		return 0;
-	}
-	for (unsigned long i = 1; i <= rounds; i++)
-		round_of(i);
-	printf("seeds 1 to %lu: %d operations each\n", rounds, N_OPS);
-	return 0;
+	return rounds(30, round_of);
 }

@@ -2,283 +2,20 @@
 /*
  * Random operations on the port space, each compared with a model that has no index at all: it
  * looks at every socket every time. Where the port space may choose (a port, a slot), the model
- * checks the choice. Prints the seed; BERTH_SEED repeats one, BERTH_ROUNDS sets how many are tried.
+ * checks the choice.
  */
 #include "model.h"
 
-#include "../../lib/port/port.h"
+#include "port_rules.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define N_MODEL 160
 #define N_HOSTS 2
 #define N_OPS	1500
 
-struct model {
-	struct bt_port_info i;
-	bool used, port_lock, addr_lock, held, v6_addr, tuple;
-	uint64_t since, until; /* TIME_WAIT */
-	int64_t place, tuple_place;
-};
-
-/* What a TCP port remembers of the sockets with SO_REUSEPORT that took it. */
-struct history {
-	bool on;
-	uint16_t host, port;
-	struct model like;
-};
-
-static struct model m[N_MODEL];
-static struct history remembered[N_MODEL];
-static struct bt_port_net *net;
-static uint64_t now;
 static int64_t serial;
-
-/* ---- the model's rules ---- */
-
-static bool v6only(const struct model *s)
-{
-	return s->i.family == BT_V6 && (s->i.opts & BT_V6ONLY || s->v6_addr);
-}
-
-static uint32_t v4(const struct bt_addr *a)
-{
-	return bt_addr_is_any(a) ? 0 : bt_addr_is_v4(a) ? bt_addr_to_v4(a) : 0x7f000006;
-}
-
-static bool overlap(const struct model *a, const struct model *b, bool b_wild)
-{
-	const struct bt_addr *x = &a->i.laddr, *y = &b->i.laddr;
-	bool x4 = bt_addr_is_v4(x), y4 = bt_addr_is_v4(y);
-
-	if (a->i.family == BT_V4 || (x4 && y4))
-		return !v6only(b) && (v4(x) == v4(y) || v4(x) == 0 || (b_wild && v4(y) == 0));
-	if (!y4 && bt_addr_is_any(y) && b_wild)
-		return !(v6only(b) && x4);
-	if (!x4 && bt_addr_is_any(x))
-		return !(v6only(a) && y4);
-	return bt_addr_eq(x, y);
-}
-
-static bool same_space(const struct model *a, const struct model *b)
-{
-	return a->used && b->used && a->i.host == b->i.host && a->i.proto == b->i.proto;
-}
-
-enum ask { NAMED, CHOSEN, RELAXED };
-
-static bool pair_conflicts(const struct model *a, const struct model *b, enum ask ask)
-{
-	bool tcp = a->i.proto == BT_TCP;
-
-	bool group = a->i.opts & b->i.opts & BT_REUSEPORT &&
-		     (a->i.uid == b->i.uid || (tcp && b->i.state == BT_TIME_WAIT));
-
-	if (tcp && ask == CHOSEN)
-		return true;
-	if (a->i.opts & b->i.opts & BT_REUSEADDR && b->i.state != BT_LISTEN)
-		return tcp && ask == RELAXED && group;
-	return (tcp && ask == RELAXED) || !group;
-}
-
-static struct history *history(const struct model *a, uint16_t port)
-{
-	for (struct history *h = remembered; h < remembered + N_MODEL; h++)
-		if (h->on && a->i.proto == BT_TCP && h->host == a->i.host && h->port == port)
-			return h;
-	return NULL;
-}
-
-static bool like_remembered(const struct model *a, uint16_t port)
-{
-	const struct history *h = history(a, port);
-
-	return h != NULL && a->i.opts & BT_REUSEPORT && h->like.i.uid == a->i.uid &&
-	       overlap(&h->like, a, false);
-}
-
-static void remember(const struct model *a)
-{
-	struct history *h = history(a, a->i.lport);
-	bool like = like_remembered(a, a->i.lport);
-
-	if (h != NULL && !(a->i.opts & BT_REUSEPORT))
-		h->on = false;
-	if (like || a->i.proto != BT_TCP || !(a->i.opts & BT_REUSEPORT))
-		return;
-	for (struct history *f = remembered; h == NULL; f++)
-		if (!f->on)
-			h = f;
-	*h = (struct history){true, a->i.host, a->i.lport, *a};
-}
-
-static bool same_dev(const struct model *a, const struct model *b)
-{
-	return a->i.dev == 0 || b->i.dev == 0 || a->i.dev == b->i.dev;
-}
-
-static bool conflicts(const struct model *a, uint16_t port, enum ask ask)
-{
-	const struct model *first = NULL;
-
-	if (ask == NAMED && like_remembered(a, port))
-		return false;
-
-	for (const struct model *b = m; b < m + N_MODEL; b++) {
-		if (b == a || !same_space(a, b) || b->i.lport != port || !overlap(a, b, true))
-			continue;
-		if (a->i.proto == BT_TCP || ask != NAMED) {
-			if (same_dev(a, b) && pair_conflicts(a, b, ask))
-				return true;
-		} else if (same_dev(a, b) && !(a->i.opts & b->i.opts & BT_REUSEADDR) &&
-			   (first == NULL || b->place > first->place)) {
-			first = b;
-		}
-	}
-	return first != NULL && pair_conflicts(a, first, NAMED);
-}
-
-static bool reserved(const struct bt_port_conf *c, uint16_t port)
-{
-	return c->reserved[port / 64] >> (port % 64) & 1;
-}
-
-static bool port_used(const struct model *s, uint16_t port, bool held_only)
-{
-	for (const struct model *b = m; b < m + N_MODEL; b++)
-		if (same_space(s, b) && b->i.lport == port && (b->held || !held_only))
-			return true;
-	return false;
-}
-
-/* True if a port may be chosen for the socket at all. */
-static bool in_range(const struct model *s, uint16_t port, bool connects)
-{
-	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
-	uint16_t lo = c->range_lo, hi = c->range_hi;
-	bool own = s->i.range_lo != 0 || s->i.range_hi != 0;
-
-	if (s->i.range_lo >= c->range_lo && s->i.range_lo <= c->range_hi)
-		lo = s->i.range_lo;
-	if (s->i.range_hi >= c->range_lo && s->i.range_hi <= c->range_hi)
-		hi = s->i.range_hi;
-	if (s->i.proto == BT_TCP && hi - lo == 2 && !(own && connects))
-		hi--;
-	else if (s->i.proto == BT_TCP && hi - lo == 4 && !connects && s->i.opts & BT_REUSEADDR)
-		hi--;
-	return port >= lo && port <= hi && port != 0 && !reserved(c, port);
-}
-
-/* 3: not in use by anything; 2: free for bind to 0 only because addresses differ; 1: only with
- * ip_autobind_reuse; 0: not free. */
-static int bind_free(const struct model *s, uint16_t port)
-{
-	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
-
-	if (!in_range(s, port, false))
-		return 0;
-	if (!port_used(s, port, false))
-		return 3;
-	if (!conflicts(s, port, CHOSEN))
-		return 2;
-	return s->i.proto == BT_TCP && c->autobind_reuse && !conflicts(s, port, RELAXED);
-}
-
-static int best_bind_free(const struct model *s)
-{
-	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
-	int best = 0;
-
-	for (uint32_t p = c->range_lo; p <= c->range_hi && best < 3; p++)
-		if (bind_free(s, (uint16_t)p) > best)
-			best = bind_free(s, (uint16_t)p);
-	return best;
-}
-
-static uint32_t find_tuple(uint16_t host, uint8_t proto, const struct bt_addr *laddr,
-			   uint16_t lport, const struct bt_addr *raddr, uint16_t rport, uint8_t dev)
-{
-	uint32_t found = BT_NO_SLOT;
-
-	for (uint32_t k = 0; k < N_MODEL; k++) {
-		const struct bt_port_info *i = &m[k].i;
-
-		if (m[k].used && m[k].tuple && i->host == host && i->proto == proto &&
-		    i->lport == lport && i->rport == rport && bt_addr_eq(&i->laddr, laddr) &&
-		    bt_addr_eq(&i->raddr, raddr) && (i->dev == 0 || i->dev == dev) &&
-		    (found == BT_NO_SLOT || m[k].tuple_place > m[found].tuple_place))
-			found = k;
-	}
-	return found;
-}
-
-static bool may_take(uint32_t slot)
-{
-	const struct model *s = &m[slot];
-	const struct bt_port_conf *c = bt_port_host_conf(net, s->i.host);
-	bool loop = bt_addr_is_loopback(&s->i.laddr) || bt_addr_is_loopback(&s->i.raddr) ||
-		    s->i.dev == 1;
-
-	return s->i.state == BT_TIME_WAIT && (c->tw_reuse == 1 || (c->tw_reuse == 2 && loop)) &&
-	       now - s->since >= c->tw_reuse_delay_ns;
-}
-
-/* 0: taken; 1: only by taking over; 2: free */
-static int connect_free(const struct model *s, const struct bt_addr *src, uint16_t port,
-			const struct bt_addr *raddr, uint16_t rport)
-{
-	uint32_t other = find_tuple(s->i.host, BT_TCP, src, port, raddr, rport, s->i.dev);
-
-	if (s->i.lport == 0 && (!in_range(s, port, true) || port_used(s, port, true)))
-		return 0;
-	if (other != BT_NO_SLOT && s->i.lport != 0) /* who bound the port may have it at once */
-		return m[other].i.state == BT_TIME_WAIT;
-	return other == BT_NO_SLOT ? 2 : may_take(other);
-}
-
-static int score(const struct model *s, const struct bt_addr *laddr, uint8_t dev)
-{
-	bool is4 = bt_addr_is_v4(laddr), any = bt_addr_is_any(&s->i.laddr);
-	int plus = is4 && s->i.family == BT_V4;
-
-	plus += s->i.dev == 0 ? 0 : s->i.proto == BT_UDP ? 4 : 1;
-	if (s->i.dev != 0 && s->i.dev != dev)
-		return -1;
-	if ((!is4 && s->i.family == BT_V4) || (is4 && v6only(s)))
-		return -1;
-	if (any && !is4 && bt_addr_is_v4(&s->i.laddr))
-		return -1;
-	if (!any)
-		return bt_addr_eq(&s->i.laddr, laddr) ? 100 + plus : -1;
-	return plus;
-}
-
-static bool receives(const struct model *s, uint16_t host, uint8_t proto, uint16_t lport)
-{
-	return s->used && lport != 0 && s->i.host == host && s->i.proto == proto &&
-	       s->i.lport == lport &&
-	       (proto == BT_TCP ? s->i.state == BT_LISTEN : s->i.state == BT_CLOSE);
-}
-
-static uint32_t find_listener(uint16_t host, uint8_t proto, const struct bt_addr *laddr,
-			      uint16_t lport, uint8_t dev)
-{
-	uint32_t best = BT_NO_SLOT;
-
-	for (uint32_t k = 0; k < N_MODEL; k++) {
-		int more = receives(&m[k], host, proto, lport) ? score(&m[k], laddr, dev) : -1;
-
-		if (more >= 0 && best != BT_NO_SLOT)
-			more -= score(&m[best], laddr, dev);
-		if (more > 0 || (more == 0 && (best == BT_NO_SLOT || m[k].place > m[best].place)))
-			best = k;
-	}
-	return best;
-}
-
-/* ---- operations ---- */
 
 static struct bt_addr some_addr(bool wild)
 {
@@ -326,7 +63,7 @@ static void taken_over(uint32_t slot)
 	struct bt_port_info i;
 
 	MUST(!bt_port_get(net, slot, &i));
-	m[slot].used = false;
+	socks[slot].used = false;
 }
 
 static void do_new(uint32_t slot)
@@ -341,9 +78,9 @@ static void do_new(uint32_t slot)
 	s.i.uid = rnd(2);
 	s.i.laddr = s.i.raddr = any_addr(s.i.family);
 	r = bt_port_new_at(net, s.i.host, s.i.proto, (enum bt_family)s.i.family, s.i.uid, slot);
-	MUST(r == (m[slot].used ? -EEXIST : 0));
+	MUST(r == (socks[slot].used ? -EEXIST : 0));
 	if (r == 0)
-		m[slot] = s;
+		socks[slot] = s;
 }
 
 /* What bind, listen and sendto share; s has its new address and flags already. */
@@ -366,7 +103,7 @@ static bool port_given(struct model *s, uint16_t asked, const struct bt_port_inf
 
 static void do_bind(uint32_t slot)
 {
-	struct model *s = &m[slot], was = *s;
+	struct model *s = &socks[slot], was = *s;
 	struct bt_addr a = some_addr(true);
 	struct bt_port_info got;
 	struct bt_reason why = {BT_WHY_NONE, 0, 0};
@@ -403,7 +140,7 @@ static void do_bind(uint32_t slot)
 
 static void do_listen(uint32_t slot)
 {
-	struct model *s = &m[slot];
+	struct model *s = &socks[slot];
 	struct bt_port_info got;
 	struct bt_reason why;
 	int r = bt_port_listen(net, slot, now, &why);
@@ -451,7 +188,7 @@ static void model_disconnect(struct model *s)
 
 static void do_connect(uint32_t slot)
 {
-	struct model *s = &m[slot];
+	struct model *s = &socks[slot];
 	bool fixed = s->addr_lock && !bt_addr_is_any(&s->i.laddr);
 	struct bt_addr src = fixed ? s->i.laddr : some_addr(false), dst = some_addr(false);
 	uint16_t rport = (uint16_t)(rnd(8) ? 80 + rnd(2) : 1020 + rnd(16));
@@ -509,7 +246,7 @@ static void do_accept(uint32_t slot)
 {
 	struct bt_addr laddr = some_addr(false), raddr = some_addr(false);
 	uint16_t rport = (uint16_t)(5000 + rnd(3));
-	struct model *l = &m[slot];
+	struct model *l = &socks[slot];
 	struct bt_reason why;
 	uint32_t child, taken, other;
 	int r;
@@ -522,31 +259,31 @@ static void do_accept(uint32_t slot)
 		MUST(r == -EINVAL);
 		return;
 	}
-	if (other != BT_NO_SLOT && m[other].i.state != BT_TIME_WAIT) {
+	if (other != BT_NO_SLOT && socks[other].i.state != BT_TIME_WAIT) {
 		MUST(r == -EADDRNOTAVAIL && why.slot == other && why.why == BT_WHY_TUPLE_IN_USE);
 		return;
 	}
 	if (r == -ENFILE) {
 		for (uint32_t k = 0; k < N_MODEL; k++)
-			MUST(m[k].used);
+			MUST(socks[k].used);
 		return;
 	}
-	MUST(r == 0 && taken == other && child < N_MODEL && !m[child].used);
+	MUST(r == 0 && taken == other && child < N_MODEL && !socks[child].used);
 	if (taken != BT_NO_SLOT)
 		taken_over(taken);
-	m[child] = *l;
-	m[child].i.laddr = laddr;
-	m[child].i.raddr = raddr;
-	m[child].i.rport = rport;
-	m[child].i.state = BT_SYN_RECV;
-	m[child].port_lock = false;
-	m[child].tuple = true;
-	m[child].tuple_place = ++serial;
+	socks[child] = *l;
+	socks[child].i.laddr = laddr;
+	socks[child].i.raddr = raddr;
+	socks[child].i.rport = rport;
+	socks[child].i.state = BT_SYN_RECV;
+	socks[child].port_lock = false;
+	socks[child].tuple = true;
+	socks[child].tuple_place = ++serial;
 }
 
 static void do_time_wait(uint32_t slot)
 {
-	struct model *s = &m[slot];
+	struct model *s = &socks[slot];
 
 	bt_port_time_wait(net, slot, now);
 	if (s->i.proto != BT_TCP || !s->tuple || s->i.state == BT_TIME_WAIT)
@@ -563,11 +300,12 @@ static void do_advance(void)
 
 	now += rnd(3000) * (uint64_t)1000000;
 	while ((slot = bt_port_expired(net, now)) != BT_NO_SLOT) {
-		MUST(m[slot].used && m[slot].i.state == BT_TIME_WAIT && m[slot].until <= now);
+		MUST(socks[slot].used && socks[slot].i.state == BT_TIME_WAIT &&
+		     socks[slot].until <= now);
 		bt_port_free(net, slot);
-		m[slot].used = false;
+		socks[slot].used = false;
 	}
-	for (struct model *s = m; s < m + N_MODEL; s++)
+	for (struct model *s = socks; s < socks + N_MODEL; s++)
 		if (s->used && s->i.state == BT_TIME_WAIT && s->until < first)
 			first = s->until;
 	MUST(first > now && bt_port_deadline(net) == first);
@@ -582,29 +320,29 @@ static void do_lookup(void)
 	uint8_t dev = (uint8_t)(1 + rnd(3));
 	uint32_t want, got;
 
-	if (rnd(4) && m[k].used) {
+	if (rnd(4) && socks[k].used) {
 		if (rnd(2)) {
-			laddr = m[k].i.laddr;
-			raddr = m[k].i.raddr;
+			laddr = socks[k].i.laddr;
+			raddr = socks[k].i.raddr;
 		}
-		host = m[k].i.host;
-		lport = m[k].i.lport;
-		rport = m[k].i.rport;
-		proto = (enum bt_proto)m[k].i.proto;
+		host = socks[k].i.host;
+		lport = socks[k].i.lport;
+		rport = socks[k].i.rport;
+		proto = (enum bt_proto)socks[k].i.proto;
 	}
 	want = find_tuple(host, (uint8_t)proto, &laddr, lport, &raddr, rport, dev);
 	if (want == BT_NO_SLOT)
 		want = find_listener(host, (uint8_t)proto, &laddr, lport, dev);
 	got = bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport, dev);
-	if (want == BT_NO_SLOT || m[want].tuple || !(m[want].i.opts & BT_REUSEPORT)) {
+	if (want == BT_NO_SLOT || socks[want].tuple || !(socks[want].i.opts & BT_REUSEPORT)) {
 		MUST(got == want);
 		return;
 	}
-	MUST(got < N_MODEL && receives(&m[got], host, (uint8_t)proto, lport));
-	MUST(m[got].i.opts & BT_REUSEPORT && m[got].i.uid == m[want].i.uid);
-	MUST(m[got].i.family == m[want].i.family && m[got].i.dev == m[want].i.dev);
-	MUST(bt_addr_eq(&m[got].i.laddr, &m[want].i.laddr));
-	MUST(v6only(&m[got]) == v6only(&m[want]));
+	MUST(got < N_MODEL && receives(&socks[got], host, (uint8_t)proto, lport));
+	MUST(socks[got].i.opts & BT_REUSEPORT && socks[got].i.uid == socks[want].i.uid);
+	MUST(socks[got].i.family == socks[want].i.family && socks[got].i.dev == socks[want].i.dev);
+	MUST(bt_addr_eq(&socks[got].i.laddr, &socks[want].i.laddr));
+	MUST(v6only(&socks[got]) == v6only(&socks[want]));
 	MUST(got == bt_port_lookup(net, host, proto, &laddr, lport, &raddr, rport, dev));
 }
 
@@ -625,7 +363,7 @@ static void do_conf(void)
 static void do_op(void)
 {
 	uint32_t slot = rnd(N_MODEL), what = rnd(100);
-	struct model *s = &m[slot];
+	struct model *s = &socks[slot];
 	static const uint8_t states[] = {BT_ESTABLISHED, BT_FIN_WAIT1, BT_LAST_ACK, BT_CLOSE};
 
 	if (what < 3)
@@ -660,9 +398,6 @@ static void do_op(void)
 			s->i.range_lo = lo;
 			s->i.range_hi = hi;
 		}
-	} else if (what < 85) {
-		s->i.uid = rnd(2);
-		bt_port_set_uid(net, slot, s->i.uid);
 	} else if (what < 88) {
 		s->i.opts = (uint8_t)(rnd(2) ? 1 + rnd(3) : rnd(16));
 		bt_port_set_opts(net, slot, s->i.opts);
@@ -692,16 +427,16 @@ static void compare(void)
 	uint32_t used = 0;
 
 	for (uint32_t k = 0; k < N_MODEL; k++) {
-		const struct bt_port_info *w = &m[k].i;
+		const struct bt_port_info *w = &socks[k].i;
 		struct bt_port_info i;
 
-		MUST(bt_port_get(net, k, &i) == m[k].used);
-		if (!m[k].used)
+		MUST(bt_port_get(net, k, &i) == socks[k].used);
+		if (!socks[k].used)
 			continue;
 		used++;
 		MUST(i.host == w->host && i.proto == w->proto && i.family == w->family);
 		MUST(bt_port_is_self(net, k) ==
-		     (m[k].tuple && w->lport == w->rport && bt_addr_eq(&w->laddr, &w->raddr)));
+		     (socks[k].tuple && w->lport == w->rport && bt_addr_eq(&w->laddr, &w->raddr)));
 		MUST(i.state == w->state && i.opts == w->opts && i.uid == w->uid);
 		MUST(i.lport == w->lport && i.rport == w->rport && i.dev == w->dev);
 		MUST(i.range_lo == w->range_lo && i.range_hi == w->range_hi);
@@ -720,7 +455,7 @@ static void round_of(uint64_t s)
 
 	seed = rng = s;
 	memcpy(key, &s, sizeof(s));
-	memset(m, 0, sizeof(m));
+	memset(socks, 0, sizeof(socks));
 	memset(remembered, 0, sizeof(remembered));
 	now = 1000000000;
 	serial = 0;
@@ -739,15 +474,5 @@ static void round_of(uint64_t s)
 
 int main(void)
 {
-	const char *one = getenv("BERTH_SEED"), *n = getenv("BERTH_ROUNDS");
-	unsigned long rounds = n != NULL ? strtoul(n, NULL, 10) : 60;
-
-	if (one != NULL) {
-		round_of(strtoull(one, NULL, 10));
-		return 0;
-	}
-	for (unsigned long i = 1; i <= rounds; i++)
-		round_of(i);
-	printf("seeds 1 to %lu: %u operations each\n", rounds, N_OPS);
-	return 0;
+	return rounds(60, round_of);
 }

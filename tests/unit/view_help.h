@@ -84,6 +84,28 @@ static inline struct bt_table *make_table(const struct made *rows, size_t n)
 	return t;
 }
 
+static const struct made view_rows[] = {
+	{6, 4, BT_ROW_ESTABLISHED, "192.168.1.100", 80, "10.0.0.50", 40000, 0, BT_ROWF_CHILD},
+	{6, 4, BT_ROW_LISTEN, "0.0.0.0", 80, "0.0.0.0", 0, 0, 0},
+	{6, 4, BT_ROW_TIME_WAIT, "127.0.0.1", 41000, "127.0.0.1", 80, 0, 0},
+	{6, 4, BT_ROW_CLOSE, "127.0.0.1", 5000, "0.0.0.0", 0, 0, 0}, /* only bound */
+	{6, 6, BT_ROW_LISTEN, "::", 443, "::", 0, 0, 0},
+	{6, 6, BT_ROW_ESTABLISHED, "192.168.1.100", 443, "10.0.0.50", 40001, 0, 0}, /* mapped */
+	{17, 4, BT_ROW_CLOSE, "0.0.0.0", 53, "0.0.0.0", 0, 0, 0},
+	{17, 6, BT_ROW_ESTABLISHED, "::1", 53, "::1", 5353, 0, 0},
+	{17, 4, BT_ROW_CLOSE, "10.0.0.50", 54, "0.0.0.0", 0, 0, BT_ROWF_ALIAS},
+	{6, 4, BT_ROW_LISTEN, "0.0.0.0", 81, "0.0.0.0", 0, 1, 0}, /* another host's */
+};
+
+static struct bt_table *table;
+
+static inline int set_up(void **state)
+{
+	(void)state;
+	table = make_table(view_rows, sizeof(view_rows) / sizeof(view_rows[0]));
+	return 0;
+}
+
 static inline void look(struct bt_view *v, const struct bt_table *t, uint16_t host)
 {
 	bt_view_of(v, t, 1, host);
