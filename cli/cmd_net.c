@@ -7,83 +7,11 @@
 #include "rows.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-struct sync {
-	struct bt_client *client;
-	int err;
-};
-
-static void *call_sync(void *arg)
-{
-	struct sync *s = arg;
-	struct bt_req req = {.type = BT_SYNC};
-	struct bt_rep rep;
-	s->err = bt_client_call(s->client, &req, NULL, &rep, NULL, NULL);
-	if (!s->err && rep.err)
-		s->err = -rep.err;
-	return NULL;
-}
-
-bool bt_sync(struct bt_client *c, const char *network)
-{
-	struct sync s = {.client = c};
-	call_sync(&s);
-	if (s.err)
-		bt_say_client(s.err, network);
-	return !s.err;
-}
-
-bool bt_sync_dump(struct bt_client *c, const char *network, uint32_t states, struct bt_diags *d,
-		  int *dump)
-{
-	struct sync s = {.client = c};
-	pthread_t thread;
-	bool apart = pthread_create(&thread, NULL, call_sync, &s) == 0;
-	if (!apart)
-		call_sync(&s);
-	*d = (struct bt_diags){0};
-	*dump = states ? bt_diags_read(d, c->netid, states) : 0;
-	if (apart)
-		pthread_join(thread, NULL);
-	if (s.err)
-		bt_say_client(s.err, network);
-	return !s.err;
-}
-
-void bt_host_name(const struct bt_table *t, uint32_t index, char *buf)
-{
-	struct bt_host_row row;
-	if (!bt_host_read(t, index, &row)) {
-		memcpy(buf, "?", 2);
-		return;
-	}
-	row.name[BT_HOST_NAME - 1] = '\0';
-	memcpy(buf, row.name, BT_HOST_NAME);
-}
-
-bool bt_find_host(const struct bt_table *t, const char *name, const char *network, uint32_t *index)
-{
-	char have[BT_HOST_NAME];
-	uint32_t n = atomic_load(&t->n_hosts);
-	struct bt_host_row row;
-	for (uint32_t i = 0; i < n && i < BT_MAX_HOSTS; i++) {
-		if (!bt_host_read(t, i, &row))
-			continue;
-		bt_host_name(t, i, have);
-		if (strcmp(have, name) == 0) {
-			*index = i;
-			return true;
-		}
-	}
-	bt_say("network '%s' has no host '%s'; 'berth hosts' lists them", network, name);
-	return false;
-}
 
 /* per_host (BT_MAX_HOSTS counts) may be NULL. Returns the sum. */
 static uint32_t count_sockets(const struct bt_table *t, uint32_t *per_host)

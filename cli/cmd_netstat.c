@@ -51,8 +51,9 @@ static bool read_proto(const struct bt_args *args, struct view *v)
 }
 
 /* A TCP socket that is only bound is none of Windows' connections. */
-static bool wanted(const struct view *v, const struct bt_row *r)
+static bool wanted(const void *view, const struct bt_row *r)
 {
+	const struct view *v = view;
 	bool tcp = r->proto == BT_PROTO_TCP;
 	if (!bt_row_listed(r) || (tcp && r->state == BT_ROW_CLOSE))
 		return false;
@@ -82,22 +83,6 @@ static int compare(const void *pa, const void *pb)
 		return (a->family == 6) - (b->family == 6);
 	int c = compare_ends(a->laddr, a->lport, b->laddr, b->lport);
 	return c ? c : compare_ends(a->raddr, a->rport, b->raddr, b->rport);
-}
-
-static void collect(const struct bt_table *t, const struct view *v, struct bt_socks *s)
-{
-	uint32_t end = bt_rows_end(t);
-	*s = (struct bt_socks){0};
-	for (uint32_t slot = 0; slot < end; slot++) {
-		if (s->n == s->room)
-			s->list = bt_grow(s->list, &s->room, sizeof(*s->list));
-		struct bt_sock *sock = &s->list[s->n];
-		if (!bt_row_read(t, slot, &sock->row) || !wanted(v, &sock->row))
-			continue;
-		sock->slot = slot;
-		sock->ino = sock->recvq = 0;
-		s->n++;
-	}
 }
 
 /* ---- words ---- */
@@ -298,7 +283,7 @@ int bt_cmd_netstat(const struct bt_args *args)
 		bt_client_close(&c);
 		return BT_EXIT_FAIL;
 	}
-	collect(c.table, &v, &s);
+	bt_collect(c.table, &s, wanted, &v);
 	if (ask) {
 		v.kernel_tells = !err && bt_socks_join_with(c.table, &d, &s) == 0;
 		bt_holders_init(&v.holders, (uint32_t)s.n);

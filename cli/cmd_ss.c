@@ -63,8 +63,9 @@ static void read_wish(const struct bt_args *args, struct wish *w)
 	w->host = bt_args_value(args, BT_OPT_HOST);
 }
 
-static bool wanted(const struct wish *w, const struct bt_row *r)
+static bool wanted(const void *wish, const struct bt_row *r)
 {
+	const struct wish *w = wish;
 	bool tcp = r->proto == BT_PROTO_TCP;
 	unsigned state = tcp && r->state == BT_ROW_CLOSE ? BOUND_INACTIVE : r->state;
 	if (!bt_row_listed(r) || !(w->states & 1u << state))
@@ -79,22 +80,6 @@ static uint32_t row_states(const struct wish *w)
 {
 	bool bound = w->states & 1u << BOUND_INACTIVE;
 	return (w->states & ~(1u << BOUND_INACTIVE)) | (bound ? 1u << BT_ROW_CLOSE : 0);
-}
-
-static void collect(const struct bt_table *t, const struct wish *w, struct bt_socks *s)
-{
-	uint32_t end = bt_rows_end(t);
-	*s = (struct bt_socks){0};
-	for (uint32_t slot = 0; slot < end; slot++) {
-		if (s->n == s->room)
-			s->list = bt_grow(s->list, &s->room, sizeof(*s->list));
-		struct bt_sock *sock = &s->list[s->n];
-		if (!bt_row_read(t, slot, &sock->row) || !wanted(w, &sock->row))
-			continue;
-		sock->slot = slot;
-		sock->ino = sock->recvq = 0;
-		s->n++;
-	}
 }
 
 /* ---- words ---- */
@@ -332,7 +317,7 @@ int bt_cmd_ss(const struct bt_args *args)
 	}
 	if (summary)
 		w.states = ALL_STATES;
-	collect(c.table, &w, &s);
+	bt_collect(c.table, &s, wanted, &w);
 	if (summary) {
 		print_summary(&w, network, &s);
 	} else {

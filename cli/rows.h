@@ -18,4 +18,11 @@ void bt_host_name(const struct bt_table *t, uint32_t index, char *buf);
 /* The number of the host with this name; false after saying that there is none. */
 bool bt_find_host(const struct bt_table *t, const char *name, const char *network, uint32_t *index);
 
+/* Whether a row is wished for. */
+typedef bool bt_row_wanted(const void *wish, const struct bt_row *r);
+/* Those that are, in the order of their slots; not yet joined with the kernel's sockets.
+ * The list is the caller's to free. */
+void bt_collect(const struct bt_table *t, struct bt_socks *s, bt_row_wanted *wanted,
+		const void *wish);
+
 #endif

@@ -127,8 +127,9 @@ void d_sweep_soon(struct daemon *d);
 void d_verify(struct daemon *d, uint32_t slot);
 /* True: the kernel does not know this socket any more, and it is closed now. */
 bool d_dead(struct daemon *d, uint32_t slot);
-/* The connection ended: looks at what it owned. */
-void d_gone(struct daemon *d, struct conn *c);
+/* A connection has begun; has ended: what it owned is looked at. The caller frees it. */
+void d_conn_add(struct daemon *d, struct conn *c);
+void d_conn_del(struct daemon *d, struct conn *c);
 
 /* inbox.c */
 int d_inbox_open(struct daemon *d, struct conn *c, int fd, uint32_t *at);

@@ -22,18 +22,9 @@ static void conn_done(uv_handle_t *h)
 
 static void conn_end(struct daemon *d, struct conn *c)
 {
-	if (c->next != NULL)
-		c->next->prev = c->prev;
-	if (c->prev != NULL)
-		c->prev->next = c->next;
-	else
-		d->conns = c->next;
-	d->n_conns--;
 	uv_poll_stop(&c->poll);
 	uv_close((uv_handle_t *)&c->poll, conn_done);
-	d_inbox_close(d, c);
-	d_gone(d, c);
-	d_publish(d);
+	d_conn_del(d, c);
 	d_settle(d);
 }
 
@@ -161,11 +152,7 @@ static void on_connection(uv_poll_t *h, int status, int events)
 		return;
 	}
 	uv_poll_start(&c->poll, UV_READABLE, on_packets);
-	c->next = d->conns;
-	if (c->next != NULL)
-		c->next->prev = c;
-	d->conns = c;
-	d->n_conns++;
+	d_conn_add(d, c);
 	uv_timer_stop(&d->idle);
 }
 

@@ -198,7 +198,8 @@ void d_verify(struct daemon *d, uint32_t slot)
 		suspect(d, slot);
 }
 
-void d_gone(struct daemon *d, struct conn *c)
+/* The connection ended: looks at what it owned. */
+static void gone(struct daemon *d, struct conn *c)
 {
 	if (c->owned == 0 && c->n_accepts == 0)
 		return;
@@ -214,4 +215,27 @@ void d_gone(struct daemon *d, struct conn *c)
 		    d_row(d, slot)->state != BT_ROW_FREE)
 			*d_owner(d, slot) |= SUSPECT_BIT;
 	d_sweep_soon(d);
+}
+
+void d_conn_add(struct daemon *d, struct conn *c)
+{
+	c->next = d->conns;
+	if (c->next != NULL)
+		c->next->prev = c;
+	d->conns = c;
+	d->n_conns++;
+}
+
+void d_conn_del(struct daemon *d, struct conn *c)
+{
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		d->conns = c->next;
+	d->n_conns--;
+	d_inbox_close(d, c);
+	gone(d, c);
+	d_publish(d);
 }

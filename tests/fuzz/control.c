@@ -116,30 +116,14 @@ static void conn_begin(unsigned n)
 	c->pid = getpid();
 	c->uid = n == N_CONNS - 1 ? 12345 : geteuid();
 	c->host = BT_NET_NO_HOST;
-	c->next = d->conns;
-	if (c->next != NULL)
-		c->next->prev = c;
-	d->conns = c;
-	d->n_conns++;
+	d_conn_add(d, c);
 	conns[n] = c;
 }
 
-/* As serve.c does. */
 static void conn_end(unsigned n)
 {
-	struct conn *c = conns[n];
-
-	if (c->next != NULL)
-		c->next->prev = c->prev;
-	if (c->prev != NULL)
-		c->prev->next = c->next;
-	else
-		d->conns = c->next;
-	d->n_conns--;
-	d_inbox_close(d, c);
-	d_gone(d, c);
-	d_publish(d);
-	free(c);
+	d_conn_del(d, conns[n]);
+	free(conns[n]);
 	if (inboxes[n] != NULL)
 		munmap(inboxes[n], BT_INBOX_BYTES);
 	inboxes[n] = NULL;

@@ -16,11 +16,7 @@ static char big[70000];
 static void receive(const char *what, int s, size_t size, int flags)
 {
 	char label[128];
-	union {
-		struct sockaddr_storage storage;
-		struct sockaddr any;
-	} a;
-	memset(&a, 0, sizeof(a));
+	union t_address a = {0};
 	socklen_t len = sizeof(a);
 	t_poll_wait(what, s, POLLIN);
 	long n = recvfrom(s, big, size, flags | MSG_DONTWAIT, &a.any, &len);
@@ -210,11 +206,7 @@ static void messages(void)
 	char one[4] = "", two[16] = "";
 	struct iovec out[2] = {{(char[]){"one"}, 3}, {(char[]){"two"}, 3}},
 		     in[2] = {{one, 2}, {two, 3}};
-	union {
-		struct sockaddr_storage storage;
-		struct sockaddr any;
-	} a;
-	memset(&a, 0, sizeof(a));
+	union t_address a = {0};
 	struct sockaddr_in to;
 	memcpy(&to, t_in(LO, 7212), sizeof(to));
 	struct msghdr m = {

@@ -142,11 +142,7 @@ static void accepting(void)
 	int l = t_listener(ANY, 7005), c = t_bound(SOCK_STREAM, ETH1, 7006);
 	T(connect(c, IN(ETH0, 7005)));
 	t_names("client", c);
-	union {
-		struct sockaddr_storage storage;
-		struct sockaddr any;
-	} a;
-	memset(&a, 0, sizeof(a));
+	union t_address a = {0};
 	socklen_t len = sizeof(a);
 	int s = FD(accept4(l, &a.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC));
 	t_addr("accepted from", &a.storage, len);

@@ -240,11 +240,7 @@ static void with_addresses(void)
 	t_case("addresses on streams");
 	int s, c = t_pair(&s);
 	char text[16];
-	union {
-		struct sockaddr_storage storage;
-		struct sockaddr any;
-	} a;
-	memset(&a, 0, sizeof(a));
+	union t_address a = {0};
 	socklen_t len = sizeof(a);
 	T(sendto(c, "x", 1, 0, IN(NOWHERE, 9)));
 	T(recvfrom(s, text, sizeof(text), 0, &a.any, &len));

@@ -133,10 +133,7 @@ static void one_name(const char *what, const char *end, int ret, const struct so
 
 void t_names(const char *what, int s)
 {
-	union {
-		struct sockaddr_storage storage;
-		struct sockaddr any;
-	} a = {0};
+	union t_address a = {0};
 	socklen_t len = sizeof(a);
 	int ret = getsockname(s, &a.any, &len);
 	one_name(what, "local", ret, &a.storage, len);
@@ -147,10 +144,7 @@ void t_names(const char *what, int s)
 
 unsigned t_port(int s)
 {
-	union {
-		struct sockaddr_in in;
-		struct sockaddr any;
-	} a = {0};
+	union t_address a = {0};
 	socklen_t len = sizeof(a);
 	t_need(getsockname(s, &a.any, &len) == 0, "getsockname");
 	return ntohs(a.in.sin_port);

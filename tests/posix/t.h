@@ -43,6 +43,13 @@ void t_say(const char *what, const char *got);
 #define IN(address, port) t_in(address, port), (socklen_t)sizeof(struct sockaddr_in)
 const struct sockaddr *t_in(const char *address, unsigned port);
 
+/* Room for any address. */
+union t_address {
+	struct sockaddr_storage storage;
+	struct sockaddr any;
+	struct sockaddr_in in;
+};
+
 /* Prints an address; getsockname and getpeername of s; the port of s. */
 void t_addr(const char *what, const struct sockaddr_storage *a, socklen_t len);
 void t_names(const char *what, int s);

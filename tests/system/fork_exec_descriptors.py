@@ -388,9 +388,7 @@ def numbers_part():
 
 def test_descriptor_numbers(net):
     hosts(net)
-    p = net.part('web', numbers_part)
-    lib.eq(p.get(), 'end')
-    p.done()
+    net.whole('web', numbers_part)
 
 
 # --- another user, another root

@@ -98,9 +98,7 @@ def test_churn(net):
     net.part('pc', sitter).get()
     pid = net.daemon_pid()
     before = descriptors(pid)
-    p = net.part('web', churn, 5000)
-    lib.eq(p.get(60), 'end')
-    p.done()
+    net.whole('web', churn, 5000, limit=60)
     lib.until('no more than TIME_WAIT rows', lambda: quiet(net), limit=10)
     assert descriptors(pid) <= before + 2, f'descriptors of berthd: {before}, then {descriptors(pid)}'
     left = [r for r in net.ss() if r.state == 'TIME-WAIT']

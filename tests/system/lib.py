@@ -277,6 +277,12 @@ class Net:
         proc.what = f'{function.__name__}{args} in {host}'
         return proc
 
+    def whole(self, host, function, *args, limit=LIMIT):
+        """Runs a function of the test's file in a host to its end, of which it says so."""
+        p = self.part(host, function, *args)
+        eq(p.get(limit), 'end')
+        p.done()
+
     def run(self, host, argv, status=0, timeout=LIMIT, **kw):
         """Runs a program in a host to its end; its output (stdout and stderr) as text."""
         kw.setdefault('stdin', subprocess.DEVNULL)

@@ -46,9 +46,7 @@ def look_up():
 def test_look_up(net):
     hosts(net)
     other = net.popen('web', ['sleep', '60'])
-    p = net.part('pc', look_up)
-    lib.eq(p.get(), 'end')
-    p.done()
+    net.whole('pc', look_up)
     other.kill()
 
 
@@ -82,9 +80,7 @@ def unknown():
 
 def test_unknown(net):
     hosts(net)
-    p = net.part('pc', unknown)
-    lib.eq(p.get(), 'end')
-    p.done()
+    net.whole('pc', unknown)
 
 
 def serve():

@@ -136,9 +136,7 @@ def truncate():
 
 def test_truncation(net):
     net.host('web', WEB)
-    p = net.part('web', truncate)
-    lib.eq(p.get(), 'end')
-    p.done()
+    net.whole('web', truncate)
 
 
 def sizes():
@@ -162,9 +160,7 @@ def sizes():
 
 def test_sizes(net):
     net.host('web', WEB)
-    p = net.part('web', sizes)
-    lib.eq(p.get(), 'end')
-    p.done()
+    net.whole('web', sizes)
 
 
 def sleeper():
@@ -275,9 +271,7 @@ def disconnect(s):
 
 def test_reconnect(net):
     net.host('web', WEB)
-    p = net.part('web', reconnect)
-    lib.eq(p.get(), 'end')
-    p.done()
+    net.whole('web', reconnect)
 
 
 def vectors():
@@ -293,9 +287,7 @@ def vectors():
 
 def test_vectors(net):
     net.host('web', WEB)
-    p = net.part('web', vectors)
-    lib.eq(p.get(), 'end')
-    p.done()
+    net.whole('web', vectors)
 
 
 if __name__ == '__main__':

@@ -163,9 +163,7 @@ def all_at_once():
 
 def test_one_port_three_addresses(net):
     net.host('multi', *ADDRESSES)
-    p = net.part('multi', all_at_once)
-    lib.eq(p.get(), 'end')
-    p.done()
+    net.whole('multi', all_at_once)
 
 
 def only(address, kind):
@@ -192,9 +190,7 @@ def beside():
 
 def test_two_families_on_one_port(net):
     net.host('multi', *ADDRESSES)
-    p = net.part('multi', beside)
-    lib.eq(p.get(), 'end')
-    p.done()
+    net.whole('multi', beside)
 
 
 def foreign():
@@ -208,9 +204,7 @@ def foreign():
 def test_bind_to_a_foreign_address(net):
     net.host('multi', *ADDRESSES)
     net.host('other', OTHER, OTHER_6)
-    p = net.part('multi', foreign)
-    lib.eq(p.get(), 'end')
-    p.done()
+    net.whole('multi', foreign)
 
 
 if __name__ == '__main__':
