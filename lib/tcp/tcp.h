@@ -36,8 +36,9 @@ void bt_tcp_free(struct bt_tcp *t);
 void bt_tcp_input(struct bt_tcp *t, const struct bt_rx *rx, uint64_t now_ns);
 void bt_tcp_input_batch(struct bt_tcp *t, const struct bt_rx *rx, size_t n, uint64_t now_ns);
 /* An ICMP error about a segment that we sent: quoted is its TCP header's first len (>= 8) bytes,
- * error a berth_error (hard or soft by RFC 1122 4.2.3.9), mtu that of "too big", else 0. */
-void bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
+ * error a berth_error (hard or soft by RFC 1122 4.2.3.9), mtu that of "too big", else 0. True: it
+ * is a segment of ours that is in flight, so the MTU may be believed (RFC 5927 4.1). */
+bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 		 const struct bt_addr *dst, const uint8_t *quoted, size_t len, int error,
 		 uint32_t mtu, uint64_t now_ns);
 /* The next segment that may be sent now, in tx (whose `out` the caller has set). False: none. */
