@@ -54,6 +54,7 @@ enum berth_error {
 	BERTH_EINVAL = -22,
 	BERTH_ENFILE = -23,
 	BERTH_EPIPE = -32,
+	BERTH_EPROTO = -71, /* a router or the peer could not read the packet (ICMP) */
 	BERTH_EDESTADDRREQ = -89,
 	BERTH_EMSGSIZE = -90,
 	BERTH_ENOPROTOOPT = -92,
