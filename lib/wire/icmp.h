@@ -50,7 +50,7 @@ static inline bool bt_icmp_is_error(enum bt_family family, uint8_t type)
 	return (type >= 3 && type <= 5) || type == 11 || type == 12; /* RFC 1122 3.2.2 */
 }
 
-/* False: shorter than BT_ICMP_HEADER, or an echo with a code other than 0. What follows the header
+/* False: shorter than BT_ICMP_HEADER. What follows the header
  * is the echo's data or the quoted packet. The checksum is not looked at: the sum of all of the
  * message, with the pseudo-header in ICMPv6 only. */
 bool bt_icmp_read(const uint8_t *data, size_t len, enum bt_family family, struct bt_icmp *m);

@@ -60,6 +60,11 @@ struct bt_ipv6_ext {
 enum bt_ip_bad bt_ipv6_walk(const uint8_t *data, uint32_t len, uint16_t at, uint8_t next,
 			    uint16_t next_at, struct bt_ipv6_ext *ext);
 
+/* Steps over extension headers without a look at what they say, from *at, of which *next is the
+ * kind, to what they lead to: for a packet that we sent ourselves and see again as a quotation.
+ * False: they are not complete, too many, or those of a fragment that is not the first. */
+bool bt_ipv6_skip(const uint8_t *data, uint32_t len, uint32_t *at, uint8_t *next);
+
 /* A fragment header: next is what it is before, offset in bytes, a multiple of 8. */
 void bt_ipv6_fragment_write(uint8_t p[BT_IPV6_FRAGMENT], uint8_t next, uint16_t offset, bool more,
 			    uint32_t id);

@@ -22,9 +22,9 @@ struct bt_mld {
 };
 
 /* Reads a message of len bytes from its ICMPv6 header on; src, hops and router_alert are those of
- * its packet. False: another type, malformed, not from a link-local address (a report of version 2
- * may be from ::), not with a hop limit of 1 and a router alert (RFC 3810 5.1.14, 5.2.13, 6.2). The
- * checksum is not looked at. */
+ * its packet. False: another type, malformed, not from a link-local address (reports and done
+ * may be from ::, RFC 3590 4), not with a hop limit of 1 and a router alert (RFC
+ * 3810 5.1.14, 5.2.13, 6.2). The checksum is not looked at. */
 bool bt_mld_read(const uint8_t *data, size_t len, const struct bt_addr *src, uint8_t hops,
 		 bool router_alert, struct bt_mld *m);
 /* Report of version 1, or done; checksum 0. */
