@@ -5,7 +5,7 @@
 #include "../base/bytes.h"
 
 enum bt_udp_bad bt_udp_read(const uint8_t *data, size_t len, enum bt_family family,
-			    struct bt_udp *u)
+			    struct bt_udp_head *u)
 {
 	if (len < BT_UDP_HEADER)
 		return BT_UDP_LENGTH;
@@ -19,7 +19,7 @@ enum bt_udp_bad bt_udp_read(const uint8_t *data, size_t len, enum bt_family fami
 	return u->checksum || family == BT_V4 ? BT_UDP_OK : BT_UDP_NO_CHECKSUM;
 }
 
-void bt_udp_write(uint8_t data[BT_UDP_HEADER], const struct bt_udp *u)
+void bt_udp_write(uint8_t data[BT_UDP_HEADER], const struct bt_udp_head *u)
 {
 	bt_assert(u->len >= BT_UDP_HEADER);
 	bt_put16(data, u->sport);
