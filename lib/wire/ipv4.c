@@ -123,8 +123,7 @@ unsigned bt_ipv4_write(uint8_t packet[24], const struct bt_ipv4 *ip)
 	packet[1] = ip->tos;
 	bt_put16(packet + 2, ip->total_len);
 	bt_put16(packet + 4, ip->id);
-	bt_put16(packet + 6,
-		 (uint16_t)((ip->df ? DF : 0) | (ip->mf ? MF : 0) | (ip->offset / 8)));
+	bt_put16(packet + 6, (uint16_t)((ip->df ? DF : 0) | (ip->mf ? MF : 0) | (ip->offset / 8)));
 	packet[8] = ip->ttl;
 	packet[9] = ip->proto;
 	bt_put16(packet + 10, 0);
