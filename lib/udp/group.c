@@ -132,8 +132,8 @@ int bt_udp_set(struct bt_udp *u, uint32_t slot, enum berth_option option, int64_
 	case BERTH_IP_MULTICAST_IF:
 		if (value < 0 || value > UINT16_MAX)
 			return BERTH_EINVAL;
-		if (value != 0 && (!bt_ip_if_get(u->ip, (berth_if)value, &info) ||
-				   info.host != s->host))
+		if (value != 0 &&
+		    (!bt_ip_if_get(u->ip, (berth_if)value, &info) || info.host != s->host))
 			return BERTH_EADDRNOTAVAIL;
 		s->group_if = (berth_if)value;
 		return 0;

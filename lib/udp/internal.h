@@ -35,7 +35,7 @@ struct bt_udp_sock {
 	uint8_t flags;	      /* enum bt_udp_flag */
 	uint8_t news;	      /* enum berth_event_flag; not 0: in the list */
 	uint8_t hops, tos, group_hops, mtu_discover;
-	int16_t error; /* enum berth_error that waits */
+	int16_t error;		  /* enum berth_error that waits */
 	berth_if group_if, scope; /* scope: the interface of the link-local remote end */
 	struct bt_udp_sock *news_next, *news_prev;
 	uint32_t rcvbuf, sndbuf, unread, unsent; /* bytes, records whole */

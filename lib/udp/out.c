@@ -47,9 +47,8 @@ static uint64_t sum_parts(uint64_t sum, const struct berth_output *out)
 static void udp_header(const struct bt_dgram *d, struct bt_tx *tx, uint32_t path_flags)
 {
 	uint8_t *h = tx->out->header + tx->header_at;
-	struct bt_udp_head head = {.sport = d->sport,
-				   .dport = d->dport,
-				   .len = (uint16_t)(BT_UDP_HEADER + d->len)};
+	struct bt_udp_head head = {
+		.sport = d->sport, .dport = d->dport, .len = (uint16_t)(BT_UDP_HEADER + d->len)};
 	uint64_t sum = bt_csum_pseudo(&d->src, &d->dst, BERTH_UDP, head.len);
 
 	bt_udp_write(h, &head);
