@@ -55,29 +55,32 @@ struct bt_cc_hystart { /* times in microseconds, saturated */
 
 struct bt_cc_cubic {
 	struct bt_prr prr;
-	uint32_t w_max, prior_w_max; /* bytes */
-	uint32_t w_est;		     /* bytes */
-	uint32_t est_bytes;	     /* acked and not yet turned into w_est */
-	uint32_t bytes;		     /* acked and not yet turned into cwnd */
-	uint32_t k_ms;		     /* from the epoch to the plateau */
-	uint64_t epoch_ns;	     /* 0: begins with the next ACK */
-	uint32_t epoch_cwnd;	     /* prior cwnd: where w_est meets it, alpha becomes 1 */
+	uint32_t w_max;	      /* 0: none since the start or a time-out */
+	uint32_t prior_w_max; /* before the last reduction */
+	uint32_t w_est;	      /* what Reno would have */
+	uint32_t w_prior;     /* cwnd before the last reduction: from there w_est grows as Reno's */
+	uint32_t rest, est_rest; /* fractions of a byte, in 1/cwnd, of cwnd and w_est */
+	uint32_t k_ms;		 /* from the epoch to the plateau */
+	uint64_t epoch_ns;	 /* 0: begins with the next ACK */
+	uint32_t rtt_us;	 /* smoothed; 0: none yet */
 	struct bt_cc_hystart hystart;
 };
 
 struct bt_cc_bbr {
-	uint64_t bw[3];	      /* windowed maximum's best, second, third */
+	uint64_t bw[3];	      /* windowed maximum: best, second, third */
 	uint16_t bw_round[3]; /* when each was seen */
 	uint16_t round;
 	uint64_t full_bw;
 	uint64_t min_rtt_ns; /* UINT64_MAX: none yet */
 	uint64_t min_rtt_at_ns;
-	uint64_t phase_at_ns; /* the gain cycle's phase began; in PROBE_RTT: it ends, 0: not set */
-	uint32_t random;
-	uint8_t state; /* enum, cc_bbr.c */
-	uint8_t cycle;
-	uint8_t full_rounds;
-	uint8_t flags;
+	uint64_t phase_at_ns; /* when the gain cycle's phase began; in PROBE_RTT when it ends */
+	uint16_t random;
+	uint8_t state;	     /* enum bt_bbr_state, cc_modules.h */
+	uint8_t cycle;	     /* 0..7 */
+	uint8_t full_rounds; /* without growth */
+	uint8_t flags;	     /* enum, cc_bbr.c */
+	uint8_t conserve;    /* rounds of packet conservation that remain */
+	uint8_t low;	     /* rounds whose rates are low for what BBR did itself */
 };
 
 /* Part of a connection. TCP reads the first four, the rest is the modules'. */
