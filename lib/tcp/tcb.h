@@ -129,10 +129,6 @@ enum bt_recovery { REC_OPEN, REC_RECOVERY, REC_LOSS };
 /* What a connection has while it has something to send or in flight. */
 struct bt_flight {
 	struct bt_bytes tx;
-	/* Where SND.NXT is in tx, so that it is not searched for: a chunk, and the sequence number
-	 * of that chunk's first byte. */
-	struct bt_chunk *at_chunk;
-	struct bt_seq at_seq;
 	uint32_t head, n, cap; /* of the ring; cap is a power of 2 */
 	struct bt_seg *ring;
 	uint32_t pipe;	     /* bytes in flight: sent, not SACKed, not lost */
@@ -258,6 +254,14 @@ struct bt_reply {
 #define BT_FIRST_CHUNK 64u
 #define BT_N_CHUNKS    26
 
+/* What a server gave us for Fast Open (RFC 7413 4.1.3), the latest in its place. */
+struct bt_fastopen {
+	struct bt_addr dst;
+	uint16_t host, mss;
+	uint8_t len, cookie[16];
+};
+#define BT_FASTOPEN_SLOTS 64u
+
 struct bt_tcp {
 	uint8_t key[16];
 	struct bt_port_net *ports;
@@ -277,6 +281,7 @@ struct bt_tcp {
 	uint32_t n_conns;
 	uint32_t n_changes; /* how often a connection came to or left the demultiplexer */
 	uint64_t n_random;
+	struct bt_fastopen fastopen[BT_FASTOPEN_SLOTS];
 };
 
 /* A segment that arrived. data, len shrink where parts are not wanted. */
@@ -373,13 +378,16 @@ void bt_syn_sent(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in);
 void bt_syn_established(struct bt_tcp *t, struct bt_conn *c); /* leaves SYN_SENT or SYN_RECV */
 bool bt_syn_accepted(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in);
 void bt_syn_leave_queue(struct bt_tcp *t, struct bt_conn *c);
-void bt_conn_set_mss(struct bt_conn *c);
+void bt_conn_set_mss(struct bt_tcp *t, struct bt_conn *c);
+struct bt_conn *bt_syn_cookie_child(struct bt_tcp *t, struct bt_conn *l, struct bt_in *in);
+void bt_fastopen_learn(struct bt_tcp *t, struct bt_conn *c, const struct bt_tcp_seg *s);
+bool bt_fastopen_known(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s);
 uint32_t bt_syn_isn(const struct bt_tcp *t, const struct bt_addr *laddr, uint16_t lport,
 		    const struct bt_addr *raddr, uint16_t rport, uint16_t host);
 uint32_t bt_syn_ts_offset(const struct bt_tcp *t, const struct bt_addr *laddr,
 			  const struct bt_addr *raddr, uint16_t host);
 uint8_t bt_syn_scale(const struct bt_tcp_opts *o);
-bool bt_syn_fill(const struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s);
+uint32_t bt_syn_fill(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s); /* payload bytes */
 
 /* cookie.c (RFC 4987, 7413) */
 void bt_cookie_reply(struct bt_tcp *t, struct bt_conn *l, const struct bt_in *in);
