@@ -147,7 +147,8 @@ struct bt_timer *bt_wheel_expired(struct bt_wheel *w, uint64_t now_ns)
 		struct bt_timer *t = w->heads[slot];
 
 		if (w->earliest[slot] > now_ns) {
-			/* Short of the first slot, base may follow the time: nothing lies between. */
+			/* Short of the first slot, base may follow the time: nothing lies between.
+			 */
 			if (slot_start(w, slot) > now_ns)
 				w->base = now_ns;
 			return NULL;

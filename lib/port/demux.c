@@ -442,8 +442,7 @@ void bt_port_lookup_batch(const struct bt_port_net *net, enum bt_proto proto,
 		slots[i] = find_in_chain(net, *(same[i] ? tuple_head(net, &t[i]) : heads[i]), &t[i],
 					 q[i].dev);
 		if (slots[i] == BT_NO_SLOT)
-			slots[i] = find_unconnected(net, &t[i],
-						    proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN,
-						    q[i].dev);
+			slots[i] = find_unconnected(
+				net, &t[i], proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN, q[i].dev);
 	}
 }

@@ -251,8 +251,8 @@ uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host,
 				 const struct bt_addr *laddr, uint16_t lport,
 				 const struct bt_addr *raddr, uint16_t rport, uint8_t dev);
 
-/* The ends of a socket, for what is done for each packet: cheaper than bt_port_get. The slot must be
- * in use. */
+/* The ends of a socket, for what is done for each packet: cheaper than bt_port_get. The slot must
+ * be in use. */
 struct bt_port_ends {
 	struct bt_addr laddr, raddr;
 	uint16_t lport, rport;

@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-#define CHALLENGES  10u /* a second, at least; at most twice as many */
+#define CHALLENGES  10u	   /* a second, at least; at most twice as many */
 #define PEERS_MAX   1024u  /* answers that peers caused and that wait */
 #define REPLIES_MAX 65536u /* and with those of own accord */
 
@@ -56,8 +56,8 @@ struct bt_reply *bt_reply_add(struct bt_tcp *t, bool own)
 	return r;
 }
 
-/* RFC 9293 3.10.7.1: a segment for no connection is answered by a reset that looks acceptable to its
- * sender. */
+/* RFC 9293 3.10.7.1: a segment for no connection is answered by a reset that looks acceptable to
+ * its sender. */
 void bt_reply_reset(struct bt_tcp *t, const struct bt_in *in)
 {
 	const struct bt_tcp_seg *s = &in->s;
@@ -80,8 +80,8 @@ void bt_reply_reset(struct bt_tcp *t, const struct bt_in *in)
 		return;
 	}
 	r->flags = BT_RST | BT_ACK;
-	r->ack = bt_seq_add(s->seq, in->len + ((s->flags & BT_SYN) != 0) +
-					    ((s->flags & BT_FIN) != 0));
+	r->ack = bt_seq_add(s->seq,
+			    in->len + ((s->flags & BT_SYN) != 0) + ((s->flags & BT_FIN) != 0));
 }
 
 /* A segment of a connection that is about to be gone, or is in TIME_WAIT. */
@@ -103,7 +103,8 @@ void bt_reply_for(struct bt_tcp *t, struct bt_conn *c, uint8_t flags, struct bt_
 	r->ack = c->rcv_nxt;
 	r->tos = c->opts->tos;
 	if (!(flags & BT_RST) && c->rcv_edge.n - c->rcv_nxt.n < 1u << 30)
-		r->window = (uint16_t)bt_min32((c->rcv_edge.n - c->rcv_nxt.n) >> c->rcv_scale, 65535);
+		r->window =
+			(uint16_t)bt_min32((c->rcv_edge.n - c->rcv_nxt.n) >> c->rcv_scale, 65535);
 	if (c->flags & CF_TS) {
 		r->has = BT_TCP_TS;
 		r->ts_val = bt_conn_ts(t, c);

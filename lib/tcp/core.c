@@ -59,8 +59,10 @@ void bt_tcp_enter(struct bt_tcp *t, uint64_t now_ns)
 	if (now_ns <= t->now_ns)
 		return;
 	t->now_ns = now_ns;
-	t->now_us = (uint32_t)(now_ns / 1000);
-	t->now_ms = (uint32_t)(now_ns / 1000000);
+	t->now_us64 = now_ns / 1000;
+	t->now_ms64 = now_ns / 1000000;
+	t->now_us = (uint32_t)t->now_us64;
+	t->now_ms = (uint32_t)t->now_ms64;
 }
 
 uint32_t bt_tcp_random(struct bt_tcp *t)
@@ -149,7 +151,7 @@ struct bt_rxq *bt_conn_rxq(struct bt_tcp *t, struct bt_conn *c)
 	return q;
 }
 
-static void free_flight(struct bt_tcp *t, struct bt_conn *c)
+void bt_conn_free_flight(struct bt_tcp *t, struct bt_conn *c)
 {
 	struct bt_flight *f = c->flight;
 
@@ -175,12 +177,13 @@ static void free_rxq(struct bt_tcp *t, struct bt_conn *c)
 	c->rxq = NULL;
 }
 
-/* A receive queue stays where the buffer has begun to grow: its measurements are worth the bytes. */
+/* A receive queue stays where the buffer has begun to grow: its measurements are worth the bytes.
+ */
 void bt_conn_trim(struct bt_tcp *t, struct bt_conn *c)
 {
 	if (c->flight != NULL && c->queued == 0 && c->flight->n == 0 &&
 	    c->snd_una.n == c->snd_nxt.n)
-		free_flight(t, c);
+		bt_conn_free_flight(t, c);
 	if (c->state != BT_LISTEN && c->rxq != NULL && c->unread == 0 && c->rxq->n == 0 &&
 	    !c->rxq->has_dsack && (c->rcvbuf <= BT_RCVBUF || c->state == BT_CLOSE))
 		free_rxq(t, c);
@@ -191,7 +194,7 @@ void bt_conn_done(struct bt_tcp *t, struct bt_conn *c)
 	bt_wheel_clear(t->wheel, &c->timer);
 	bt_conn_leave_out(t, c);
 	bt_conn_leave_news(t, c);
-	free_flight(t, c);
+	bt_conn_free_flight(t, c);
 	if (c->state == BT_LISTEN && c->listener != NULL) {
 		bt_mem_put(&t->mem, c->listener, sizeof(*c->listener));
 		c->listener = NULL;
@@ -317,11 +320,11 @@ bool bt_tcp_owns(const struct bt_tcp *t, const struct bt_timer *timer)
 
 	if (timer == &t->tw_timer)
 		return true;
-	for (uint32_t k = 0; k < BT_N_CHUNKS && t->conns[k] != NULL; k++) {
+	for (uint32_t k = 0; k < BT_N_CHUNKS; k++) {
 		uintptr_t base = (uintptr_t)t->conns[k];
 		size_t n = k < 2 ? BT_FIRST_CHUNK : (size_t)BT_FIRST_CHUNK << (k - 1);
 
-		if (p >= base && p < base + n * sizeof(struct bt_conn))
+		if (base != 0 && p >= base && p < base + n * sizeof(struct bt_conn))
 			return true;
 	}
 	return false;

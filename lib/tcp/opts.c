@@ -203,35 +203,83 @@ int bt_tcp_get(const struct bt_tcp *t, uint32_t slot, enum berth_option option, 
 	int64_t v;
 
 	switch ((int)option) {
-	case BERTH_SO_KEEPALIVE: v = o->keepalive; break;
-	case BERTH_SO_LINGER: v = o->linger; break;
-	case BERTH_SO_SNDBUF: v = c->sndbuf; break;
-	case BERTH_SO_RCVBUF: v = c->rcvbuf; break;
-	case BERTH_SO_OOBINLINE: v = o->oob_inline; break;
-	case BERTH_TCP_NODELAY: v = (c->flags & CF_NODELAY) != 0; break;
-	case BERTH_TCP_CORK: v = (c->flags & CF_CORK) != 0; break;
-	case BERTH_TCP_QUICKACK: v = !(c->flags & CF_PINGPONG); break;
-	case BERTH_TCP_MAXSEG: v = c->mss != 0 ? c->mss : o->maxseg != 0 ? o->maxseg : BT_MSS_DEFAULT; break;
-	case BERTH_TCP_KEEPIDLE: v = o->keepidle; break;
-	case BERTH_TCP_KEEPINTVL: v = o->keepintvl; break;
-	case BERTH_TCP_KEEPCNT: v = o->keepcnt; break;
-	case BERTH_TCP_SYNCNT: v = o->syncnt; break;
-	case BERTH_TCP_LINGER2: v = o->linger2 == 0 ? BT_FIN_WAIT2_MS / 1000 : o->linger2; break;
-	case BERTH_TCP_DEFER_ACCEPT: v = o->defer_accept; break;
-	case BERTH_TCP_WINDOW_CLAMP: v = o->window_clamp; break;
-	case BERTH_TCP_USER_TIMEOUT: v = o->user_timeout; break;
-	case BERTH_TCP_NOTSENT_LOWAT: v = o->notsent_lowat; break;
-	case BERTH_TCP_CONGESTION: v = o->module; break;
-	case BERTH_TCP_FASTOPEN: v = o->fastopen; break;
-	case BERTH_TCP_ECN: v = o->ecn; break;
-	case BERTH_IP_TTL: v = o->ttl == 0 ? 64 : o->ttl; break;
-	case BERTH_IP_TOS: v = o->tos; break;
+	case BERTH_SO_KEEPALIVE:
+		v = o->keepalive;
+		break;
+	case BERTH_SO_LINGER:
+		v = o->linger;
+		break;
+	case BERTH_SO_SNDBUF:
+		v = c->sndbuf;
+		break;
+	case BERTH_SO_RCVBUF:
+		v = c->rcvbuf;
+		break;
+	case BERTH_SO_OOBINLINE:
+		v = o->oob_inline;
+		break;
+	case BERTH_TCP_NODELAY:
+		v = (c->flags & CF_NODELAY) != 0;
+		break;
+	case BERTH_TCP_CORK:
+		v = (c->flags & CF_CORK) != 0;
+		break;
+	case BERTH_TCP_QUICKACK:
+		v = !(c->flags & CF_PINGPONG);
+		break;
+	case BERTH_TCP_MAXSEG:
+		v = c->mss != 0 ? c->mss : o->maxseg != 0 ? o->maxseg : BT_MSS_DEFAULT;
+		break;
+	case BERTH_TCP_KEEPIDLE:
+		v = o->keepidle;
+		break;
+	case BERTH_TCP_KEEPINTVL:
+		v = o->keepintvl;
+		break;
+	case BERTH_TCP_KEEPCNT:
+		v = o->keepcnt;
+		break;
+	case BERTH_TCP_SYNCNT:
+		v = o->syncnt;
+		break;
+	case BERTH_TCP_LINGER2:
+		v = o->linger2 == 0 ? (int32_t)(BT_FIN_WAIT2_MS / 1000) : o->linger2;
+		break;
+	case BERTH_TCP_DEFER_ACCEPT:
+		v = o->defer_accept;
+		break;
+	case BERTH_TCP_WINDOW_CLAMP:
+		v = o->window_clamp;
+		break;
+	case BERTH_TCP_USER_TIMEOUT:
+		v = o->user_timeout;
+		break;
+	case BERTH_TCP_NOTSENT_LOWAT:
+		v = o->notsent_lowat;
+		break;
+	case BERTH_TCP_CONGESTION:
+		v = o->module;
+		break;
+	case BERTH_TCP_FASTOPEN:
+		v = o->fastopen;
+		break;
+	case BERTH_TCP_ECN:
+		v = o->ecn;
+		break;
+	case BERTH_IP_TTL:
+		v = o->ttl == 0 ? 64 : o->ttl;
+		break;
+	case BERTH_IP_TOS:
+		v = o->tos;
+		break;
 	case BERTH_IP_MTU:
 		if (c->path.mtu == 0)
 			return BERTH_ENOTCONN;
 		v = c->path.mtu;
 		break;
-	case BERTH_IP_MTU_DISCOVER: v = o->mtu_discover; break;
+	case BERTH_IP_MTU_DISCOVER:
+		v = o->mtu_discover;
+		break;
 	default:
 		return BERTH_ENOPROTOOPT;
 	}

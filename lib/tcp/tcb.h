@@ -16,6 +16,7 @@
 #define BERTH_LIB_TCP_TCB_H
 
 #include "../base/assert.h"
+#include "../base/bytes.h"
 #include "../base/checksum.h"
 #include "../base/siphash.h"
 #include "../wire/tcp.h"
@@ -24,25 +25,25 @@
 #include "rate.h"
 #include "tcp.h"
 
-#define BT_MSS_DEFAULT	  536u	    /* RFC 9293 MUST-15; of IPv6 1,220 */
-#define BT_MSS_MIN	  48u	    /* less would let a peer make us send headers only */
-#define BT_RTO_INIT	  1000000u  /* us, RFC 6298 2.1 */
-#define BT_RTO_MIN	  200000u   /* us, Linux's; RFC 6298 2.4 would have 1 s */
+#define BT_MSS_DEFAULT	  536u	   /* RFC 9293 MUST-15; of IPv6 1,220 */
+#define BT_MSS_MIN	  48u	   /* less would let a peer make us send headers only */
+#define BT_RTO_INIT	  1000000u /* us, RFC 6298 2.1 */
+#define BT_RTO_MIN	  200000u  /* us, Linux's; RFC 6298 2.4 would have 1 s */
 #define BT_RTO_MAX	  120000000u
-#define BT_ACK_MIN	  40000u    /* us, delayed ACK; RFC 9293 MUST-58: below 0.5 s */
-#define BT_RETRIES	  15u	    /* tcp_retries2 */
+#define BT_ACK_MIN	  40000u /* us, delayed ACK; RFC 9293 MUST-58: below 0.5 s */
+#define BT_RETRIES	  15u	 /* tcp_retries2 */
 #define BT_ORPHAN_RETRIES 8u
 #define BT_SYN_RETRIES	  6u
 #define BT_SYNACK_RETRIES 5u
 #define BT_FIN_WAIT2_MS	  60000u
 #define BT_CORK_US	  200000u
-#define BT_RCVBUF	  65536u    /* to begin with; grows to BT_RCVBUF_MAX */
+#define BT_RCVBUF	  65536u /* to begin with; grows to BT_RCVBUF_MAX */
 #define BT_RCVBUF_MAX	  6291456u
 #define BT_SNDBUF	  65536u
 #define BT_SNDBUF_MAX	  4194304u
 #define BT_BUF_LIMIT	  (1u << 28) /* SO_SNDBUF, SO_RCVBUF: the most that is accepted */
-#define BT_RING_MAX	  16384u    /* segments in flight of one connection */
-#define BT_PIECES_MAX	  1024u	    /* pieces out of order of one connection */
+#define BT_RING_MAX	  16384u     /* segments in flight of one connection */
+#define BT_PIECES_MAX	  1024u	     /* pieces out of order of one connection */
 #define BT_RCV_SCALE_MAX  14u
 #define BT_PAWS_IDLE_MS	  (24u * 24 * 3600 * 1000) /* RFC 7323 5.5 */
 #define BT_QUICK_ACKS	  16u
@@ -53,15 +54,15 @@ enum bt_conn_flag {
 	CF_SACK = 1 << 2,
 	CF_SCALE = 1 << 3,
 	CF_ECN = 1 << 4,
-	CF_ECE = 1 << 5,      /* echo congestion until CWR comes */
-	CF_CWR = 1 << 6,      /* say CWR with the next new data */
+	CF_ECE = 1 << 5, /* echo congestion until CWR comes */
+	CF_CWR = 1 << 6, /* say CWR with the next new data */
 	CF_ECN_SEEN = 1 << 7,
 	CF_ACK_NOW = 1 << 8,
-	CF_SYN = 1 << 9,      /* a SYN or SYN-ACK is to be sent */
-	CF_PROBE = 1 << 10,   /* an empty segment with an old number: keepalive, window probe */
-	CF_TLP = 1 << 11,     /* a tail loss probe is to be sent */
-	CF_FIN = 1 << 12,     /* the program will send no more */
-	CF_FIN_IN = 1 << 13,  /* the peer's FIN has come */
+	CF_SYN = 1 << 9,     /* a SYN or SYN-ACK is to be sent */
+	CF_PROBE = 1 << 10,  /* an empty segment with an old number: keepalive, window probe */
+	CF_TLP = 1 << 11,    /* a tail loss probe is to be sent */
+	CF_FIN = 1 << 12,    /* the program will send no more */
+	CF_FIN_IN = 1 << 13, /* the peer's FIN has come */
 	CF_SHUT_RD = 1 << 14,
 	CF_ORPHAN = 1 << 15,  /* the program has closed its socket */
 	CF_CHILD = 1 << 16,   /* of a listener, not accepted yet */
@@ -70,16 +71,15 @@ enum bt_conn_flag {
 	CF_NO_ROOM = 1 << 19, /* the program was told that there is no room */
 	CF_NODELAY = 1 << 20,
 	CF_CORK = 1 << 21,
-	CF_MORE = 1 << 22,    /* BERTH_MORE: cork until the next call */
-	CF_URG_OUT = 1 << 23, /* snd_up is ahead of SND.UNA */
-	CF_URG_IN = 1 << 24,  /* rcv_up: its byte has not been passed */
-	CF_OOB = 1 << 25,     /* oob holds the urgent byte */
-	CF_PINGPONG = 1 << 26,/* an interactive session: delay ACKs */
-	CF_DELACK = 1 << 27,  /* ack_at is set */
-	CF_PERSIST = 1 << 28, /* the delay of an unfilled segment is over: send it */
-	CF_FASTOPEN = 1 << 29,/* Fast Open is tried or was used */
-	CF_SYN_DATA = 1 << 30,/* data in the SYN were accepted */
-	CF_PASSIVE = (int)(1u << 31), /* opened by a listener */
+	CF_MORE = 1 << 22,     /* BERTH_MORE: cork until the next call */
+	CF_URG_OUT = 1 << 23,  /* snd_up is ahead of SND.UNA */
+	CF_URG_IN = 1 << 24,   /* rcv_up: its byte has not been passed */
+	CF_OOB = 1 << 25,      /* oob holds the urgent byte */
+	CF_PINGPONG = 1 << 26, /* an interactive session: delay ACKs */
+	CF_DELACK = 1 << 27,   /* ack_at is set */
+	CF_PERSIST = 1 << 28,  /* the delay of an unfilled segment is over: send it */
+	CF_FASTOPEN = 1 << 29, /* Fast Open is tried or was used */
+	CF_SYN_DATA = 1 << 30, /* data in the SYN were accepted */
 };
 
 enum bt_send_timer { ST_NONE, ST_RTO, ST_TLP, ST_REO, ST_PERSIST, ST_CORK };
@@ -87,16 +87,16 @@ enum bt_send_timer { ST_NONE, ST_RTO, ST_TLP, ST_REO, ST_PERSIST, ST_CORK };
 /* Options that few sockets change: shared until one does (opts.c). */
 struct bt_tcp_opts {
 	uint32_t refs;
-	int32_t linger;	 /* s; -1: off */
-	int32_t linger2; /* s; -1: none; 0: default */
+	int32_t linger;	       /* s; -1: off */
+	int32_t linger2;       /* s; -1: none; 0: default */
 	uint32_t user_timeout; /* ms; 0: none */
 	uint32_t notsent_lowat;
-	uint32_t window_clamp; /* bytes; 0: none */
+	uint32_t window_clamp;	 /* bytes; 0: none */
 	uint32_t sndbuf, rcvbuf; /* 0: tuned by itself */
 	uint32_t fastopen;
 	uint16_t keepidle, keepintvl; /* s */
 	uint8_t keepcnt, syncnt;
-	uint16_t maxseg; /* 0: by the path */
+	uint16_t maxseg;      /* 0: by the path */
 	uint8_t defer_accept; /* s */
 	uint8_t ttl, tos;
 	uint8_t mtu_discover;
@@ -131,10 +131,10 @@ struct bt_flight {
 	struct bt_bytes tx;
 	uint32_t head, n, cap; /* of the ring; cap is a power of 2 */
 	struct bt_seg *ring;
-	uint32_t pipe;	     /* bytes in flight: sent, not SACKed, not lost */
-	uint32_t lost;	     /* bytes marked lost and not sent again */
-	uint32_t sacked;     /* bytes */
-	struct bt_seq lost_hint;  /* no segment before it is lost */
+	uint32_t pipe;		 /* bytes in flight: sent, not SACKed, not lost */
+	uint32_t lost;		 /* bytes marked lost and not sent again */
+	uint32_t sacked;	 /* bytes */
+	struct bt_seq lost_hint; /* no segment before it is lost */
 	struct bt_seq high_sacked;
 	struct bt_seq high; /* SND.NXT when recovery began */
 	struct bt_rate rate;
@@ -142,13 +142,13 @@ struct bt_flight {
 	/* RACK (RFC 8985 5.2) */
 	uint64_t rack_ns;
 	struct bt_seq rack_end;
-	uint32_t rack_rtt;  /* us */
+	uint32_t rack_rtt; /* us */
 	/* tail loss probe (RFC 8985 7) */
 	struct bt_seq tlp_end;
 	bool tlp, tlp_again;
-	bool reordering; /* seen (RFC 8985: RACK.reordering_seen) */
-	uint8_t recovery; /* enum bt_recovery */
-	uint8_t dup_acks; /* of a peer without SACK */
+	bool reordering;     /* seen (RFC 8985: RACK.reordering_seen) */
+	uint8_t recovery;    /* enum bt_recovery */
+	uint8_t dup_acks;    /* of a peer without SACK */
 	bool undo;	     /* undo_* are of this recovery */
 	bool cwr;	     /* cwr_end holds */
 	uint32_t undo_ts;    /* timestamp of its first retransmission */
@@ -156,13 +156,14 @@ struct bt_flight {
 	uint32_t dup_bytes;  /* what duplicate ACKs of a peer without SACK say has left */
 	struct bt_seq cwr_end;
 	struct bt_seq small_end; /* end of the last unfilled segment (Nagle, Minshall's variant) */
-	uint32_t stalled_ms; /* first retransmission without progress */
+	uint32_t stalled_ms;	 /* first retransmission without progress */
 	bool stalled;
+	bool pacing; /* waits for pace_ns */
 };
 
 /* What a connection has while it has data to be read or out of order. */
 struct bt_rxq {
-	struct bt_bytes rx; /* the first byte is RCV.NXT - unread */
+	struct bt_bytes rx;	/* the first byte is RCV.NXT - unread */
 	struct bt_sack *pieces; /* sorted, apart from each other */
 	uint32_t n, cap;
 	struct bt_sack recent[4]; /* what SACK will say, newest first (RFC 2018 4) */
@@ -179,9 +180,9 @@ struct bt_rxq {
 
 struct bt_listener {
 	uint32_t backlog, n_queue, n_syn, n_fastopen;
-	uint32_t first, last;	/* accept queue */
-	uint32_t syn_first;	/* children in SYN_RECV */
-	uint32_t cookie_ms;	/* when the last cookie was sent */
+	uint32_t first, last; /* accept queue */
+	uint32_t syn_first;   /* children in SYN_RECV */
+	uint32_t cookie_ms;   /* when the last cookie was sent */
 	bool cookies;
 };
 
@@ -193,9 +194,9 @@ struct bt_conn {
 	uint32_t ts_recent, snd_wnd;
 	uint8_t state; /* enum bt_state */
 	uint8_t snd_scale, rcv_scale;
-	uint8_t unacked; /* full segments received and not acked */
-	uint16_t mss;	 /* payload bytes of a full segment, options taken off */
-	uint16_t rcv_mss; /* estimate of the peer's */
+	uint8_t unacked;	 /* full segments received and not acked */
+	uint16_t mss;		 /* payload bytes of a full segment, options taken off */
+	uint16_t rcv_mss;	 /* estimate of the peer's */
 	uint32_t unread, queued; /* bytes in rx in order; in tx */
 	struct bt_seq wl1, wl2;	 /* RFC 9293 SND.WL1, WL2 */
 	struct bt_seq last_ack;	 /* last acknowledgment sent */
@@ -207,10 +208,10 @@ struct bt_conn {
 		struct bt_listener *listener;
 	};
 	struct bt_timer timer;
-	uint32_t send_at;	/* us: send_timer's */
-	uint32_t keep_at;	/* ms: keepalive, FIN_WAIT2, TIME_WAIT of a held socket */
+	uint32_t send_at;	 /* us: send_timer's */
+	uint32_t keep_at;	 /* ms: keepalive, FIN_WAIT2, TIME_WAIT of a held socket */
 	uint32_t srtt8, rttvar4; /* us, times 8 and 4; 0: no measurement yet */
-	uint32_t rto, min_rtt;	/* us; min_rtt UINT32_MAX: none */
+	uint32_t rto, min_rtt;	 /* us; min_rtt UINT32_MAX: none */
 	/* Line 3: sending. */
 	struct bt_path path;
 	struct bt_tcp_opts *opts;
@@ -228,7 +229,7 @@ struct bt_conn {
 	uint16_t peer_mss, adv_mss;
 	uint8_t send_timer; /* enum bt_send_timer */
 	uint8_t backoff, retransmits, probes;
-	uint8_t keep_set : 1, reo_mult : 7;
+	uint8_t keep_set : 1, fin_acked : 1, passive : 1, reo_mult : 5;
 	uint8_t quick; /* ACKs to send at once */
 	uint8_t news;  /* enum berth_event_flag */
 	uint8_t oob;
@@ -271,12 +272,14 @@ struct bt_tcp {
 	struct bt_mem mem;
 	struct bt_conn *conns[BT_N_CHUNKS]; /* the k-th holds BT_FIRST_CHUNK << max(k - 1, 0) */
 	uint64_t now_ns;
+	uint64_t now_us64, now_ms64;
 	uint32_t now_us, now_ms;
 	uint32_t out_first, out_last, news_first, news_last;
 	struct bt_tcp_opts defaults;
 	struct bt_timer tw_timer; /* TIME_WAIT: the port space's deadline */
 	struct bt_reply *replies; /* ring */
 	uint32_t reply_head, n_replies, reply_cap;
+	uint32_t burst;	    /* segments in a row of the connection that is at the front */
 	uint32_t last_slot; /* the connection found last: often the next one's too */
 	uint32_t n_conns;
 	uint32_t n_changes; /* how often a connection came to or left the demultiplexer */
@@ -288,7 +291,7 @@ struct bt_tcp {
 struct bt_in {
 	const struct bt_rx *rx;
 	const uint8_t *data;
-	uint32_t len;	/* payload */
+	uint32_t len; /* payload */
 	uint32_t n_segs;
 	struct bt_tcp_seg s;
 };
@@ -296,6 +299,17 @@ struct bt_in {
 static inline bool bt_time_due(uint32_t at, uint32_t now)
 {
 	return (int32_t)(now - at) >= 0;
+}
+
+/* Counters that stay at their largest value. */
+static inline void bt_count8(uint8_t *n)
+{
+	*n = (uint8_t)(*n + (*n < UINT8_MAX));
+}
+
+static inline void bt_count16(uint16_t *n)
+{
+	*n = (uint16_t)(*n + (*n < UINT16_MAX));
 }
 
 static inline uint32_t bt_min32(uint32_t a, uint32_t b)
@@ -319,8 +333,8 @@ static inline struct bt_conn *bt_tcp_conn(const struct bt_tcp *t, uint32_t slot)
 /* The end of what may ever be sent: the last byte queued, and the FIN. */
 static inline struct bt_seq bt_conn_data_end(const struct bt_conn *c)
 {
-	return bt_seq_add(c->snd_una, c->queued + (c->state == BT_SYN_SENT ||
-						   c->state == BT_SYN_RECV));
+	return bt_seq_add(c->snd_una,
+			  c->queued + (c->state == BT_SYN_SENT || c->state == BT_SYN_RECV));
 }
 
 static inline uint32_t bt_conn_outstanding(const struct bt_conn *c)
@@ -365,8 +379,9 @@ void bt_conn_news(struct bt_tcp *t, struct bt_conn *c, unsigned what);
 void bt_conn_leave_news(struct bt_tcp *t, struct bt_conn *c);
 struct bt_flight *bt_conn_flight(struct bt_tcp *t, struct bt_conn *c); /* NULL: out of memory */
 struct bt_rxq *bt_conn_rxq(struct bt_tcp *t, struct bt_conn *c);
-void bt_conn_trim(struct bt_tcp *t, struct bt_conn *c); /* gives back what is empty */
-void bt_conn_done(struct bt_tcp *t, struct bt_conn *c); /* gives back all but the slot */
+void bt_conn_trim(struct bt_tcp *t, struct bt_conn *c);	       /* gives back what is empty */
+void bt_conn_free_flight(struct bt_tcp *t, struct bt_conn *c); /* and its queue */
+void bt_conn_done(struct bt_tcp *t, struct bt_conn *c);	       /* gives back all but the slot */
 void bt_tcp_drop(struct bt_tcp *t, const struct bt_rx *rx, enum berth_drop reason);
 
 /* opts.c */
@@ -398,10 +413,9 @@ struct bt_conn *bt_syn_child(struct bt_tcp *t, struct bt_conn *l, const struct b
 
 /* ack.c */
 bool bt_ack_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in); /* false: dropped */
-void bt_ack_fast(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in);
 void bt_ack_rtt(struct bt_tcp *t, struct bt_conn *c, uint64_t rtt_ns);
 void bt_ack_received_data(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in);
-void bt_ack_sent(struct bt_conn *c); /* an ACK has left */
+void bt_ack_sent(struct bt_conn *c);	   /* an ACK has left */
 uint32_t bt_ack_window(struct bt_conn *c); /* bytes to offer now; moves rcv_edge */
 void bt_ack_read(struct bt_tcp *t, struct bt_conn *c, uint32_t n); /* the program has read */
 
@@ -409,37 +423,43 @@ void bt_ack_read(struct bt_tcp *t, struct bt_conn *c, uint32_t n); /* the progra
 struct bt_ack { /* what one ACK has brought about so far */
 	struct bt_cc_sample cc;
 	struct bt_rate_ack rate;
-	uint64_t rtt_ns;     /* of the newest segment acked that was sent once */
-	bool dsack, reordered, again_acked;
-	bool new_sacked;
+	uint64_t rtt_ns; /* of the newest segment acked that was sent once */
+	uint32_t ts_ecr; /* where has_ts */
+	bool has_ts, dsack;
 };
 void bt_sack_input(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, struct bt_ack *a);
 void bt_sack_acked(struct bt_tcp *t, struct bt_conn *c, struct bt_seq ack, struct bt_ack *a);
 struct bt_seg *bt_sack_push(struct bt_tcp *t, struct bt_conn *c, struct bt_seq seq, uint32_t len);
 bool bt_sack_room(struct bt_tcp *t, struct bt_conn *c); /* for one more segment */
 bool bt_sack_split(struct bt_tcp *t, struct bt_conn *c, uint32_t i, uint32_t len);
+uint32_t bt_sack_step(struct bt_flight *f, uint32_t i);
 void bt_sack_lost(struct bt_conn *c, struct bt_seg *g);
 void bt_sack_renege(struct bt_conn *c);
+void bt_sack_all_lost(struct bt_conn *c);
+void bt_sack_none_lost(struct bt_conn *c);
 struct bt_seg *bt_sack_next_lost(struct bt_conn *c, uint32_t *i);
 
 /* rack.c */
-void bt_rack_delivered(struct bt_conn *c, const struct bt_seg *g, struct bt_ack *a, uint64_t now,
-		       uint32_t ts_ecr_valid);
-uint32_t bt_rack_detect(struct bt_tcp *t, struct bt_conn *c, uint64_t *again_ns);
-void bt_rack_ack(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in, struct bt_ack *a);
+void bt_rack_delivered(struct bt_tcp *t, struct bt_conn *c, const struct bt_seg *g,
+		       const struct bt_ack *a);
+/* Losses, recovery and its end; outstanding: before this ACK. */
+void bt_rack_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, struct bt_ack *a,
+		 uint32_t outstanding);
 void bt_rack_reo_expired(struct bt_tcp *t, struct bt_conn *c);
-void bt_rack_enter(struct bt_tcp *t, struct bt_conn *c, uint32_t outstanding, uint32_t pipe);
 bool bt_rack_tlp_wanted(const struct bt_conn *c);
-uint32_t bt_rack_pto(const struct bt_conn *c);
+uint32_t bt_rack_pto(const struct bt_conn *c); /* us */
 void bt_rack_rto(struct bt_tcp *t, struct bt_conn *c);
 
 /* timers.c */
-void bt_timers_arm(struct bt_tcp *t, struct bt_conn *c); /* after deadlines have changed */
+void bt_timers_arm(struct bt_tcp *t, struct bt_conn *c);  /* after deadlines have changed */
 void bt_timers_send(struct bt_tcp *t, struct bt_conn *c); /* RTO or TLP for what is in flight */
 void bt_timers_set(struct bt_tcp *t, struct bt_conn *c, enum bt_send_timer kind, uint32_t us);
 void bt_timers_keep(struct bt_tcp *t, struct bt_conn *c, uint32_t ms);
 void bt_timers_keepalive(struct bt_tcp *t, struct bt_conn *c);
 uint32_t bt_timers_rto(const struct bt_conn *c); /* with backoff, us */
+
+/* input.c */
+void bt_input_text(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in); /* steps 6 to 8 */
 
 /* reass.c */
 void bt_reass_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in);
