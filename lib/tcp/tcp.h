@@ -55,6 +55,11 @@ int bt_tcp_open(struct bt_tcp *t, uint32_t slot); /* makes its state */
 int bt_tcp_listen(struct bt_tcp *t, uint32_t slot, uint32_t backlog, uint64_t now_ns);
 int bt_tcp_connect(struct bt_tcp *t, uint32_t slot, const struct bt_path *path, uint64_t now_ns);
 int bt_tcp_accept(struct bt_tcp *t, uint32_t listener, uint32_t *slot, uint64_t now_ns);
+/* The slot that bt_tcp_accept gives next, or BT_NO_SLOT. */
+uint32_t bt_tcp_accept_next(const struct bt_tcp *t, uint32_t listener);
+/* connect(2) with AF_UNSPEC: a connection is reset, a listener listens no more; the socket is
+ * closed, without error, and may be used again. */
+void bt_tcp_disconnect(struct bt_tcp *t, uint32_t slot, uint64_t now_ns);
 int64_t bt_tcp_send(struct bt_tcp *t, uint32_t slot, const void *data, size_t len, unsigned flags,
 		    uint64_t now_ns);
 int bt_tcp_send_room(struct bt_tcp *t, uint32_t slot, void **room, size_t *len);
@@ -75,5 +80,6 @@ int bt_tcp_error_take(struct bt_tcp *t, uint32_t slot);
 int bt_tcp_ready(const struct bt_tcp *t, uint32_t slot); /* enum berth_event_flag bits */
 /* The next slot with news, each once: flags are enum berth_event_flag. False: none. */
 bool bt_tcp_event(struct bt_tcp *t, uint32_t *slot, uint32_t *flags);
+size_t bt_tcp_bytes(const struct bt_tcp *t); /* of memory, without the queues' chunks */
 
 #endif
