@@ -23,6 +23,7 @@ BERTH_DROP(IP_QUEUE, "the host's packets that wait to be carried or taken in are
 BERTH_DROP(IP_PROTOCOL, "transport protocol that is not served")
 BERTH_DROP(FRAGMENT_MALFORMED, "fragment with an impossible offset or length")
 BERTH_DROP(FRAGMENT_OVERLAP, "fragments overlap")
+BERTH_DROP(FRAGMENT_DUPLICATE, "fragment that has come already")
 BERTH_DROP(FRAGMENT_BUDGET, "too many fragments or bytes wait for reassembly")
 BERTH_DROP(FRAGMENT_TIMEOUT, "reassembly took too long")
 BERTH_DROP(ICMP_MALFORMED, "malformed ICMP message")

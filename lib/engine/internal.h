@@ -44,7 +44,7 @@ struct berth {
 	struct bt_held **held; /* by slot, in chunks */
 	uint32_t n_held;       /* chunks */
 	uint32_t n_hosts;
-	uint64_t now_ns; /* the latest seen */
+	uint64_t now_ns;	       /* the latest seen */
 	struct bt_defaults **defaults; /* by host, each NULL until berth_host_set */
 };
 

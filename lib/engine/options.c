@@ -47,8 +47,8 @@ static int set_device(struct berth *b, uint32_t slot, int64_t value)
 		return BERTH_EBADF;
 	if (value < 0 || value > UINT16_MAX)
 		return BERTH_EINVAL;
-	if (value != 0 && (!bt_ip_if_get(b->ip, (berth_if)value, &device) ||
-			   device.host != info.host))
+	if (value != 0 &&
+	    (!bt_ip_if_get(b->ip, (berth_if)value, &device) || device.host != info.host))
 		return BERTH_EINVAL;
 	bt_port_set_dev(b->ports, slot, device.dev);
 	return 0;

@@ -64,8 +64,7 @@ void bt_engine_drain(struct berth *b)
 	while (bt_ip_waiting(b->ip)) {
 		struct bt_icmp_error e;
 
-		take(b, &batch,
-		     bt_ip_next(b->ip, b->now_ns, &batch.rx[batch.n], &e), &e);
+		take(b, &batch, bt_ip_next(b->ip, b->now_ns, &batch.rx[batch.n], &e), &e);
 	}
 	flush(b, &batch);
 }

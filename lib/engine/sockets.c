@@ -104,8 +104,8 @@ int berth_open(struct berth *b, berth_host host, enum berth_type type, int famil
 	if (b == NULL || s == NULL || host >= b->n_hosts || (family != 4 && family != 6) ||
 	    (type != BERTH_TCP && type != BERTH_UDP && type != BERTH_PING))
 		return BERTH_EINVAL;
-	r = bt_port_new(b->ports, host, type == BERTH_TCP ? BT_TCP : BT_UDP,
-			(enum bt_family)family, 0, &slot);
+	r = bt_port_new(b->ports, host, type == BERTH_TCP ? BT_TCP : BT_UDP, (enum bt_family)family,
+			0, &slot);
 	if (r < 0)
 		return r;
 	r = bt_engine_adopt(b, slot, type, s);

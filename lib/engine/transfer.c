@@ -127,7 +127,8 @@ int64_t berth_send(struct berth *b, berth_socket s, const void *data, size_t len
 
 	if (r < 0)
 		return r;
-	if ((data == NULL && len > 0) || flags & ~(unsigned)(BERTH_MORE | BERTH_OOB | BERTH_FASTOPEN))
+	if ((data == NULL && len > 0) ||
+	    flags & ~(unsigned)(BERTH_MORE | BERTH_OOB | BERTH_FASTOPEN))
 		return BERTH_EINVAL;
 	return bt_tcp_send(b->tcp, slot, data, len, flags, bt_engine_enter(b, now_ns));
 }

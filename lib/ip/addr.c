@@ -16,14 +16,6 @@ struct bt_addr bt_addr_prefix(const struct bt_addr *a, unsigned bits)
 	return p;
 }
 
-struct bt_addr bt_addr_solicited(const struct bt_addr *a)
-{
-	struct bt_addr s = {{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff}};
-
-	memcpy(s.b + 13, a->b + 13, 3);
-	return s;
-}
-
 enum bt_addr_kind bt_addr_kind(const struct bt_ip *ip, uint16_t host, const struct bt_addr *addr,
 			       berth_if *i)
 {
@@ -77,7 +69,7 @@ static unsigned scope(const struct bt_addr *a)
 {
 	if (a->b[0] == 0xff)
 		return a->b[1] & 15;
-	return bt_addr_is_link_local(a) || bt_addr_is_loopback(a) ? 2 : 14;
+	return bt_addr_is_link_local6(a) || bt_addr_is_loopback(a) ? 2 : 14;
 }
 
 static unsigned common_bits(const struct bt_addr *a, const struct bt_addr *b)
@@ -158,7 +150,7 @@ static bool taken(const struct bt_ip *ip, const struct bt_addr *addr)
 {
 	struct bt_link *l = bt_map_first(&ip->addr_map, bt_ip_mix(addr, 0));
 
-	if (bt_addr_is_link_local(addr))
+	if (bt_addr_is_link_local6(addr))
 		return false;
 	for (; l != NULL; l = bt_map_next(l)) {
 		const struct bt_ifaddr *a = bt_entry(l, struct bt_ifaddr, link);
@@ -181,7 +173,7 @@ int bt_ip_addr_add(struct bt_ip *ip, berth_if i, const struct bt_addr *addr, uns
 		return BERTH_ENOENT;
 	if (bits > (v4 ? 32 : 128) || bt_addr_is_any(addr) || bt_ip_is_multicast(addr) ||
 	    bt_addr_is_loopback(addr) != f->lo || (v4 && bt_addr_to_v4(addr) == 0xffffffff) ||
-	    (!v4 && f->mtu < BT_MIN_MTU6))
+	    (!v4 && f->mtu < BT_IPV6_MIN_MTU))
 		return BERTH_EINVAL;
 	bits += v4 ? 96 : 0;
 	if (bt_addr_of_if(f, addr) != NULL || (!f->lo && taken(ip, addr)))
@@ -198,7 +190,7 @@ int bt_ip_addr_add(struct bt_ip *ip, berth_if i, const struct bt_addr *addr, uns
 			r = BERTH_ENOMEM;
 	}
 	if (r == 0 && !v4 && !f->lo) { /* RFC 4291 2.8 */
-		struct bt_addr group = bt_addr_solicited(addr);
+		struct bt_addr group = bt_nd_solicited_node(addr);
 
 		r = bt_group_join(ip, f, &group, now_ns);
 		if (r < 0)
@@ -237,7 +229,7 @@ int bt_ip_addr_del(struct bt_ip *ip, berth_if i, const struct bt_addr *addr, uin
 		leave(ip, f, a);
 	}
 	if (!bt_addr_is_v4(addr) && !f->lo) {
-		struct bt_addr group = bt_addr_solicited(addr);
+		struct bt_addr group = bt_nd_solicited_node(addr);
 
 		bt_group_leave(ip, f, &group, now_ns);
 	}
@@ -261,7 +253,7 @@ int bt_addr_add_link_local(struct bt_ip *ip, struct bt_iface *f, uint64_t now_ns
 {
 	struct bt_addr a = bt_addr_link_local(f->mac);
 
-	if ((f->flags & BERTH_IF_ETHERNET) == 0 || f->mtu < BT_MIN_MTU6 ||
+	if ((f->flags & BERTH_IF_ETHERNET) == 0 || f->mtu < BT_IPV6_MIN_MTU ||
 	    bt_addr_of_if(f, &a) != NULL)
 		return 0;
 	return bt_ip_addr_add(ip, f->i, &a, 64, now_ns);

@@ -46,6 +46,8 @@ int bt_ip_host_add(struct bt_ip *ip)
 	if (h == NULL)
 		return BERTH_ENOMEM;
 	h->number = (uint16_t)ip->n_hosts;
+	h->icmp_tokens = 50;
+	h->icmp_ns = ip->now_ns;
 	hosts[ip->n_hosts++] = h;
 	i = bt_if_new(ip, h, &lo, true, 0);
 	if (i > 0 && bt_ip_addr_add(ip, (berth_if)i, &v4, 8, 0) == 0 &&

@@ -6,26 +6,19 @@
 #include "../base/assert.h"
 #include "../base/bytes.h"
 #include "../base/checksum.h"
+#include "../wire/ether.h"
+#include "../wire/group.h"
+#include "../wire/icmp.h"
+#include "../wire/ipv4.h"
+#include "../wire/ipv6.h"
+#include "../wire/nd.h"
 #include "ip.h"
 #include "map.h"
 
 #define BT_MS  1000000ull
 #define BT_SEC 1000000000ull
 
-#define BT_PROTO_HOPOPTS  0
-#define BT_PROTO_ICMP	  1
-#define BT_PROTO_IGMP	  2
-#define BT_PROTO_TCP	  6
-#define BT_PROTO_UDP	  17
-#define BT_PROTO_ROUTING  43
-#define BT_PROTO_FRAGMENT 44
-#define BT_PROTO_ICMPV6	  58
-#define BT_PROTO_NONE	  59
-#define BT_PROTO_DSTOPTS  60
-
-#define BT_IP_MAX    65535u /* bytes of a packet */
-#define BT_ETHER_LEN 14u
-#define BT_MIN_MTU6  1280u /* RFC 8200 5 */
+#define BT_IP_MAX 65535u /* bytes of a packet */
 
 /* ---- timers: one kind of wheel entry, told apart by its kind ---- */
 
@@ -51,13 +44,15 @@ struct bt_pkt {
 	uint32_t room, at, len; /* of buf: its size; the packet is at [at, at+len) */
 	uint32_t *charged;	/* the counter of the budget that it counts for */
 	uint16_t host;
-	uint16_t segment;  /* TSO, as in bt_tx */
-	uint16_t checksum; /* start of what is unfinished from buf on; 0: complete */
-	uint16_t offset;   /* of a fragment: in units of 8 bytes */
-	berth_if i;	   /* to leave by; of a looped one: the device it comes in by */
-	uint8_t size;	   /* class */
-	bool more;	   /* of a fragment */
-	bool forwarded, local_error;
+	uint16_t segment;    /* TSO, as in bt_tx */
+	uint16_t checksum;   /* start of what is unfinished from buf on; 0: complete */
+	uint8_t next_header; /* of a reassembled IPv6 packet: what follows its extension headers */
+	uint32_t offset;     /* of a fragment: bytes */
+	berth_if i;	     /* to leave by; of a looped one: the device it comes in by */
+	berth_if from;	     /* of a forwarded one: it came in by; else 0 */
+	uint8_t size;	     /* class */
+	bool more;	     /* of a fragment */
+	bool local_error;    /* in the loop: what could not be delivered */
 	uint8_t buf[];
 };
 struct bt_pkts { /* first in, first out */
@@ -135,6 +130,7 @@ struct bt_group {
 struct bt_querier { /* by family: [0] IGMP, [1] MLD */
 	struct bt_ip_timer general, older;
 	berth_if i;
+	uint8_t older_version; /* while `older` is set: the one to speak */
 	bool v6;
 };
 
@@ -163,7 +159,7 @@ struct bt_host {
 	uint32_t queue_bytes; /* copies that wait to be carried, for a neighbour, or in lo */
 	uint32_t reass_bytes, reass_pieces;
 	struct bt_reass *reass_oldest, *reass_newest;
-	uint32_t icmp_tokens;
+	uint32_t icmp_tokens; /* errors that may be sent now */
 	uint64_t icmp_ns;
 	uint32_t route_count[129]; /* routes by prefix length; with v4 in 96..128 for both */
 	uint64_t drops[BERTH_DROPS];
@@ -189,7 +185,7 @@ enum bt_neigh_state {
 	BT_NEIGH_REACHABLE,
 };
 struct bt_neigh {
-	uint8_t header[BT_ETHER_LEN]; /* complete */
+	uint8_t header[BT_ETHER_HEADER]; /* complete */
 	uint8_t state, tries;
 	bool router;
 	berth_if i;
@@ -234,7 +230,7 @@ void bt_nd_ask(struct bt_ip *ip, struct bt_iface *f, struct bt_neigh *n, const u
 #define BT_ICMP_PEERS 256u
 struct bt_icmp_peer { /* rate of errors to one destination, by hash */
 	uint64_t at_ns;
-	uint32_t tokens;
+	uint32_t tokens_ms; /* one error takes a second's */
 };
 
 struct bt_ip {
@@ -252,6 +248,7 @@ struct bt_ip {
 	struct bt_pkts lent; /* freed by bt_ip_reap */
 	struct bt_pool pool;
 	uint64_t random, serial;
+	uint64_t now_ns;   /* the latest that was said */
 	uint32_t ids[256]; /* identifications of packets that may be fragmented, by hash */
 	struct bt_icmp_peer icmp_peers[BT_ICMP_PEERS];
 	size_t bytes; /* of memory, without the pool */
@@ -287,14 +284,8 @@ static inline uint32_t bt_ip_mix(const struct bt_addr *a, uint32_t c)
 	lo = (lo ^ (hi + c) * 0x9e3779b97f4a7c15u) * 0xd6e8feb86659fd93u;
 	return (uint32_t)(lo ^ lo >> 32);
 }
-static inline bool bt_addr_is_link_local(const struct bt_addr *a)
-{
-	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
-}
 /* The first bits of a, the rest zero. */
 struct bt_addr bt_addr_prefix(const struct bt_addr *a, unsigned bits);
-/* ff02::1:ffXX:XXXX of the address (RFC 4291 2.7.1). */
-struct bt_addr bt_addr_solicited(const struct bt_addr *a);
 
 struct bt_iface *bt_host_lo(const struct bt_ip *ip, const struct bt_host *h);
 int bt_if_new(struct bt_ip *ip, struct bt_host *h, const struct berth_if_config *config, bool lo,
@@ -352,8 +343,6 @@ void bt_ip_transmit(struct bt_ip *ip, struct bt_iface *f, struct bt_pkt *p,
 void bt_ip_enqueue(struct bt_ip *ip, struct bt_iface *f, struct bt_pkt *p);
 /* Takes p: what f's own host sends to itself comes in by the device of f. */
 void bt_ip_loop(struct bt_ip *ip, struct bt_iface *f, struct bt_pkt *p);
-void bt_ether_write(uint8_t *p, const uint8_t dst[6], const uint8_t src[6], uint16_t type);
-void bt_ether_group(uint8_t mac[6], const struct bt_addr *group); /* RFC 1112 6.4, RFC 2464 7 */
 /* Cuts p, with its IP header, in pieces for mtu and transmits them; takes p. */
 int bt_ip_fragment4(struct bt_ip *ip, struct bt_iface *f, struct bt_pkt *p, uint32_t mtu,
 		    const struct bt_addr *src, const struct bt_addr *to, uint64_t now_ns);
@@ -405,14 +394,16 @@ struct bt_in {
 	uint64_t now_ns;
 	bool link_group; /* the frame was to a group or to all */
 	bool looped;	 /* sent by the own host: its checksums are not looked at */
-	bool dst_group;	 /* so is its destination address */
+	bool whole;	 /* it was reassembled */
+	bool router_alert;
+	uint16_t segment;
 	struct bt_rx *rx;
 	struct bt_icmp_error *error;
 };
 enum bt_ip_got bt_ip4_input(struct bt_in *in, const uint8_t *data, size_t len);
 enum bt_ip_got bt_ip6_input(struct bt_in *in, const uint8_t *data, size_t len);
-enum bt_ip_got bt_icmp4_input(struct bt_in *in);
-enum bt_ip_got bt_icmp6_input(struct bt_in *in);
+/* *in->rx is filled in. */
+enum bt_ip_got bt_icmp_input(struct bt_in *in);
 void bt_igmp_input(struct bt_in *in);
 void bt_mld_input(struct bt_in *in);
 void bt_nd_input(struct bt_in *in);
@@ -422,8 +413,11 @@ static inline enum bt_ip_got bt_in_drop(struct bt_in *in, enum berth_drop reason
 	return BT_IP_NOTHING;
 }
 /* Takes a packet that is not for this host on: TTL, route, fragments, ICMP errors. */
-void bt_forward4(struct bt_in *in, const uint8_t *data, uint32_t len);
-void bt_forward6(struct bt_in *in, const uint8_t *data, uint32_t len);
+void bt_forward4(struct bt_in *in, const uint8_t *data, const struct bt_ipv4 *h);
+void bt_forward6(struct bt_in *in, const uint8_t *data, uint32_t len, const struct bt_ipv6 *h);
+/* Finishes the transport's checksum of len bytes at data, whose field is at checksum_at. */
+void bt_checksum_finish(uint8_t *data, uint32_t len, uint8_t checksum_at, uint8_t proto,
+			const struct bt_addr *src, const struct bt_addr *dst);
 
 /* A fragment: keeps it, and gives the datagram, with its IP header, when it is whole. */
 struct bt_fragment {
@@ -432,36 +426,21 @@ struct bt_fragment {
 	uint8_t proto; /* v4: part of the key; v6: what follows the fragment header */
 	bool more, v6;
 	uint32_t offset;       /* bytes */
-	const uint8_t *header; /* what is repeated in front: the IP header, per-fragment headers */
+	const uint8_t *header; /* what is before data: IP header; v6: with the fragment header */
 	uint32_t header_len;
-	uint32_t next_at; /* v6: where in it the next header field of the last one is */
 	const uint8_t *data;
 	uint32_t len;
 };
-struct bt_pkt *bt_reass_input(struct bt_in *in, const struct bt_fragment *fragment);
+struct bt_pkt *bt_reass_fragment(struct bt_in *in, const struct bt_fragment *fragment);
 void bt_reass_expired(struct bt_ip *ip, struct bt_ip_timer *t, uint64_t now_ns);
 void bt_reass_free(struct bt_ip *ip);
 
 /* ---- ICMP out ---- */
 
-enum bt_icmp_why {
-	BT_ICMP_NET_UNREACHABLE,
-	BT_ICMP_HOST_UNREACHABLE,
-	BT_ICMP_PORT_UNREACHABLE,
-	BT_ICMP_PROTOCOL_UNREACHABLE, /* v6: parameter problem, unrecognized next header */
-	BT_ICMP_TOO_BIG,	      /* value: MTU */
-	BT_ICMP_HOPS,
-	BT_ICMP_REASSEMBLY,
-	BT_ICMP_PARAMETER, /* value: offset */
-	BT_ICMP_OPTION,	   /* v6: unrecognized option; value: offset */
-	BT_ICMP_CHAIN,	   /* v6: header chain not in the first fragment (RFC 7112) */
-};
-/* An error about the packet at data (its IP header is legal), if ICMP's rules and rates allow.
- * link_group: its frame was to more than this station. f: it came in by. */
+/* The error m about the packet at data (its IP header is legal, len is all of it), if ICMP's rules
+ * and rates allow. It came in by f; link_group: its frame was to more than this station. */
 void bt_icmp_about(struct bt_ip *ip, struct bt_iface *f, const uint8_t *data, uint32_t len,
-		   bool link_group, enum bt_icmp_why why, uint32_t value, uint64_t now_ns);
-/* What a packet that we sent met, from its quotation: false, if too little is quoted. */
-bool bt_icmp_quoted(const uint8_t *data, uint32_t len, struct bt_icmp_error *error);
+		   bool link_group, const struct bt_icmp *m, uint64_t now_ns);
 
 /* ---- groups ---- */
 

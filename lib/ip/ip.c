@@ -50,7 +50,7 @@ struct bt_ip *bt_ip_new(const uint8_t key[16], struct bt_wheel *wheel, uint64_t 
 
 	if (ip == NULL)
 		return NULL;
-	(void)now_ns;
+	ip->now_ns = now_ns;
 	memcpy(ip->key, key, sizeof(ip->key));
 	ip->key[0] ^= 0x49; /* the engine's other layers use the same key for their own hashes */
 	ip->key[1] ^= 0x50;
@@ -65,6 +65,8 @@ struct bt_ip *bt_ip_new(const uint8_t key[16], struct bt_wheel *wheel, uint64_t 
 		bt_ip_free(ip);
 		return NULL;
 	}
+	for (unsigned i = 0; i < BT_ICMP_PEERS; i++)
+		ip->icmp_peers[i] = (struct bt_icmp_peer){now_ns, 6000};
 	for (unsigned i = 0; i < 256; i++)
 		ip->ids[i] = (uint32_t)bt_ip_random(ip);
 	return ip;
@@ -118,6 +120,7 @@ void bt_ip_expired(struct bt_ip *ip, struct bt_timer *timer, uint64_t now_ns)
 {
 	struct bt_ip_timer *t = bt_entry(timer, struct bt_ip_timer, t);
 
+	ip->now_ns = now_ns;
 	switch (t->kind) {
 	case BT_TIMER_NEIGH:
 		bt_neigh_expired(ip, bt_entry(t, struct bt_neigh, timer), now_ns);

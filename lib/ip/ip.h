@@ -105,6 +105,7 @@ int bt_ip_source(const struct bt_ip *ip, uint16_t host, const struct bt_addr *ds
 
 /* In bt_path.flags, beside enum berth_if_flag: */
 enum bt_path_flag {
+	BT_PATH_BOUND = 1 << 10,     /* bt_ip_path was told the interface */
 	BT_PATH_LOOP = 1 << 11,	     /* to an own address of the host */
 	BT_PATH_NO_DF = 1 << 12,     /* the path's MTU is below the least one that is believed */
 	BT_PATH_BROADCAST = 1 << 13, /* SO_BROADCAST is needed */

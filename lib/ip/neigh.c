@@ -201,7 +201,7 @@ void bt_neigh_heard(struct bt_ip *ip, struct bt_neigh *n, const uint8_t mac[6],
 	n->tries = 0;
 	while ((p = bt_pkts_take(&n->waiting)) != NULL) {
 		bt_neigh_use(ip, n, now_ns);
-		memcpy(bt_pkt_push(p, BT_ETHER_LEN), n->header, BT_ETHER_LEN);
+		memcpy(bt_pkt_push(p, BT_ETHER_HEADER), n->header, BT_ETHER_HEADER);
 		bt_ip_enqueue(ip, f, p);
 	}
 }
@@ -218,14 +218,17 @@ void bt_neigh_confirmed(struct bt_ip *ip, struct bt_neigh *n, uint64_t now_ns)
  * 2.3.2.1). */
 static void failed(struct bt_ip *ip, struct bt_neigh *n, uint64_t now_ns)
 {
+	const struct bt_icmp gone = {.kind = BT_ICMP_UNREACHABLE,
+				     .code = bt_addr_is_v4(&n->addr) ? BT_ICMP4_HOST
+								     : BT_ICMP6_ADDRESS};
 	struct bt_pkt *p;
 
 	enter(ip, n, BT_NEIGH_NONE, now_ns);
 	while ((p = bt_pkts_take(&n->waiting)) != NULL) {
 		bt_ip_drop(ip, p->host, BERTH_DROP_NEIGHBOUR_FAILED);
-		if (p->forwarded) {
-			bt_icmp_about(ip, ip->ifs[p->from], bt_pkt_data(p), p->len, false,
-				      BT_ICMP_HOST_UNREACHABLE, 0, now_ns);
+		if (p->from != 0) {
+			bt_icmp_about(ip, ip->ifs[p->from], bt_pkt_data(p), p->len, false, &gone,
+				      now_ns);
 			bt_pkt_put(ip, p);
 		} else {
 			p->local_error = true;

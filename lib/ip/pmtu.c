@@ -86,7 +86,7 @@ void bt_ip_mtu_learned(struct bt_ip *ip, uint16_t host, const struct bt_addr *ds
 	if (now_is == 0 && r != NULL)
 		now_is = ip->ifs[r->i]->mtu;
 	no_df = false;
-	if (!bt_addr_is_v4(dst) && mtu < BT_MIN_MTU6) /* RFC 8201 4 */
+	if (!bt_addr_is_v4(dst) && mtu < BT_IPV6_MIN_MTU) /* RFC 8201 4 */
 		return;
 	if (bt_addr_is_v4(dst) && mtu < LEAST_V4) {
 		no_df = true;

@@ -128,7 +128,7 @@ static berth_if link_of(const struct bt_ip *ip, uint16_t host, const struct bt_a
 {
 	const struct bt_route *r;
 
-	if (bt_addr_is_link_local(via))
+	if (bt_addr_is_link_local6(via))
 		return i;
 	r = bt_route_find(ip, host, via, i);
 	return r != NULL && bt_addr_is_any(&r->via) ? r->i : 0;
