@@ -87,7 +87,7 @@ static void tcp(struct text *t, const struct ends *e)
 
 static void payload(struct text *t, const struct ends *e)
 {
-	struct bt_udp u;
+	struct bt_udp_head u;
 	struct bt_icmp m;
 	enum bt_family family = e->v4 ? BT_V4 : BT_V6;
 	if (e->part) {

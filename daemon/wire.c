@@ -163,8 +163,9 @@ static bool know_host(struct daemon *d, uint16_t host)
 	return true;
 }
 
-berth_host d_wire_host(const struct daemon *d, uint16_t host)
+berth_host d_wire_host(struct daemon *d, uint16_t host)
 {
+	know_host(d, host);
 	return d->wire->hosts[host];
 }
 
@@ -223,7 +224,7 @@ void d_wire_listens(struct daemon *d, uint32_t slot, bool on)
 		return;
 	forget_listener(w, slot);
 	if (!on || !bt_port_get(bt_net_ports(d->net), slot, &i) || i.state != BT_LISTEN ||
-	    bt_addr_is_loopback(&i.laddr) || !know_host(d, i.host) ||
+	    bt_addr_is_loopback(&i.laddr) ||
 	    listen_at(d, &i, slot, &s) < 0)
 		return;
 	struct listener *l = malloc(sizeof(*l));

@@ -35,9 +35,10 @@ int d_link_set(struct daemon *d, uint16_t a, uint16_t b, const struct bt_link_se
 char *d_link_show(struct daemon *d);
 /* The network's settings for this host, in *s; false: it has none of its own. */
 bool d_link_get(const struct daemon *d, uint16_t a, uint16_t b, struct bt_link_settings *s);
-/* The engine, and the number that it has for a host; NULL: no link has been set yet. */
+/* The engine; NULL: no link has been set yet. */
 struct berth *d_wire_engine(const struct daemon *d);
-berth_host d_wire_host(const struct daemon *d, uint16_t host);
+/* The engine's number of a host, which it learns of by this; without memory one that is no host's. */
+berth_host d_wire_host(struct daemon *d, uint16_t host);
 /* Carries what the engine has to say, tells what has happened, sets the clock. To be called after
  * every call of the engine. */
 void d_wire_turn(struct daemon *d);

@@ -41,6 +41,16 @@ static bool join_path(int fd, const struct bt_rep *rep)
 
 /* ---- connections in packets ---- */
 
+static int wire_error(int fd, const struct note *n)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	bt_req_init(&q, BT_GETVAL, n);
+	q.flags = SOL_SOCKET;
+	q.port = SO_ERROR;
+	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value : 0;
+}
+
 /*
  * The descriptor is joined to berthd, and must not be writable before the peer has answered: the
  * smallest send buffer is filled with a plug, which berthd takes out (proto/msg.h). The buffer gets
@@ -57,17 +67,9 @@ static int wire_join(int fd, struct note *n)
 		return errno == EAGAIN ? ETIMEDOUT : errno;
 	ssize_t sent = bt_real()->send(fd, plug, sizeof(plug), MSG_NOSIGNAL | MSG_DONTWAIT);
 	n->flags |= NOTE_WIRE | NOTE_JOINING;
-	return sent == (ssize_t)sizeof(plug) ? 0 : ENOBUFS;
-}
-
-static int wire_error(int fd, const struct note *n)
-{
-	struct bt_req q;
-	struct bt_rep rep;
-	bt_req_init(&q, BT_GETVAL, n);
-	q.flags = SOL_SOCKET;
-	q.port = SO_ERROR;
-	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value : 0;
+	/* berthd has closed it already: the connection cannot be begun. */
+	int e = sent < 0 && errno == EPIPE ? wire_error(fd, n) : 0;
+	return sent == (ssize_t)sizeof(plug) ? 0 : e != 0 ? e : ENOBUFS;
 }
 
 static void joined(int fd, struct note *n)
