@@ -13,6 +13,8 @@
 #include "vals.h"
 #include "wire.h"
 
+#include "../lib/engine/engine.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -31,6 +33,8 @@ struct carry {
 	struct carry *changing; /* of those whose state is looked at */
 	berth_socket socket;   /* 0: closed */
 	uint32_t slot;
+	uint32_t carrier; /* slot of the engine's socket in the engine's port space */
+	struct bt_port_info tuple;
 	int fd; /* -1: closed */
 	uint32_t plug; /* bytes of it that are still in the descriptor */
 	int events;    /* what is polled for */
@@ -70,10 +74,13 @@ static void forget(struct carry *c)
 	uv_close((uv_handle_t *)&c->poll, done);
 }
 
+static bool unplug(struct carry *c);
+
 static void drop_fd(struct carry *c)
 {
 	if (c->fd < 0)
 		return;
+	unplug(c); /* left unread, it would be a reset to the program */
 	uv_poll_stop(&c->poll);
 	close(c->fd);
 	c->fd = -1;
@@ -137,9 +144,9 @@ static void failed(struct carry *c, int e)
 /* The plug comes out first. False: it is not there yet. */
 static bool unplug(struct carry *c)
 {
-	uint8_t scrap[BT_PLUG_BYTES];
+	uint8_t scrap[4096];
 	while (c->plug > 0) {
-		ssize_t n = read(c->fd, scrap, c->plug);
+		ssize_t n = read(c->fd, scrap, c->plug < sizeof(scrap) ? c->plug : sizeof(scrap));
 		if (n <= 0)
 			return false;
 		c->plug -= (uint32_t)n;
@@ -322,19 +329,29 @@ void d_carry_event(struct daemon *d, const struct berth_event *e)
 	watch(c);
 }
 
+/* What has become of it, also when the engine's socket is nobody's any more. */
+static enum bt_state state_of(const struct carry *c)
+{
+	const struct bt_port_info *was = &c->tuple;
+	struct bt_port_info i;
+	bool lives = bt_port_get(d_wire_ports(c->d), c->carrier, &i) && i.lport == was->lport &&
+		     i.rport == was->rport && bt_addr_eq(&i.laddr, &was->laddr) &&
+		     bt_addr_eq(&i.raddr, &was->raddr);
+	return lives ? i.state : BT_CLOSE;
+}
+
 void d_carry_states(struct daemon *d)
 {
 	struct carry *c = carries.changing;
 	carries.changing = NULL;
 	while (c != NULL) {
 		struct carry *next = c->changing;
-		struct berth_tcp_info info;
+		enum bt_state state = state_of(c);
 		c->is_changing = false;
-		if (c->socket != 0 && berth_tcp_info(d_wire_engine(d), c->socket, &info) == 0)
-			bt_net_wire_state(d->net, c->slot, info.state, d_now());
-		if (c->fd < 0 && c->socket == 0)
+		bt_net_wire_state(d->net, c->slot, state, d_now());
+		if (c->fd < 0 && c->socket == 0 && (state == BT_CLOSE || state == BT_TIME_WAIT))
 			forget(c);
-		else if (c->in_end || c->out_end)
+		else if (c->in_end || c->out_end || c->fd < 0)
 			changing(c);
 		c = next;
 	}
@@ -354,6 +371,8 @@ static struct carry *new_carry(struct daemon *d, uint32_t slot, int fd, berth_so
 	c->slot = slot;
 	c->fd = fd;
 	c->socket = s;
+	c->carrier = bt_engine_slot(d_wire_engine(d), s);
+	bt_port_get(d_wire_ports(d), c->carrier, &c->tuple);
 	c->next = carries.of[slot % TABLE];
 	carries.of[slot % TABLE] = c;
 	berth_set_user(d_wire_engine(d), s, (uint64_t)D_WIRE_END << 32 | slot);
@@ -434,7 +453,7 @@ static void on_join(uv_poll_t *h, int status, int events)
 		return;
 	}
 	c->connecting = true;
-	c->plug = BT_PLUG_BYTES;
+	c->plug = d->table->plug_bytes;
 	watch(c);
 	changing(c);
 	d_wire_turn(d);
@@ -528,6 +547,21 @@ void d_carry_reset(struct daemon *d, uint32_t slot)
 	d_wire_turn(d);
 }
 
+/* How much the smallest send buffer holds. */
+static uint32_t measure_plug(void)
+{
+	static const uint8_t plug[BT_PLUG_MAX];
+	const int least = 0;
+	int fds[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return 0;
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+	ssize_t n = send(fds[0], plug, sizeof(plug), MSG_DONTWAIT);
+	close(fds[0]);
+	close(fds[1]);
+	return n > 0 ? (uint32_t)n : 0;
+}
+
 int d_carry_open(struct daemon *d)
 {
 	struct sockaddr_un sun;
@@ -536,6 +570,7 @@ int d_carry_open(struct daemon *d)
 	if (d->wire_fd < 0 || bind(d->wire_fd, (struct sockaddr *)&sun, len) < 0 ||
 	    listen(d->wire_fd, 4096) < 0)
 		return -errno;
+	d->table->plug_bytes = measure_plug();
 	int r = uv_poll_init(&d->loop, &d->wire_listener, d->wire_fd);
 	return r == 0 ? uv_poll_start(&d->wire_listener, UV_READABLE, on_join) : r;
 }

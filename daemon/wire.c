@@ -2,6 +2,7 @@
 #include "wire.h"
 
 #include "../lib/base/siphash.h"
+#include "../lib/engine/engine.h"
 #include "../link/pair.h"
 
 #include <errno.h>
@@ -37,8 +38,10 @@ struct listener {
 
 struct wire {
 	struct berth *b;
+	struct bt_port_net *ports;
 	uint16_t hosts[BT_NET_MAX_HOSTS]; /* the engine's number of each, NOT_YET */
 	berth_if ifs[BT_NET_MAX_HOSTS];
+	uint16_t n_hosts;
 	uint16_t n_addrs[BT_NET_MAX_HOSTS]; /* that the engine knows of */
 	struct link *links;
 	uint32_t n_links;
@@ -52,6 +55,11 @@ struct wire {
 struct berth *d_wire_engine(const struct daemon *d)
 {
 	return d->wire == NULL ? NULL : d->wire->b;
+}
+
+struct bt_port_net *d_wire_ports(const struct daemon *d)
+{
+	return d->wire->ports;
 }
 
 /* ---- links ---- */
@@ -144,11 +152,16 @@ static bool make_host(struct daemon *d, uint16_t host)
 	static const struct berth_addr all4 = {{[10] = 0xff, [11] = 0xff}}, all6;
 	const struct berth_if_config config = {.mtu = 1500};
 	struct wire *w = d->wire;
-	int h = berth_host_add(w->b);
+	uint16_t n = w->n_hosts;
+	int h = bt_port_host_add(w->ports, n) < 0 ? -1 : bt_engine_host_add(w->b, n);
 	int i = h < 0 ? h : berth_if_add(w->b, (berth_host)h, &config);
 	if (i < 0)
 		return false;
-	w->hosts[host] = (uint16_t)h;
+	w->n_hosts++;
+	/* A port is free for both at the same time. */
+	bt_port_host_conf(w->ports, n)->time_wait_ns =
+		bt_net_port_conf(d->net, host)->time_wait_ns;
+	w->hosts[host] = n;
 	w->ifs[host] = (berth_if)i;
 	berth_route_add(w->b, (berth_host)h, &all4, 0, NULL, (berth_if)i, 0);
 	berth_route_add(w->b, (berth_host)h, &all6, 0, NULL, (berth_if)i, 0);
@@ -361,11 +374,13 @@ int d_wire_open(struct daemon *d)
 	memcpy(config.key, d->key + 8, sizeof(config.key));
 	memset(w->hosts, 0xff, sizeof(w->hosts));
 	w->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	w->b = w->timer_fd < 0 ? NULL : berth_new(&config);
+	w->ports = w->timer_fd < 0 ? NULL : bt_port_net_new(config.key, config.max_sockets);
+	w->b = w->ports == NULL ? NULL : bt_engine_new(&config, w->ports);
 	if (w->b == NULL || uv_poll_init(&d->loop, &w->timer, w->timer_fd) < 0) {
 		if (w->timer_fd >= 0)
 			close(w->timer_fd);
 		berth_free(w->b);
+		bt_port_net_free(w->ports);
 		free(w);
 		return -ENOMEM;
 	}

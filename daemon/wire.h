@@ -37,6 +37,7 @@ char *d_link_show(struct daemon *d);
 bool d_link_get(const struct daemon *d, uint16_t a, uint16_t b, struct bt_link_settings *s);
 /* The engine; NULL: no link has been set yet. */
 struct berth *d_wire_engine(const struct daemon *d);
+struct bt_port_net *d_wire_ports(const struct daemon *d); /* the engine's port space */
 /* The engine's number of a host, which it learns of by this; without memory one that is no host's. */
 berth_host d_wire_host(struct daemon *d, uint16_t host);
 /* Carries what the engine has to say, tells what has happened, sets the clock. To be called after

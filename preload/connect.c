@@ -58,18 +58,21 @@ static int wire_error(int fd, const struct note *n)
  */
 static int wire_join(int fd, struct note *n)
 {
-	static const uint8_t plug[BT_PLUG_BYTES];
+	static const uint8_t plug[BT_PLUG_MAX];
+	uint32_t size = bt_table() == NULL ? 0 : bt_table()->plug_bytes;
 	struct sockaddr_un sun;
 	socklen_t len = bt_name_wire(&sun, bt_netid());
 	const int least = 0;
 	bt_real()->setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) != 0)
 		return errno == EAGAIN ? ETIMEDOUT : errno;
-	ssize_t sent = bt_real()->send(fd, plug, sizeof(plug), MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (size == 0 || size > sizeof(plug))
+		return ENOBUFS;
+	ssize_t sent = bt_real()->send(fd, plug, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 	n->flags |= NOTE_WIRE | NOTE_JOINING;
 	/* berthd has closed it already: the connection cannot be begun. */
 	int e = sent < 0 && errno == EPIPE ? wire_error(fd, n) : 0;
-	return sent == (ssize_t)sizeof(plug) ? 0 : e != 0 ? e : ENOBUFS;
+	return sent == (ssize_t)size ? 0 : e != 0 ? e : ENOBUFS;
 }
 
 static void joined(int fd, struct note *n)

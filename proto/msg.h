@@ -116,13 +116,14 @@ enum bt_rep_flag {
 	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 	BT_REPF_PATH = 1 << 5, /* with NEW: bind it to the path instead, if that can be done */
 	BT_REPF_WIRE = 1 << 7, /* CONNECT: its bytes travel in packets; join bt_name_wire with a
-				* plug (BT_PLUG_BYTES), and wait until it can be written to */
+				* plug, and wait until it can be written to */
 	BT_REPF_TARGET_PATH = 1 << 6, /* CONNECT: the target may have a path for a name */
 };
 
-/* A connecting socket is not writable: the program fills the smallest send buffer with one message,
- * which berthd takes out again when the connection is there. */
-#define BT_PLUG_BYTES 2000u
+/* A connecting socket is not writable: the program fills the smallest send buffer with one message
+ * of so many bytes as it holds (struct bt_table's plug_bytes, which berthd has measured), and berthd
+ * takes them out again when the connection is there. */
+#define BT_PLUG_MAX 65536u
 
 /* A packet as a host has sent it or got it. A reader that is too slow misses packets. */
 struct bt_captured {

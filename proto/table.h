@@ -146,6 +146,7 @@ struct bt_table {
 		_Atomic uint32_t taken, hot;
 	} inboxes[BT_INBOXES];
 	struct bt_host_row hosts[BT_MAX_HOSTS];
+	uint32_t plug_bytes; /* of a connecting socket's plug (proto/msg.h) */
 	char names[56]; /* where sockets' files are (proto/name.h); empty: no such place */
 };
 
