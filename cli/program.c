@@ -73,6 +73,9 @@ static int search(const char *name, char path[PATH_MAX])
 		if (n < 0 || (size_t)n >= sizeof(candidate))
 			continue;
 		int err = probe(candidate);
+		/* A directory that may not be searched is no reason to think that it is there. */
+		if (err == EACCES && access(candidate, F_OK) != 0)
+			continue;
 		if (err == 0 || (err == EACCES && found == ENOENT))
 			memcpy(path, candidate, (size_t)n + 1);
 		if (err == 0)

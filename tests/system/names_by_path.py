@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """With many sockets in a network, those that connect have files for names: nobody notices."""
-import errno
 import os
+import resource
 import signal
-import socket
 
 import lib
 
@@ -28,6 +27,8 @@ def server():
 def fill():
     """Takes so many names that the next sockets get files."""
     held = []
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for _ in range(MANY):
         u = lib.udp()
         u.bind(('0.0.0.0', 0))

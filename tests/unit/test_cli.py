@@ -339,6 +339,10 @@ def test_run_refuses():
     with Net():
         one_sentence(berth('run'), 125, 'no program')
         one_sentence(berth('run', 'no-such-program'), 127, 'no-such-program: not found')
+        locked = os.path.join(WORK, 'locked')  # what is in it, an ordinary user cannot know
+        os.mkdir(locked, 0)
+        one_sentence(berth('run', 'no-such-program', env={'PATH': f'{locked}:/usr/bin'}), 127, 'not found')
+        os.rmdir(locked)
         one_sentence(berth('run', './no/such'), 127, 'not found')
         one_sentence(berth('run', '/etc/passwd'), 126, 'chmod')
         one_sentence(berth('run', '/etc'), 126, 'directory')
