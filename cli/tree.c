@@ -130,7 +130,8 @@ const struct bt_cmd bt_commands[] = {
 	 "What is not named stays. New connections over the link travel in packets.\n",
 	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_link},
 	{"capture", "[OPTIONS] [HOST [HOST]] [FILTER...]", "show or write packets",
-	 "Of every host, of one, or between two. FILTER is pcap-filter(7)'s: tcp port 80.\n"
+	 "As HOST sends and gets them (from the other); without HOST as they are sent. FILTER is\n"
+	 "pcap-filter(7)'s: tcp port 80.\n"
 	 "New connections that are looked at travel in packets; Ctrl-C ends it.\n"
 	 "Wireshark opens what -w has written; each packet's comment names its program.\n",
 	 capture_opts, COUNT(capture_opts), BT_REST_ANY, bt_cmd_capture},

@@ -24,6 +24,13 @@ struct capture {
 	uint64_t missed;
 };
 
+/* A packet is shown once: as the first host named has sent or got it; to who has named none, as it
+ * was sent. */
+static bool shown(const struct capture *c, uint16_t host, bool got)
+{
+	return c->a == BT_NET_NO_HOST ? !got : c->a == host;
+}
+
 static bool between(const struct capture *c, uint16_t x, uint16_t y)
 {
 	if (c->a == BT_NET_NO_HOST)
@@ -134,7 +141,8 @@ void d_capture(struct daemon *d, uint16_t host, uint16_t peer, bool got, const s
 	head.pid = program_of(d, host, got, parts[0].iov_base, parts[0].iov_len);
 	for (struct capture *c = d->captures; c != NULL; c = c->next) {
 		head.missed = c->missed;
-		if (between(c, host, peer) && sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		if (between(c, host, peer) && shown(c, host, got) &&
+		    sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 			c->missed++;
 	}
 }

@@ -39,6 +39,7 @@ struct carry {
 	uint32_t plug; /* bytes of it that are still in the descriptor */
 	int events;    /* what is polled for */
 	bool connecting, is_changing;
+	bool answered; /* connected, but for the plug, which the program is just putting in */
 	bool in_end;  /* the program has sent its last */
 	bool out_end; /* the peer's last has been handed on */
 	bool blocked; /* the descriptor has no room */
@@ -113,7 +114,7 @@ static void watch(struct carry *c)
 	int want = 0;
 	if (c->fd < 0)
 		return;
-	if (!c->connecting && !c->in_end && !c->full)
+	if (c->connecting ? c->answered : !c->in_end && !c->full)
 		want |= UV_READABLE;
 	if (c->blocked)
 		want |= UV_WRITABLE;
@@ -260,32 +261,33 @@ static void hand_on(struct carry *c)
 	}
 }
 
+/* ---- from the engine ---- */
+
+static void connected(struct carry *c)
+{
+	c->answered = true;
+	if (!unplug(c))
+		return;
+	c->connecting = false;
+	bt_net_wire_state(c->d->net, c->slot, BT_ESTABLISHED, d_now());
+}
+
 static void on_fd(uv_poll_t *h, int status, int events)
 {
 	struct carry *c = h->data;
 	struct daemon *d = c->d;
-	if (status < 0)
+	if (status < 0 || (c->connecting && closed_by_program(c)))
 		end(c);
+	else if (c->connecting)
+		connected(c);
 	if (c->fd >= 0 && events & UV_WRITABLE)
 		hand_on(c);
-	if (c->fd >= 0 && c->socket != 0 && events & UV_READABLE)
+	if (c->fd >= 0 && c->socket != 0 && !c->connecting && events & UV_READABLE)
 		take_in(c);
 	watch(c);
 	d_wire_turn(d);
 	d_publish(d);
 	d_settle(d);
-}
-
-/* ---- from the engine ---- */
-
-static void connected(struct carry *c)
-{
-	if (!unplug(c)) {
-		end(c); /* not one of ours: a program that knows the name joined by itself */
-		return;
-	}
-	c->connecting = false;
-	bt_net_wire_state(c->d->net, c->slot, BT_ESTABLISHED, d_now());
 }
 
 static void accepted(struct daemon *d, uint32_t listener, berth_socket s);

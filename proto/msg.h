@@ -86,7 +86,8 @@ enum bt_msg_type {
 			 (link/settings.h). EINVAL: reply extra says what is wrong; ENOENT: no such
 			 host */
 	BT_LINK_SHOW, /* Reply extra: lines "HOST\tHOST or *\tsettings\tcounters" */
-	BT_CAPTURE,   /* extra: a host's name or nothing, a NUL, another's or nothing, a NUL.
+	BT_CAPTURE,   /* extra: a host's name or nothing, a NUL, another's or nothing, a NUL. What
+			 the first host sends and gets (from the other); without one, what all send.
 			 Reply: a SOCK_SEQPACKET descriptor on which each packet comes as struct
 			 bt_captured and its bytes, until it is closed; ENOENT: no such host */
 	BT_SYNC,      /* reply comes when the table agrees with the kernel */

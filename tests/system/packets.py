@@ -289,8 +289,7 @@ def test_bad_words(net):
 
 def test_real_programs(net):
     lib.berth_only('links')
-    if not lib.has('nginx', 'curl'):
-        raise lib.Skip('needs nginx and curl')
+    lib.has('nginx', 'curl')
     hosts(net, 'loss', '1%', 'delay', '2ms')
     work = os.getcwd()
     with open(f'{work}/file', 'wb') as f:
