@@ -285,7 +285,9 @@ static int call_udp_route(struct call *k)
 		return 0;
 	}
 	k->rep.target = ident(k->d, target);
-	if (other_source(k->d, k->slot, &src) || bt_net_flags(k->d->net, target) & BT_NETF_RELAY)
+	if (other_source(k->d, k->slot, &src) ||
+	    bt_net_flags(k->d->net, target) & BT_NETF_RELAY ||
+	    d_wire_udp(k->d, k->slot, target))
 		k->rep.flags |= BT_REPF_RELAY;
 	return 0;
 }
@@ -315,6 +317,9 @@ static int call_udp_send(struct call *k)
 	from.port = k->rep.port;
 	from.hops = value & BT_SEND_TTL ? (uint8_t)(64 - value) : d_row(k->d, k->slot)->hops;
 	from.tos = value & BT_SEND_TOS ? (uint8_t)(value >> 8) : d_row(k->d, k->slot)->tos;
+	if (d_wire_udp(k->d, k->slot, target))
+		return d_wire_udp_send(k->d, k->slot, target, &from, k->req->port,
+				       k->extra + before, k->req->extra - before);
 	d_relay(k->d, target, &from, k->extra + before, k->req->extra - before);
 	return 0;
 }

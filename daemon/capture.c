@@ -92,6 +92,7 @@ int d_capture_add(struct daemon *d, uint16_t a, uint16_t b)
 	c->next = d->captures;
 	d->captures = c;
 	uv_poll_start(&c->poll, UV_READABLE, on_end);
+	d_ways_changed(d);
 	return fds[1];
 }
 

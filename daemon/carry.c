@@ -280,6 +280,10 @@ static void on_fd(uv_poll_t *h, int status, int events)
 		end(c);
 	else if (c->connecting)
 		connected(c);
+	if (c->fd >= 0 && !c->connecting && c->answered) {
+		c->answered = false;
+		hand_on(c); /* what has come meanwhile was told already */
+	}
 	if (c->fd >= 0 && events & UV_WRITABLE)
 		hand_on(c);
 	if (c->fd >= 0 && c->socket != 0 && !c->connecting && events & UV_READABLE)
@@ -318,8 +322,10 @@ void d_carry_event(struct daemon *d, const struct berth_event *e)
 			return;
 		}
 	}
-	if (c->connecting && e->what & BERTH_WRITABLE)
+	if (c->connecting && e->what & BERTH_WRITABLE) {
 		connected(c);
+		c->answered = c->connecting;
+	}
 	if (c->socket != 0 && c->fd >= 0 && !c->connecting) {
 		if (e->what & BERTH_WRITABLE) {
 			c->full = false;

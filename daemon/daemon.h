@@ -101,6 +101,8 @@ void d_row_begin(struct bt_row *r);
 void d_row_end(struct bt_row *r);
 struct bt_row *d_row(const struct daemon *d, uint32_t slot);
 uint32_t *d_owner(struct daemon *d, uint32_t slot);
+/* Whoever remembers where datagrams lead must ask again. */
+void d_ways_changed(struct daemon *d);
 void d_count(struct daemon *d, enum bt_counter c);
 
 /* serve.c */

@@ -268,6 +268,12 @@ static void bump(struct daemon *d, uint16_t port)
 				  memory_order_release);
 }
 
+void d_ways_changed(struct daemon *d)
+{
+	for (uint32_t i = 0; i < BT_EPOCHS; i++)
+		atomic_fetch_add_explicit(&d->table->udp_epoch[i], 1, memory_order_release);
+}
+
 /* Where datagrams lead may have changed: whoever remembers it must ask again. */
 static void udp_changed(struct daemon *d, const struct bt_row *old, const struct bt_row *now)
 {
@@ -348,8 +354,10 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		udp_changed(d, &old, r);
 	if (flags & BT_NETF_FREED)
 		d_vals_forget(slot);
-	if (flags & BT_NETF_FREED && r->proto == BT_UDP)
+	if (flags & BT_NETF_FREED && r->proto == BT_UDP) {
 		d_relay_forget(d, slot);
+		d_wire_udp_forget(d, slot);
+	}
 }
 
 void d_publish(struct daemon *d)

@@ -303,7 +303,10 @@ static bool tell(struct daemon *d)
 	struct berth_event e;
 	bool any = false;
 	for (unsigned n = 0; n < PACKETS && berth_event(d->wire->b, &e); n++) {
-		d_carry_event(d, &e);
+		if (e.user >> 32 == D_WIRE_UDP)
+			d_wire_udp_event(d, &e);
+		else
+			d_carry_event(d, &e);
 		any = true;
 	}
 	return any;
@@ -413,6 +416,7 @@ int d_link_set(struct daemon *d, uint16_t a, uint16_t b, const struct bt_link_se
 	l->settings = *s;
 	for (struct joint *j = w->joints; j != NULL; j = j->next)
 		apply(w, j);
+	d_ways_changed(d);
 	d_wire_turn(d);
 	return 0;
 }

@@ -10,6 +10,7 @@
  *
  *	wire.c	the engine, its hosts and links, packets and time
  *	capture.c who looks at packets
+ *	wire_udp.c datagrams
  *	carry.c	descriptors and the engine's sockets: connections of programs, listeners
  */
 #ifndef BERTH_DAEMON_WIRE_H
@@ -21,7 +22,7 @@
 #include "../link/settings.h"
 
 /* What an engine's socket is for: the upper half of its user number; the lower is the slot. */
-enum d_wire_what { D_WIRE_END = 1, D_WIRE_LISTENER = 2 };
+enum d_wire_what { D_WIRE_END = 1, D_WIRE_LISTENER = 2, D_WIRE_UDP = 3 };
 
 struct wire;
 
@@ -59,6 +60,16 @@ bool d_captured(const struct daemon *d, uint16_t from, uint16_t to);
 /* Shows a packet that `host` has sent to, or got from, `peer`. */
 void d_capture(struct daemon *d, uint16_t host, uint16_t peer, bool got, const struct iovec *parts,
 	       size_t n);
+
+/* ---- wire_udp.c ---- */
+
+/* True: what the UDP socket sends to `target` travels in packets. */
+bool d_wire_udp(const struct daemon *d, uint32_t slot, uint32_t target);
+/* A datagram to from->dst:port, which `target` should get. 0 or the errno of sendto(2). */
+int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const struct d_from *from,
+		    uint16_t port, const uint8_t *data, size_t len);
+void d_wire_udp_event(struct daemon *d, const struct berth_event *e);
+void d_wire_udp_forget(struct daemon *d, uint32_t slot); /* the socket is gone */
 
 /* ---- carry.c ---- */
 

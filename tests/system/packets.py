@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import time
 
 import lib
@@ -273,6 +274,123 @@ def patient():
     select.select([], [s], [], 20)
     lib.say('connected' if s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 else 'failed')
     lib.hear()
+
+
+def echo(n):
+    u = lib.udp()
+    u.bind((lib.addr('0.0.0.0'), 53))
+    lib.say('ready')
+    for _ in range(n):
+        what, who = u.recvfrom(65536)
+        u.sendto(what, who)
+    lib.say([who[0], who[1]])
+    lib.hear()
+
+
+def asker(sizes):
+    u = lib.udp()
+    u.settimeout(10)
+    for size in sizes:
+        begun = time.monotonic()
+        u.sendto(data(size), (WEB, 53))
+        what, who = u.recvfrom(65536)
+        lib.eq(what, data(size), f'{size} bytes')
+        lib.eq(list(who[:2]), [WEB, 53])
+        assert time.monotonic() - begun > 0.02, 'it came before light could'
+    lib.say([PC, u.getsockname()[1]])
+    lib.hear()
+
+
+def test_datagrams(net):
+    lib.berth_only('links')
+    hosts(net, 'delay', '10ms')
+    sizes = [0, 1, 1400, 1473, 9000, 60000]
+    s = net.part('web', echo, len(sizes))
+    s.get()
+    c = net.part('pc', asker, sizes)
+    lib.eq(c.get(), s.get(), 'who asked')
+    packets = int(net.berth('link', 'show')[0].splitlines()[1].split()[4])
+    assert packets > 90, f'{packets} packets: not in fragments'
+    for p in net.procs:
+        p.kill()
+
+
+def counted(n):
+    u = lib.udp()
+    u.bind((lib.addr('0.0.0.0'), 53))
+    u.settimeout(3)
+    lib.say('ready')
+    got = set()
+    try:
+        while len(got) < n:
+            got.add(u.recv(10))
+    except TimeoutError:
+        pass
+    lib.say(len(got))
+    lib.hear()
+
+
+def pourer(n):
+    u = lib.udp()
+    for i in range(n):
+        u.sendto(b'%d' % i, (WEB, 53))
+        time.sleep(0.0005)
+    lib.say('done')
+    lib.hear()
+
+
+def test_datagrams_are_lost(net):
+    lib.berth_only('links')
+    hosts(net, 'loss', '30%')
+    s = net.part('web', counted, 500)
+    s.get()
+    net.part('pc', pourer, 500)
+    got = s.get()
+    assert 290 <= got <= 410, f'{got} of 500'
+    for p in net.procs:
+        p.kill()
+
+
+def test_capture(net):
+    lib.berth_only('links')
+    lib.has('tshark')
+    net.host('web', WEB)
+    net.host('pc', PC)
+    s = net.part('web', server, 1000, 'send')
+    s.get()
+    w = net.part('pc', wait)
+    w.get()
+    out = os.path.join(os.getcwd(), 'out.pcapng')
+    capture = subprocess.Popen([lib.BERTH, 'capture', '--network', net.name, '-w', out, 'pc', 'tcp', 'port', '80'],
+                               stderr=subprocess.PIPE, text=True)
+    assert 'Ctrl-C' in capture.stderr.readline()
+    c = net.part('pc', client_recv)
+    c.get()
+    c.get()
+    s.get()
+    s.get()
+    lib.until('the capture', lambda: os.path.getsize(out) > 2000)
+    capture.send_signal(signal.SIGINT)
+    lib.eq(capture.wait(10), 0, 'the status after Ctrl-C')
+    assert ' packets, 0 missed' in capture.stderr.read()
+    read = subprocess.run(['tshark', '-r', out, '-T', 'fields', '-E', 'separator=|', '-e', 'frame.interface_name',
+                           '-e', 'frame.comment', '-e', 'tcp.flags.str', '-e', 'tcp.checksum.status', '-e',
+                           '_ws.expert.message', '-o', 'tcp.check_checksum:TRUE'],
+                          capture_output=True, text=True, timeout=60)
+    said = [line for line in read.stderr.splitlines() if not line.startswith('Running as user')]
+    lib.eq((read.returncode, said), (0, []), 'what tshark says')
+    rows = [line.split('|') for line in read.stdout.splitlines()]
+    assert len(rows) >= 7, rows
+    for interface, comment, _, checksum, expert in rows:
+        lib.eq(interface, 'pc')
+        lib.eq(checksum, '1', 'checksum')
+        assert comment.startswith('python3 (pid ') or comment == '', comment
+        assert 'etransmi' not in expert, expert
+    assert any(row[1] for row in rows), 'no packet names its program'
+    _, said = net.berth('capture', 'pc', 'tcp', 'prot', '80', status=2)
+    assert 'filter' in said, said
+    for p in net.procs:
+        p.kill()
 
 
 def test_bad_words(net):
