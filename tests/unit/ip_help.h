@@ -26,6 +26,7 @@
 struct frame {
 	berth_if i;
 	uint32_t len;
+	uint16_t checksum;  /* berth_output.checksum */
 	uint8_t data[2048]; /* its first bytes; tests of larger ones look at `len` */
 	uint8_t *all;
 };
@@ -136,6 +137,7 @@ static void note_frame(struct net *n, const struct berth_output *out)
 	f = &n->frames[n->n_frames++];
 	f->i = out->i;
 	f->len = out->len;
+	f->checksum = out->checksum;
 	f->all = malloc(out->len);
 	for (unsigned k = 0; k < out->n_iov; k++) {
 		memcpy(f->all + at, out->iov[k].iov_base, out->iov[k].iov_len);
