@@ -201,6 +201,7 @@ __attribute__((unused)) static void advance(struct net *n, uint64_t ns)
 {
 	uint64_t end = n->now + ns;
 
+	carry(n);
 	while (bt_wheel_deadline(n->wheel) <= end) {
 		struct bt_timer *t;
 
