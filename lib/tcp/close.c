@@ -152,8 +152,8 @@ void bt_close_time_wait_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in 
 		bt_port_ends(t->ports, c->self, &e);
 		l = bt_port_lookup_listener(t->ports, e.host, &e.laddr, e.lport, &e.raddr, e.rport,
 					    in->rx->dev);
-		if (l != BT_NO_SLOT && (newer || (ts && bt_seq_lt(c->rcv_nxt, s->seq) &&
-						  s->ts_val == c->ts_recent))) {
+		if (l != BT_NO_SLOT &&
+		    (newer || (ts && bt_seq_lt(c->rcv_nxt, s->seq) && s->ts_val == c->ts_recent))) {
 			if (c->flags & CF_ORPHAN)
 				bt_close_free(t, c);
 			else

@@ -124,7 +124,8 @@ static enum step step2_reset(struct bt_tcp *t, struct bt_conn *c, struct bt_in *
 	return DONE;
 }
 
-/* Fourth: SYN (RFC 5961 4.2): never the end of a connection by itself. (Third, security, is none.) */
+/* Fourth: SYN (RFC 5961 4.2): never the end of a connection by itself. (Third, security, is none.)
+ */
 static enum step step4_syn(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 {
 	if (!(in->s.flags & BT_SYN))
@@ -316,8 +317,7 @@ static bool predicted(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 	if (c->state != BT_ESTABLISHED || (s->flags & (SLOW_FLAGS | BT_ACK)) != BT_ACK ||
 	    !bt_seq_eq(s->seq, c->rcv_nxt) || c->flags & (CF_URG_IN | CF_ECN) || s->n_sack != 0)
 		return false;
-	if (c->flags & CF_TS &&
-	    (!(s->has & BT_TCP_TS) || (int32_t)(s->ts_val - c->ts_recent) < 0))
+	if (c->flags & CF_TS && (!(s->has & BT_TCP_TS) || (int32_t)(s->ts_val - c->ts_recent) < 0))
 		return false;
 	if (in->len == 0) {
 		if (!bt_seq_lt(c->snd_una, s->ack) || bt_seq_lt(c->snd_nxt, s->ack))
@@ -328,8 +328,7 @@ static bool predicted(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 		return true;
 	}
 	if (!bt_seq_eq(s->ack, c->snd_una) || in->len > c->rcv_edge.n - c->rcv_nxt.n ||
-	    (uint32_t)s->window << c->snd_scale != c->snd_wnd ||
-	    (c->rxq != NULL && c->rxq->n > 0))
+	    (uint32_t)s->window << c->snd_scale != c->snd_wnd || (c->rxq != NULL && c->rxq->n > 0))
 		return false;
 	if (c->flags & CF_TS)
 		ts_recent(t, c, in);

@@ -5,8 +5,8 @@
  *
  * A child in SYN_RECV is a slot like any other, in its listener's SYN queue until the handshake
  * ends, then in the accept queue until the program takes it. Both have bounds: where the SYN queue
- * is full a SYN is answered by a cookie and kept nowhere (cookie.c); where the accept queue is full,
- * SYNs and last ACKs are dropped and come again, as in Linux.
+ * is full a SYN is answered by a cookie and kept nowhere (cookie.c); where the accept queue is
+ * full, SYNs and last ACKs are dropped and come again, as in Linux.
  */
 #include "tcb.h"
 
