@@ -386,7 +386,8 @@ static void test_without_copies(void **state)
 static void test_own_host(void **state)
 {
 	struct berth_endpoint web = at(v4(127, 0, 0, 1), 80), six = at(v6(1), 80);
-	berth_socket l = open_socket(&w, 0, BERTH_TCP, 6), c = open_socket(&w, 0, BERTH_TCP, 4), d, s;
+	berth_socket l = open_socket(&w, 0, BERTH_TCP, 6), c = open_socket(&w, 0, BERTH_TCP, 4), d,
+		     s;
 	struct berth_endpoint any = {.port = 80};
 	char got[10];
 
@@ -470,8 +471,8 @@ static void test_options(void **state)
 		berth_socket s = open_socket(&w, 0, types[k], 6);
 
 		for (unsigned i = 0; i < sizeof(both) / sizeof(both[0]); i++) {
-			assert_int_equal(
-				berth_set(w.b, s, both[i].option, both[i].value, w.now), 0);
+			assert_int_equal(berth_set(w.b, s, both[i].option, both[i].value, w.now),
+					 0);
 			assert_int_equal(berth_get(w.b, s, both[i].option, &value), 0);
 			assert_int_equal(value, both[i].value);
 		}
@@ -512,12 +513,18 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_stale_handles),	      T(test_handles_are_not_used_again),
-		T(test_socket_limit),	      T(test_null_and_ranges),
-		T(test_wrong_kind_or_state),  T(test_where_there_is_no_way),
-		T(test_stream),		      T(test_without_copies),
-		T(test_own_host),	      T(test_listener_ends),
-		T(test_no_event_after_close), T(test_options),
+		T(test_stale_handles),
+		T(test_handles_are_not_used_again),
+		T(test_socket_limit),
+		T(test_null_and_ranges),
+		T(test_wrong_kind_or_state),
+		T(test_where_there_is_no_way),
+		T(test_stream),
+		T(test_without_copies),
+		T(test_own_host),
+		T(test_listener_ends),
+		T(test_no_event_after_close),
+		T(test_options),
 		T(test_host_defaults),
 	};
 

@@ -146,8 +146,8 @@ static void test_own_host(void **state)
 static void test_checksums(void **state)
 {
 	berth_socket s = bound(&w, 0, BERTH_UDP, v4(0, 0, 0, 0), 53), s6;
-	uint8_t p[] = {0x45, 0, 0, 30, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1,
-		       9,    9, 0, 53, 0, 10, 0, 0, 'h', 'i'};
+	uint8_t p[] = {0x45, 0,	 0, 30, 0, 0, 0, 0, 64, 17, 0,	0, 10, 0,   0,
+		       2,    10, 0, 0,	1, 9, 9, 0, 53, 0,  10, 0, 0,  'h', 'i'};
 	uint8_t p6[50] = {0x60, 0, 0, 0, 0, 10, 17, 64};
 	struct berth_addr a = v6(2), b = v6(1);
 	uint32_t sum = 0;
@@ -356,6 +356,7 @@ static void test_multicast(void **state)
 {
 	struct berth_addr group = v4(239, 1, 2, 3), group6 = {{0xff, 0x15, [15] = 7}};
 	berth_socket s[4];
+	uint64_t before;
 	char got[10];
 
 	(void)state;
@@ -370,9 +371,10 @@ static void test_multicast(void **state)
 	assert_int_equal(berth_set(w.b, s[3], BERTH_IP_MULTICAST_IF, w.end[0], w.now),
 			 BERTH_EADDRNOTAVAIL);
 	assert_int_equal(berth_set(w.b, s[3], BERTH_IP_MULTICAST_IF, w.end[1], w.now), 0);
+	before = berth_drops(w.b, 0, BERTH_DROP_IP_GROUP);
 	assert_int_equal(send_to(s[3], "none", 4, at(group, 5353)), 4);
 	settle(&w);
-	assert_int_equal(berth_drops(w.b, 0, BERTH_DROP_IP_GROUP), 1);
+	assert_int_equal(berth_drops(w.b, 0, BERTH_DROP_IP_GROUP), before + 1);
 	assert_int_equal(berth_join(w.b, s[0], &group, w.end[0], w.now), 0);
 	assert_int_equal(berth_join(w.b, s[0], &group, w.end[0], w.now), BERTH_EADDRINUSE);
 	assert_int_equal(berth_join(w.b, s[0], &group6, w.end[0], w.now), BERTH_EINVAL);
@@ -506,15 +508,18 @@ static void test_no_neighbour(void **state)
 
 int main(void)
 {
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define T_ETH(f) {#f " on Ethernet", f, setup_ethernet, teardown, NULL}
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T_ETH(f)                                                                                   \
+	{                                                                                          \
+#f " on Ethernet", f, setup_ethernet, teardown, NULL                               \
+	}
 	const struct CMUnitTest tests[] = {
-		T(test_exchange),	T_ETH(test_exchange),	T(test_lengths),
-		T_ETH(test_lengths),	T(test_own_host),	T(test_checksums),
-		T(test_receive_queue),	T(test_send_queue),	T(test_connected),
-		T(test_refused),	T(test_path_mtu),	T(test_multicast),
-		T_ETH(test_multicast),	T(test_reuseport),	T(test_ping),
-		T_ETH(test_ping),	T_ETH(test_no_neighbour),
+		T(test_exchange),      T_ETH(test_exchange),	 T(test_lengths),
+		T_ETH(test_lengths),   T(test_own_host),	 T(test_checksums),
+		T(test_receive_queue), T(test_send_queue),	 T(test_connected),
+		T(test_refused),       T(test_path_mtu),	 T(test_multicast),
+		T_ETH(test_multicast), T(test_reuseport),	 T(test_ping),
+		T_ETH(test_ping),      T_ETH(test_no_neighbour),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
