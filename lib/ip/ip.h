@@ -111,7 +111,8 @@ enum bt_path_flag {
 	BT_PATH_BROADCAST = 1 << 13, /* SO_BROADCAST is needed */
 	BT_PATH_MULTICAST = 1 << 14,
 };
-/* The way of packets from src (may be a wildcard address) to dst: 0, BERTH_ENETUNREACH. i: leave by
+/* The way of packets from src (may be a wildcard address) to dst: 0, BERTH_ENETUNREACH,
+ * BERTH_EINVAL where src is a loopback address and dst is not the host's. i: leave by
  * this interface (SO_BINDTODEVICE, a scope, IP_MULTICAST_IF); 0: by the routes, for a link-local
  * dst by the interface that has src. A neighbour is made known, but not asked for yet. */
 int bt_ip_path(struct bt_ip *ip, uint16_t host, const struct bt_addr *src,

@@ -340,6 +340,9 @@ static void loopback(void **state)
 	assert_int_equal(n.gots[1].rx.dev, 2);
 	assert_int_equal(n.gots[2].rx.dev, 1);
 	/* RFC 1122 3.2.1.3 (g): loopback addresses have no place on a wire */
+	assert_int_equal(send_and_carry(&n, t.a, v4(127, 0, 0, 1), v4(10, 0, 0, 2), 5, NULL),
+			 BERTH_EINVAL);
+	assert_int_equal(n.n_frames, 0);
 	bt_ether_write(f, &e);
 	make4(f + 14, v4(127, 0, 0, 1), v4(10, 0, 0, 1), 17, 9, "datagram", 8);
 	assert_int_equal(give(&n, t.ia, f, 42), BT_IP_NOTHING);
@@ -557,6 +560,36 @@ static void path_mtu(void **state)
 	net_done(&n);
 }
 
+/* Who asks for many neighbours that are not there gets errors about them, for which there must be
+ * room in the same full table. */
+static void full_table_fails(void **state)
+{
+	struct net n;
+	uint16_t h;
+	berth_if i;
+	uint8_t f[60];
+	struct bt_ether e = {.dst = {{2, 0, 0, 0, 0, 1}}, .src = {{2, 9}}, .type = BT_ETHER_IPV4};
+
+	(void)state;
+	net_init(&n);
+	h = (uint16_t)bt_ip_host_add(n.ip);
+	i = add_if(&n, h, BERTH_IF_ETHERNET, 1500, 1);
+	add_addr(&n, i, v4(10, 0, 0, 1), 8);
+	bt_ip_forwarding(n.ip, h, true);
+	bt_ether_write(f, &e);
+	for (unsigned k = 0; k < 2 * BT_IP_NEIGH_MAX; k++) {
+		make4(f + 14, v4(10, 9, k / 250, k % 250), v4(10, 1, k / 250, k % 250), 17, 9,
+		      "datagram", 8);
+		give(&n, i, f, 42);
+		if (k % 100 == 0)
+			advance(&n, 100 * MS);
+	}
+	assert_int_equal(drops(&n, h, BERTH_DROP_NEIGHBOUR_FULL) > 0, 1);
+	advance(&n, 100 * SEC);
+	assert_true(drops(&n, h, BERTH_DROP_NEIGHBOUR_FAILED) > BT_IP_NEIGH_MAX / 2);
+	net_done(&n);
+}
+
 static void limits(void **state)
 {
 	struct net n;
@@ -592,12 +625,19 @@ static void limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses), cmocka_unit_test(arp_resolves),
-		cmocka_unit_test(arp_fails), cmocka_unit_test(arp_hostile),
-		cmocka_unit_test(states),    cmocka_unit_test(nd_hostile),
-		cmocka_unit_test(headers),   cmocka_unit_test(loopback),
-		cmocka_unit_test(links),     cmocka_unit_test(forwarding),
-		cmocka_unit_test(path_mtu),  cmocka_unit_test(limits),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(arp_resolves),
+		cmocka_unit_test(arp_fails),
+		cmocka_unit_test(arp_hostile),
+		cmocka_unit_test(states),
+		cmocka_unit_test(nd_hostile),
+		cmocka_unit_test(headers),
+		cmocka_unit_test(loopback),
+		cmocka_unit_test(links),
+		cmocka_unit_test(forwarding),
+		cmocka_unit_test(path_mtu),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(full_table_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
