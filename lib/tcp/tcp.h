@@ -4,7 +4,9 @@
  * come in by bt_tcp_input, go out when asked by bt_tcp_output, and where a destination lies is said
  * by a struct bt_path. A connection is a slot of the port space (lib/port), which decides about
  * ports and finds connections; the connection's own state (struct bt_conn, tcb.h) lies at the same
- * index.
+ * index. The end of TIME_WAIT is TCP's too: it asks bt_port_expired and frees those slots, by a
+ * timer of its own. A slot whose socket the program has closed is freed by TCP (bt_port_free) in
+ * whatever call ends the connection.
  */
 #ifndef BERTH_LIB_TCP_TCP_H
 #define BERTH_LIB_TCP_TCP_H
@@ -51,6 +53,8 @@ void bt_tcp_addr_gone(struct bt_tcp *t, uint16_t host, const struct bt_addr *add
 /* Sockets: slot of the port space, whose socket the caller has made with bt_port_new and bound. As
  * berth.h says of the functions of the same name; path is the way that the caller has found. */
 int bt_tcp_open(struct bt_tcp *t, uint32_t slot); /* makes its state */
+/* bt_port_connect has taken over a connection in TIME_WAIT: its slot is free, forget its state. */
+void bt_tcp_taken(struct bt_tcp *t, uint32_t slot);
 int bt_tcp_listen(struct bt_tcp *t, uint32_t slot, uint32_t backlog, uint64_t now_ns);
 int bt_tcp_connect(struct bt_tcp *t, uint32_t slot, const struct bt_path *path, uint64_t now_ns);
 int bt_tcp_accept(struct bt_tcp *t, uint32_t listener, uint32_t *slot, uint64_t now_ns);
@@ -66,6 +70,8 @@ int bt_tcp_shutdown(struct bt_tcp *t, uint32_t slot, enum berth_shut how, uint64
 /* The program has let go; TCP frees the slot (bt_port_free) when the connection is over. */
 void bt_tcp_close(struct bt_tcp *t, uint32_t slot, uint64_t now_ns);
 void bt_tcp_abort(struct bt_tcp *t, uint32_t slot, uint64_t now_ns);
+/* connect(2) with AF_UNSPEC: a reset where one is due; the socket remains, in BT_CLOSE. */
+void bt_tcp_disconnect(struct bt_tcp *t, uint32_t slot, uint64_t now_ns);
 int bt_tcp_set(struct bt_tcp *t, uint32_t slot, enum berth_option option, int64_t value,
 	       uint64_t now_ns);
 int bt_tcp_get(const struct bt_tcp *t, uint32_t slot, enum berth_option option, int64_t *value);
@@ -74,5 +80,7 @@ int bt_tcp_error_take(struct bt_tcp *t, uint32_t slot);
 int bt_tcp_ready(const struct bt_tcp *t, uint32_t slot); /* enum berth_event_flag bits */
 /* The next slot with news, each once: flags are enum berth_event_flag. False: none. */
 bool bt_tcp_event(struct bt_tcp *t, uint32_t *slot, uint32_t *flags);
+/* Bytes of memory taken, but for the buffers' (struct bt_chunks). */
+size_t bt_tcp_bytes(const struct bt_tcp *t);
 
 #endif
