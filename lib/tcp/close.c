@@ -172,7 +172,8 @@ void bt_close_time_wait_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in 
 
 /* ---- the program ---- */
 
-static void close_listener(struct bt_tcp *t, struct bt_conn *l)
+/* Resets all whom the program has not accepted. */
+static void stop_listening(struct bt_tcp *t, struct bt_conn *l)
 {
 	struct bt_listener *q = l->listener;
 
@@ -195,8 +196,8 @@ static void close_listener(struct bt_tcp *t, struct bt_conn *l)
 		else
 			bt_close_reset(t, c);
 	}
-	bt_conn_done(t, l);
-	bt_port_free(t->ports, l->self);
+	q->last = BT_NO_SLOT;
+	q->n_queue = 0;
 }
 
 /* RFC 9293 3.10.4: the FIN follows what is queued. */
@@ -223,7 +224,8 @@ void bt_tcp_close(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
 	bt_tcp_enter(t, now_ns);
 	bt_conn_leave_news(t, c);
 	if (c->state == BT_LISTEN) {
-		close_listener(t, c);
+		stop_listening(t, c);
+		bt_close_free(t, c);
 		return;
 	}
 	c->flags |= CF_ORPHAN;
@@ -261,11 +263,32 @@ void bt_tcp_abort(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
 	bt_tcp_enter(t, now_ns);
 	bt_conn_leave_news(t, c);
 	if (c->state == BT_LISTEN) {
-		close_listener(t, c);
+		stop_listening(t, c);
+		bt_close_free(t, c);
 		return;
 	}
 	c->flags |= CF_ORPHAN;
 	bt_close_reset(t, c);
+}
+
+void bt_tcp_disconnect(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
+{
+	struct bt_conn *c = bt_tcp_conn(t, slot);
+
+	bt_tcp_enter(t, now_ns);
+	if (c->state == BT_LISTEN) {
+		stop_listening(t, c);
+		bt_mem_put(&t->mem, c->listener, sizeof(*c->listener));
+		c->listener = NULL;
+		c->state = BT_CLOSE;
+		bt_port_disconnect(t->ports, slot);
+	} else if (c->state != BT_CLOSE) {
+		bt_close_reset(t, c);
+	}
+	c->error = c->soft_error = 0;
+	c->unread = 0;
+	c->cc.cwnd = 0; /* as one that never was connected */
+	bt_conn_trim(t, c);
 }
 
 int bt_tcp_shutdown(struct bt_tcp *t, uint32_t slot, enum berth_shut how, uint64_t now_ns)

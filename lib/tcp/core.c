@@ -119,6 +119,25 @@ int bt_tcp_open(struct bt_tcp *t, uint32_t slot)
 	return 0;
 }
 
+void bt_tcp_taken(struct bt_tcp *t, uint32_t slot)
+{
+	struct bt_conn *c = place(t, slot);
+
+	if (c != NULL && c->flags & CF_USED)
+		bt_conn_done(t, c);
+}
+
+size_t bt_tcp_bytes(const struct bt_tcp *t)
+{
+	size_t n = sizeof(*t) + t->mem.taken + t->reply_cap * sizeof(t->replies[0]);
+
+	for (uint32_t k = 0; k < BT_N_CHUNKS; k++)
+		if (t->conns[k] != NULL)
+			n += (k < 2 ? BT_FIRST_CHUNK : (size_t)BT_FIRST_CHUNK << (k - 1)) *
+			     sizeof(struct bt_conn);
+	return n;
+}
+
 struct bt_flight *bt_conn_flight(struct bt_tcp *t, struct bt_conn *c)
 {
 	struct bt_flight *f = c->flight;

@@ -138,7 +138,8 @@ struct bt_flight {
 	struct bt_seq high_sacked;
 	struct bt_seq high; /* SND.NXT when recovery began */
 	struct bt_rate rate;
-	uint64_t pace_ns; /* not before */
+	uint64_t pace_ns;	/* not before */
+	uint64_t delivery_rate; /* the last sample; bytes a second */
 	/* RACK (RFC 8985 5.2) */
 	uint64_t rack_ns;
 	struct bt_seq rack_end;

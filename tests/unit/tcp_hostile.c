@@ -42,17 +42,27 @@ static uint32_t near(uint32_t x, uint32_t window)
 
 static void attack(struct wire *w, uint32_t slot)
 {
-	static const uint8_t flags[] = {BT_ACK,	      BT_ACK,	       BT_ACK | BT_PSH,
-					BT_SYN,	      BT_SYN | BT_ACK, BT_RST,
-					BT_RST | BT_ACK, BT_FIN | BT_ACK, BT_URG | BT_ACK,
-					BT_ACK | BT_ECE, 0, 255};
+	static const uint8_t flags[] = {BT_ACK,
+					BT_ACK,
+					BT_ACK | BT_PSH,
+					BT_SYN,
+					BT_SYN | BT_ACK,
+					BT_RST,
+					BT_RST | BT_ACK,
+					BT_FIN | BT_ACK,
+					BT_URG | BT_ACK,
+					BT_ACK | BT_ECE,
+					0,
+					255};
 	struct bt_conn *c = wire_conn(w, slot);
-	struct bt_tcp_seg s = wire_next(w, slot, flags[rnd(100) < 90 ? rnd(3) : rnd(sizeof(flags))]);
+	struct bt_tcp_seg s =
+		wire_next(w, slot, flags[rnd(100) < 90 ? rnd(3) : rnd(sizeof(flags))]);
 	static uint8_t data[70000];
 	uint32_t out = bt_conn_outstanding(c);
 
 	s.seq = bt_seq(near(c->rcv_nxt.n, c->rcv_edge.n - c->rcv_nxt.n));
-	s.ack = bt_seq(rnd(2) ? c->snd_una.n + (out == 0 ? 0 : rnd(out + 1)) : near(c->snd_una.n, out));
+	s.ack = bt_seq(rnd(2) ? c->snd_una.n + (out == 0 ? 0 : rnd(out + 1))
+			      : near(c->snd_una.n, out));
 	s.window = (uint16_t)(rnd(3) == 0 ? 0 : rnd(65536));
 	s.urgent = (uint16_t)rnd(65536);
 	s.mss = (uint16_t)rnd(2000);

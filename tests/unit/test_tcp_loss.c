@@ -250,8 +250,7 @@ static void test_sack_order(void **state)
 		wire_run(&w, 1);
 		assert_int_equal(w.last[B].s.n_sack, i);
 		for (uint32_t k = 0; k < i; k++)
-			assert_int_equal(w.last[B].s.sack[k].start.n - first.seq.n,
-					 (i - k) * 1000);
+			assert_int_equal(w.last[B].s.sack[k].start.n - first.seq.n, (i - k) * 1000);
 	}
 	close_all(a, b, l);
 }

@@ -307,6 +307,52 @@ static void test_ecn_is_agreed_on(void **state)
 	wire_close(&w, l);
 }
 
+/* connect(2) with AF_UNSPEC: the socket is as new, and may connect again, or listen. */
+static void test_disconnect(void **state)
+{
+	uint32_t a, b, l;
+
+	(void)state;
+	wire_pair(&w, &a, &b, &l);
+	bt_tcp_disconnect(w.t, a, w.now);
+	wire_run(&w, 20 * MS);
+	assert_int_equal(bt_tcp_error_take(w.t, b), BERTH_ECONNRESET);
+	assert_int_equal(wire_send(&w, a, "x", 1), BERTH_ENOTCONN);
+	wire_close(&w, b);
+	assert_int_equal(wire_connect(&w, a, B, 80), BERTH_EINPROGRESS);
+	wire_run(&w, 20 * MS);
+	b = wire_accept(&w, l);
+	assert_int_not_equal(b, BT_NO_SLOT);
+	bt_tcp_disconnect(w.t, l, w.now);
+	assert_int_equal(wire_accept(&w, l), BT_NO_SLOT);
+	assert_int_equal(wire_conn(&w, l)->state, BT_CLOSE);
+	close_all(a, b, l);
+}
+
+/* tcp_tw_reuse: connect takes over a 4-tuple in TIME_WAIT after a second. */
+static void test_time_wait_reuse(void **state)
+{
+	uint32_t a, b, l;
+	struct bt_port_conf *conf = bt_port_host_conf(w.ports, A);
+
+	(void)state;
+	conf->tw_reuse = 1;
+	conf->range_lo = conf->range_hi = 40000;
+	wire_pair(&w, &a, &b, &l);
+	wire_close(&w, a);
+	wire_run(&w, 20 * MS);
+	wire_close(&w, b);
+	wire_run(&w, 2 * SEC);
+	assert_int_equal(bt_port_count(w.ports), 2);
+	a = wire_open(&w, A);
+	assert_int_equal(wire_connect(&w, a, B, 80), BERTH_EINPROGRESS);
+	assert_int_equal(bt_port_count(w.ports), 2);
+	wire_run(&w, 20 * MS);
+	b = wire_accept(&w, l);
+	assert_int_not_equal(b, BT_NO_SLOT);
+	close_all(a, b, l);
+}
+
 /* An idle established connection: this, 64 bytes of the port space and its place in a hash. */
 static void test_idle_connection_is_small(void **state)
 {
@@ -338,6 +384,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fast_open, up, down),
 		cmocka_unit_test_setup_teardown(test_listener_closes, up, down),
 		cmocka_unit_test_setup_teardown(test_ecn_is_agreed_on, up, down),
+		cmocka_unit_test_setup_teardown(test_disconnect, up, down),
+		cmocka_unit_test_setup_teardown(test_time_wait_reuse, up, down),
 		cmocka_unit_test_setup_teardown(test_idle_connection_is_small, up, down),
 	};
 
