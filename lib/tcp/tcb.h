@@ -97,7 +97,7 @@ struct bt_tcp_opts {
 	uint16_t keepidle, keepintvl; /* s */
 	uint8_t keepcnt, syncnt;
 	uint16_t maxseg;      /* 0: by the path */
-	uint8_t defer_accept; /* s */
+	uint8_t defer_accept; /* SYN-ACKs */
 	uint8_t ttl, tos;
 	uint8_t mtu_discover;
 	uint8_t ecn;	/* 0 off, 1 ask, 2 accept */
