@@ -271,6 +271,7 @@ void bt_tcp_abort(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
 	bt_close_reset(t, c);
 }
 
+/* Linux's tcp_disconnect */
 void bt_tcp_disconnect(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
 {
 	struct bt_conn *c = bt_tcp_conn(t, slot);
@@ -280,15 +281,17 @@ void bt_tcp_disconnect(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
 		stop_listening(t, c);
 		bt_mem_put(&t->mem, c->listener, sizeof(*c->listener));
 		c->listener = NULL;
-		c->state = BT_CLOSE;
-		bt_port_disconnect(t->ports, slot);
-	} else if (c->state != BT_CLOSE) {
+		bt_conn_set_state(t, c, BT_CLOSE);
+	} else {
 		bt_close_reset(t, c);
 	}
-	c->error = c->soft_error = 0;
 	c->unread = 0;
-	c->cc.cwnd = 0; /* as one that never was connected */
 	bt_conn_trim(t, c);
+	c->flags &= CF_USED | CF_NODELAY | CF_CORK | CF_NEWS;
+	bt_conn_leave_news(t, c);
+	c->error = c->soft_error = 0;
+	c->cc.cwnd = 0;
+	bt_port_disconnect(t->ports, slot);
 }
 
 int bt_tcp_shutdown(struct bt_tcp *t, uint32_t slot, enum berth_shut how, uint64_t now_ns)

@@ -54,6 +54,17 @@ void bt_tcp_free(struct bt_tcp *t)
 	free(t);
 }
 
+size_t bt_tcp_bytes(const struct bt_tcp *t)
+{
+	size_t sum = sizeof(*t) + (size_t)t->mem.taken + t->reply_cap * sizeof(t->replies[0]);
+
+	for (uint32_t k = 0; k < BT_N_CHUNKS; k++)
+		if (t->conns[k] != NULL)
+			sum += (k < 2 ? BT_FIRST_CHUNK : (size_t)BT_FIRST_CHUNK << (k - 1)) *
+			       sizeof(struct bt_conn);
+	return sum;
+}
+
 void bt_tcp_enter(struct bt_tcp *t, uint64_t now_ns)
 {
 	if (now_ns <= t->now_ns)
@@ -125,17 +136,6 @@ void bt_tcp_taken(struct bt_tcp *t, uint32_t slot)
 
 	if (c != NULL && c->flags & CF_USED)
 		bt_conn_done(t, c);
-}
-
-size_t bt_tcp_bytes(const struct bt_tcp *t)
-{
-	size_t n = sizeof(*t) + t->mem.taken + t->reply_cap * sizeof(t->replies[0]);
-
-	for (uint32_t k = 0; k < BT_N_CHUNKS; k++)
-		if (t->conns[k] != NULL)
-			n += (k < 2 ? BT_FIRST_CHUNK : (size_t)BT_FIRST_CHUNK << (k - 1)) *
-			     sizeof(struct bt_conn);
-	return n;
 }
 
 struct bt_flight *bt_conn_flight(struct bt_tcp *t, struct bt_conn *c)

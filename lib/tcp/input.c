@@ -458,7 +458,7 @@ static void too_big(struct bt_tcp *t, struct bt_conn *c, uint32_t mtu)
 
 /* RFC 1122 4.2.3.9, RFC 5927: a number that is in flight shows that it is about us; a connection
  * that is established is not ended by it. */
-void bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
+bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 		 const struct bt_addr *dst, const uint8_t *quoted, size_t len, int error,
 		 uint32_t mtu, uint64_t now_ns)
 {
@@ -468,25 +468,26 @@ void bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 
 	bt_tcp_enter(t, now_ns);
 	if (len < 8)
-		return;
+		return false;
 	slot = bt_port_lookup(t->ports, host, BT_TCP, src, bt_get16(quoted), dst,
 			      bt_get16(quoted + 2), 0);
 	if (slot == BT_NO_SLOT)
-		return;
+		return false;
 	c = bt_tcp_conn(t, slot);
 	if (c->state == BT_LISTEN || c->state == BT_TIME_WAIT || c->state == BT_CLOSE)
-		return;
+		return false;
 	seq = bt_seq(bt_get32(quoted + 4));
 	if (bt_seq_lt(seq, c->snd_una) || bt_seq_lt(c->snd_nxt, seq))
-		return;
+		return false;
 	if (mtu != 0) {
 		too_big(t, c, mtu);
-		return;
+		return true;
 	}
 	if (error == 0)
-		return;
+		return true;
 	if (c->state == BT_SYN_SENT)
 		bt_close_end(t, c, error);
 	else
 		c->soft_error = (int16_t)error;
+	return true;
 }

@@ -364,6 +364,13 @@ static void enter_accept_queue(struct bt_tcp *t, struct bt_conn *l, struct bt_co
 	bt_conn_news(t, l, BERTH_READABLE);
 }
 
+uint32_t bt_tcp_accept_next(const struct bt_tcp *t, uint32_t listener)
+{
+	const struct bt_conn *l = bt_tcp_conn(t, listener);
+
+	return l->state == BT_LISTEN ? l->listener->first : BT_NO_SLOT;
+}
+
 int bt_tcp_accept(struct bt_tcp *t, uint32_t listener, uint32_t *slot, uint64_t now_ns)
 {
 	struct bt_conn *l = bt_tcp_conn(t, listener), *c;
