@@ -130,6 +130,14 @@ int bt_tcp_open(struct bt_tcp *t, uint32_t slot)
 	return 0;
 }
 
+void bt_tcp_taken(struct bt_tcp *t, uint32_t slot)
+{
+	struct bt_conn *c = place(t, slot);
+
+	if (c != NULL && c->flags & CF_USED)
+		bt_conn_done(t, c);
+}
+
 struct bt_flight *bt_conn_flight(struct bt_tcp *t, struct bt_conn *c)
 {
 	struct bt_flight *f = c->flight;

@@ -525,8 +525,10 @@ bool bt_syn_accepted(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in
 	}
 	/* TCP_DEFER_ACCEPT: a bare ACK is not yet worth waking the program. */
 	if (l != NULL && c->opts->defer_accept != 0 && in->len == 0 && !(in->s.flags & BT_FIN) &&
-	    c->retransmits < 1 + c->opts->defer_accept / 4)
+	    c->retransmits < c->opts->defer_accept) {
+		c->probes = 1; /* no SYN-ACK need go before that time is over */
 		return false;
+	}
 	c->snd_una = bt_seq_add(c->snd_una, 1);
 	c->flags &= ~(uint32_t)CF_SYN;
 	if (l != NULL) {

@@ -97,7 +97,7 @@ struct bt_tcp_opts {
 	uint16_t keepidle, keepintvl; /* s */
 	uint8_t keepcnt, syncnt;
 	uint16_t maxseg;      /* 0: by the path */
-	uint8_t defer_accept; /* s */
+	uint8_t defer_accept; /* SYN-ACKs */
 	uint8_t ttl, tos;
 	uint8_t mtu_discover;
 	uint8_t ecn;	/* 0 off, 1 ask, 2 accept */
@@ -138,7 +138,8 @@ struct bt_flight {
 	struct bt_seq high_sacked;
 	struct bt_seq high; /* SND.NXT when recovery began */
 	struct bt_rate rate;
-	uint64_t pace_ns; /* not before */
+	uint64_t pace_ns;	/* not before */
+	uint64_t delivery_rate; /* the last sample; bytes a second */
 	/* RACK (RFC 8985 5.2) */
 	uint64_t rack_ns;
 	struct bt_seq rack_end;

@@ -307,6 +307,168 @@ static void test_ecn_is_agreed_on(void **state)
 	wire_close(&w, l);
 }
 
+/* TCP_DEFER_ACCEPT: the program is woken by data, or when the time is over. */
+static void test_defer_accept(void **state)
+{
+	uint32_t l = wire_listen(&w, B, 80, 4), a = wire_open(&w, A), b;
+	int64_t v;
+
+	(void)state;
+	assert_int_equal(bt_tcp_set(w.t, l, BERTH_TCP_DEFER_ACCEPT, 5, w.now), 0);
+	assert_int_equal(bt_tcp_get(w.t, l, BERTH_TCP_DEFER_ACCEPT, &v), 0);
+	assert_int_equal(v, 7); /* 1 + 2 + 4 s, as Linux says */
+	wire_connect(&w, a, B, 80);
+	wire_run(&w, 500 * MS);
+	assert_int_equal(wire_conn(&w, a)->state, BT_ESTABLISHED);
+	assert_int_equal(wire_accept(&w, l), BT_NO_SLOT);
+	wire_send(&w, a, "x", 1);
+	wire_run(&w, 20 * MS);
+	b = wire_accept(&w, l);
+	assert_int_not_equal(b, BT_NO_SLOT);
+	bt_tcp_abort(w.t, a, w.now);
+	bt_tcp_abort(w.t, b, w.now);
+	a = wire_open(&w, A);
+	wire_connect(&w, a, B, 80);
+	wire_run(&w, 6900 * MS);
+	assert_int_equal(wire_accept(&w, l), BT_NO_SLOT);
+	wire_run(&w, 1500 * MS);
+	b = wire_accept(&w, l);
+	assert_int_not_equal(b, BT_NO_SLOT);
+	close_all(a, b, l);
+}
+
+/* Every option: what may be set, and what is read back; values are those that Linux takes. */
+static void test_options(void **state)
+{
+	static const struct {
+		enum berth_option option;
+		int64_t first, good, bad; /* bad INT64_MIN: none */
+	} o[] = {
+		{BERTH_SO_KEEPALIVE, 0, 1, INT64_MIN},
+		{BERTH_SO_LINGER, -1, 5, -2},
+		{BERTH_SO_SNDBUF, 65536, 30000, INT64_MIN},
+		{BERTH_SO_RCVBUF, 65536, 30000, INT64_MIN},
+		{BERTH_SO_OOBINLINE, 0, 1, INT64_MIN},
+		{BERTH_TCP_NODELAY, 0, 1, INT64_MIN},
+		{BERTH_TCP_CORK, 0, 1, INT64_MIN},
+		{BERTH_TCP_QUICKACK, 1, 0, INT64_MIN},
+		{BERTH_TCP_MAXSEG, 536, 88, 87},
+		{BERTH_TCP_KEEPIDLE, 7200, 32767, 32768},
+		{BERTH_TCP_KEEPINTVL, 75, 1, 0},
+		{BERTH_TCP_KEEPCNT, 9, 127, 128},
+		{BERTH_TCP_SYNCNT, 6, 1, 0},
+		{BERTH_TCP_LINGER2, 60, 120, INT64_MIN},
+		{BERTH_TCP_DEFER_ACCEPT, 0, 1, INT64_MIN},
+		{BERTH_TCP_WINDOW_CLAMP, 0, 5000, -1},
+		{BERTH_TCP_USER_TIMEOUT, 0, 1000, -1},
+		{BERTH_TCP_NOTSENT_LOWAT, UINT32_MAX, 1000, -1},
+		{BERTH_TCP_CONGESTION, BERTH_CC_CUBIC, BERTH_CC_BBR, 3},
+		{BERTH_TCP_FASTOPEN, 0, 1, -1},
+		{BERTH_TCP_ECN, 2, 0, 3},
+		{BERTH_IP_TTL, 64, 255, 256},
+		{BERTH_IP_TOS, 0, 0x10, 256},
+		{BERTH_IP_MTU_DISCOVER, 1, 0, 6},
+	};
+	uint32_t a = wire_open(&w, A);
+	int64_t v;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(o) / sizeof(o[0]); i++) {
+		assert_int_equal(bt_tcp_get(w.t, a, o[i].option, &v), 0);
+		assert_int_equal(v, o[i].first);
+		if (o[i].bad != INT64_MIN)
+			assert_int_equal(bt_tcp_set(w.t, a, o[i].option, o[i].bad, w.now),
+					 BERTH_EINVAL);
+		assert_int_equal(bt_tcp_set(w.t, a, o[i].option, o[i].good, w.now), 0);
+		assert_int_equal(bt_tcp_get(w.t, a, o[i].option, &v), 0);
+		assert_int_equal(v, o[i].good);
+	}
+	assert_int_equal(bt_tcp_set(w.t, a, BERTH_TCP_LINGER2, 1000, w.now), 0);
+	assert_int_equal(bt_tcp_get(w.t, a, BERTH_TCP_LINGER2, &v), 0);
+	assert_int_equal(v, 120);
+	assert_int_equal(bt_tcp_set(w.t, a, BERTH_SO_BROADCAST, 1, w.now), BERTH_ENOPROTOOPT);
+	assert_int_equal(bt_tcp_get(w.t, a, BERTH_IP_MTU, &v), BERTH_ENOTCONN);
+	wire_close(&w, a);
+}
+
+/* The program still holds a socket that is in TIME_WAIT: it may read, and nobody takes the place.
+ */
+static void test_held_time_wait(void **state)
+{
+	uint32_t a, b, l;
+	struct bt_addr x = wire_addr(A, false);
+	char buf[4];
+
+	(void)state;
+	wire_pair(&w, &a, &b, &l);
+	assert_int_equal(bt_tcp_shutdown(w.t, a, BERTH_SHUT_WR, w.now), 0);
+	wire_run(&w, 20 * MS);
+	wire_send(&w, b, "bye", 3);
+	wire_close(&w, b);
+	wire_run(&w, 20 * MS);
+	assert_int_equal(wire_conn(&w, a)->state, BT_TIME_WAIT);
+	wire_run(&w, 61 * SEC);
+	assert_int_equal(wire_conn(&w, a)->state, BT_CLOSE);
+	assert_int_equal(bt_port_count(w.ports), 2);
+	assert_int_equal(wire_recv(&w, a, buf, 4), 3);
+	assert_int_equal(wire_recv(&w, a, buf, 4), 0);
+	wire_close(&w, a);
+	a = wire_open(&w, A); /* an address goes, and its connections with it */
+	wire_connect(&w, a, B, 80);
+	wire_run(&w, 20 * MS);
+	b = wire_accept(&w, l);
+	bt_tcp_addr_gone(w.t, A, &x, w.now);
+	assert_int_equal(bt_tcp_error_take(w.t, a), BERTH_ECONNABORTED);
+	assert_int_equal(wire_conn(&w, b)->state, BT_ESTABLISHED);
+	close_all(a, b, l);
+}
+
+/* connect(2) with AF_UNSPEC: the socket is as new, and may connect again, or listen. */
+static void test_disconnect(void **state)
+{
+	uint32_t a, b, l;
+
+	(void)state;
+	wire_pair(&w, &a, &b, &l);
+	bt_tcp_disconnect(w.t, a, w.now);
+	wire_run(&w, 20 * MS);
+	assert_int_equal(bt_tcp_error_take(w.t, b), BERTH_ECONNRESET);
+	assert_int_equal(wire_send(&w, a, "x", 1), BERTH_ENOTCONN);
+	wire_close(&w, b);
+	assert_int_equal(wire_connect(&w, a, B, 80), BERTH_EINPROGRESS);
+	wire_run(&w, 20 * MS);
+	b = wire_accept(&w, l);
+	assert_int_not_equal(b, BT_NO_SLOT);
+	bt_tcp_disconnect(w.t, l, w.now);
+	assert_int_equal(wire_accept(&w, l), BT_NO_SLOT);
+	assert_int_equal(wire_conn(&w, l)->state, BT_CLOSE);
+	close_all(a, b, l);
+}
+
+/* tcp_tw_reuse: connect takes over a 4-tuple in TIME_WAIT after a second. */
+static void test_time_wait_reuse(void **state)
+{
+	uint32_t a, b, l;
+	struct bt_port_conf *conf = bt_port_host_conf(w.ports, A);
+
+	(void)state;
+	conf->tw_reuse = 1;
+	conf->range_lo = conf->range_hi = 40000;
+	wire_pair(&w, &a, &b, &l);
+	wire_close(&w, a);
+	wire_run(&w, 20 * MS);
+	wire_close(&w, b);
+	wire_run(&w, 2 * SEC);
+	assert_int_equal(bt_port_count(w.ports), 2);
+	a = wire_open(&w, A);
+	assert_int_equal(wire_connect(&w, a, B, 80), BERTH_EINPROGRESS);
+	assert_int_equal(bt_port_count(w.ports), 2);
+	wire_run(&w, 20 * MS);
+	b = wire_accept(&w, l);
+	assert_int_not_equal(b, BT_NO_SLOT);
+	close_all(a, b, l);
+}
+
 /* An idle established connection: this, 64 bytes of the port space and its place in a hash. */
 static void test_idle_connection_is_small(void **state)
 {
@@ -338,6 +500,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fast_open, up, down),
 		cmocka_unit_test_setup_teardown(test_listener_closes, up, down),
 		cmocka_unit_test_setup_teardown(test_ecn_is_agreed_on, up, down),
+		cmocka_unit_test_setup_teardown(test_defer_accept, up, down),
+		cmocka_unit_test_setup_teardown(test_options, up, down),
+		cmocka_unit_test_setup_teardown(test_held_time_wait, up, down),
+		cmocka_unit_test_setup_teardown(test_disconnect, up, down),
+		cmocka_unit_test_setup_teardown(test_time_wait_reuse, up, down),
 		cmocka_unit_test_setup_teardown(test_idle_connection_is_small, up, down),
 	};
 
