@@ -9,12 +9,14 @@
 
 /* ---- what TCP asks of the layers below ---- */
 
+/* A way that was bound to an interface stays with it. */
 static int find_path(void *arg, uint16_t host, const struct bt_addr *src, const struct bt_addr *dst,
 		     struct bt_path *path)
 {
+	berth_if i = path->flags & BT_PATH_BOUND ? path->i : 0;
 	struct berth *b = arg;
 
-	return bt_ip_path(b->ip, host, src, dst, 0, path);
+	return bt_ip_path(b->ip, host, src, dst, i, path);
 }
 
 static uint32_t generation(void *arg)

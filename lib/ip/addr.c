@@ -279,6 +279,13 @@ int bt_ip_source(const struct bt_ip *ip, uint16_t host, const struct bt_addr *ds
 		*src = *dst;
 		return 0;
 	}
+	if (i == 0 && bt_ip_is_multicast(dst)) {
+		const struct bt_addr none = {{0}};
+
+		i = bt_group_if(ip, host, &none, dst, 0);
+		if (i == 0)
+			return BERTH_ENETUNREACH;
+	}
 	if (i == 0) {
 		const struct bt_route *r = bt_route_find(ip, host, dst, 0);
 		const struct bt_addr *hop;

@@ -322,6 +322,9 @@ void bt_pmtu_free(struct bt_ip *ip);
 
 /* ---- out ---- */
 
+/* The interface by which packets to a group, or to all of a link, leave; 0: none. */
+berth_if bt_group_if(const struct bt_ip *ip, uint16_t host, const struct bt_addr *src,
+		     const struct bt_addr *dst, berth_if i);
 /* How a packet whose transport part lies in a bt_pkt is to be sent. */
 struct bt_send {
 	uint16_t host;

@@ -111,7 +111,8 @@ enum bt_path_flag {
 	BT_PATH_BROADCAST = 1 << 13, /* SO_BROADCAST is needed */
 	BT_PATH_MULTICAST = 1 << 14,
 };
-/* The way of packets from src (may be a wildcard address) to dst: 0, BERTH_ENETUNREACH. i: leave by
+/* The way of packets from src (may be a wildcard address) to dst: 0, BERTH_ENETUNREACH,
+ * BERTH_EINVAL where src is a loopback address and dst is not the host's. i: leave by
  * this interface (SO_BINDTODEVICE, a scope, IP_MULTICAST_IF); 0: by the routes, for a link-local
  * dst by the interface that has src. A neighbour is made known, but not asked for yet. */
 int bt_ip_path(struct bt_ip *ip, uint16_t host, const struct bt_addr *src,
@@ -144,8 +145,8 @@ struct bt_icmp_error {
 	const uint8_t *quoted; /* transport header, len >= 8 bytes of it */
 	uint32_t len;
 };
-/* A packet from the wire of interface i. What *rx and *error point to stays until bt_ip_reap (or is
- * the caller's packet). */
+/* A packet from the wire of interface i; nothing if there is none. What *rx and *error point to
+ * stays until bt_ip_reap (or is the caller's packet). */
 enum bt_ip_got bt_ip_input(struct bt_ip *ip, berth_if i, const void *packet, size_t len,
 			   uint64_t now_ns, struct bt_rx *rx, struct bt_icmp_error *error);
 /* The same for what waits inside: packets of hosts to themselves, errors. BT_IP_NOTHING says only

@@ -228,15 +228,11 @@ int bt_group_leave(struct bt_ip *ip, struct bt_iface *f, const struct bt_addr *g
 static berth_if interface_for(const struct bt_ip *ip, uint16_t host, const struct bt_addr *group,
 			      berth_if i)
 {
-	const struct bt_route *r;
+	const struct bt_addr none = {{0}};
 
-	if (i != 0)
-		return bt_iface(ip, i) != NULL && ip->ifs[i]->host == host ? i : 0;
-	r = bt_route_find(ip, host, group, 0);
-	if (r != NULL)
-		return r->i;
-	/* Linux for IPv6, where each interface has a route to groups: the first one */
-	return !bt_addr_is_v4(group) && ip->hosts[host]->n_ifs > 1 ? ip->hosts[host]->ifs[1] : 0;
+	if (i != 0 && (bt_iface(ip, i) == NULL || ip->ifs[i]->host != host))
+		return 0;
+	return bt_group_if(ip, host, &none, group, i);
 }
 
 int bt_ip_join(struct bt_ip *ip, uint16_t host, const struct bt_addr *group, berth_if i,

@@ -101,8 +101,10 @@ static void forget(struct bt_ip *ip, struct bt_iface *f, struct bt_neigh *n)
 
 void bt_neigh_flush(struct bt_ip *ip, struct bt_iface *f)
 {
-	while (f->oldest != NULL)
+	while (f->oldest != NULL) {
+		drop_waiting(ip, f->oldest, BERTH_DROP_IF_DOWN);
 		forget(ip, f, f->oldest);
+	}
 }
 
 static void enter(struct bt_ip *ip, struct bt_neigh *n, enum bt_neigh_state state, uint64_t now_ns)
@@ -221,10 +223,12 @@ static void failed(struct bt_ip *ip, struct bt_neigh *n, uint64_t now_ns)
 	const struct bt_icmp gone = {.kind = BT_ICMP_UNREACHABLE,
 				     .code = bt_addr_is_v4(&n->addr) ? BT_ICMP4_HOST
 								     : BT_ICMP6_ADDRESS};
+	struct bt_pkts waiting = n->waiting; /* an error's own way may take the entry's place */
 	struct bt_pkt *p;
 
+	n->waiting = (struct bt_pkts){0};
 	enter(ip, n, BT_NEIGH_NONE, now_ns);
-	while ((p = bt_pkts_take(&n->waiting)) != NULL) {
+	while ((p = bt_pkts_take(&waiting)) != NULL) {
 		bt_ip_drop(ip, p->host, BERTH_DROP_NEIGHBOUR_FAILED);
 		if (p->from != 0) {
 			bt_icmp_about(ip, ip->ifs[p->from], bt_pkt_data(p), p->len, false, &gone,

@@ -2,11 +2,13 @@
 /* Ways: which interface and neighbour packets to an address leave by, and how large they may be. */
 #include "internal.h"
 
-/* The interface for groups and all of a link, which no route need lead to (Linux): the one that was
- * named, that of the source address, or that of a route. 0: none. */
-static berth_if group_if(const struct bt_ip *ip, uint16_t host, const struct bt_addr *src,
-			 const struct bt_addr *dst, berth_if i)
+/* For groups and all of a link, which no route need lead to (Linux): the interface that was named,
+ * that of the source address, that of a route; in IPv6, where Linux gives each interface a route to
+ * groups, the first one. */
+berth_if bt_group_if(const struct bt_ip *ip, uint16_t host, const struct bt_addr *src,
+		     const struct bt_addr *dst, berth_if i)
 {
+	const struct bt_host *h = ip->hosts[host];
 	const struct bt_route *r;
 	berth_if own = 0;
 
@@ -15,13 +17,15 @@ static berth_if group_if(const struct bt_ip *ip, uint16_t host, const struct bt_
 	if (bt_addr_kind(ip, host, src, &own) == BT_ADDR_LOCAL && !ip->ifs[own]->lo)
 		return own;
 	r = bt_route_find(ip, host, dst, 0);
-	return r != NULL ? r->i : 0;
+	if (r != NULL)
+		return r->i;
+	return !bt_addr_is_v4(dst) && h->n_ifs > 1 ? h->ifs[1] : 0;
 }
 
 static int to_group(struct bt_ip *ip, uint16_t host, const struct bt_addr *src,
 		    const struct bt_addr *dst, berth_if i, struct bt_path *path)
 {
-	path->i = group_if(ip, host, src, dst, i);
+	path->i = bt_group_if(ip, host, src, dst, i);
 	if (path->i == 0 || (ip->ifs[path->i]->flags & BERTH_IF_DOWN) != 0)
 		return BERTH_ENETUNREACH;
 	path->flags |= (uint16_t)ip->ifs[path->i]->flags;
@@ -89,11 +93,15 @@ int bt_ip_path(struct bt_ip *ip, uint16_t host, const struct bt_addr *src,
 		r = 0;
 		break;
 	case BT_ADDR_BROADCAST:
+		if (bt_addr_is_loopback(src))
+			return BERTH_EINVAL;
 		p.flags |= BT_PATH_BROADCAST;
 		r = to_group(ip, host, src, dst, i != 0 ? i : own, &p);
 		break;
 	case BT_ADDR_NONE:
 	default:
+		if (bt_addr_is_loopback(src)) /* RFC 1122 3.2.1.3 (g), RFC 4291 2.5.3 */
+			return BERTH_EINVAL;
 		if (bt_ip_is_multicast(dst)) {
 			p.flags |= BT_PATH_MULTICAST;
 			r = to_group(ip, host, src, dst, i, &p);

@@ -120,6 +120,8 @@ static void take_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in
 	a.cc.in_flight = f->pipe;
 	bt_rate_ack_end(&f->rate, &a.rate,
 			c->min_rtt == UINT32_MAX ? 0 : (uint64_t)c->min_rtt * 1000, &a.cc);
+	if (a.cc.rate != 0)
+		f->delivery_rate = a.cc.rate;
 	if (a.cc.acked > 0 || a.cc.delivered > 0 || a.cc.lost > 0)
 		bt_cc_acked(&c->cc, &a.cc);
 	if (c->send_timer == ST_NONE || c->send_timer == ST_PERSIST)

@@ -172,8 +172,8 @@ void bt_close_time_wait_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in 
 
 /* ---- the program ---- */
 
-/* Ends the connections that nobody has accepted. */
-static void empty_queues(struct bt_tcp *t, struct bt_conn *l)
+/* Resets all whom the program has not accepted. */
+static void stop_listening(struct bt_tcp *t, struct bt_conn *l)
 {
 	struct bt_listener *q = l->listener;
 
@@ -196,13 +196,8 @@ static void empty_queues(struct bt_tcp *t, struct bt_conn *l)
 		else
 			bt_close_reset(t, c);
 	}
-}
-
-static void close_listener(struct bt_tcp *t, struct bt_conn *l)
-{
-	empty_queues(t, l);
-	bt_conn_done(t, l);
-	bt_port_free(t->ports, l->self);
+	q->last = BT_NO_SLOT;
+	q->n_queue = 0;
 }
 
 /* RFC 9293 3.10.4: the FIN follows what is queued. */
@@ -229,7 +224,8 @@ void bt_tcp_close(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
 	bt_tcp_enter(t, now_ns);
 	bt_conn_leave_news(t, c);
 	if (c->state == BT_LISTEN) {
-		close_listener(t, c);
+		stop_listening(t, c);
+		bt_close_free(t, c);
 		return;
 	}
 	c->flags |= CF_ORPHAN;
@@ -267,7 +263,8 @@ void bt_tcp_abort(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
 	bt_tcp_enter(t, now_ns);
 	bt_conn_leave_news(t, c);
 	if (c->state == BT_LISTEN) {
-		close_listener(t, c);
+		stop_listening(t, c);
+		bt_close_free(t, c);
 		return;
 	}
 	c->flags |= CF_ORPHAN;
@@ -281,7 +278,7 @@ void bt_tcp_disconnect(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
 
 	bt_tcp_enter(t, now_ns);
 	if (c->state == BT_LISTEN) {
-		empty_queues(t, c);
+		stop_listening(t, c);
 		bt_mem_put(&t->mem, c->listener, sizeof(*c->listener));
 		c->listener = NULL;
 		bt_conn_set_state(t, c, BT_CLOSE);

@@ -130,6 +130,14 @@ int bt_tcp_open(struct bt_tcp *t, uint32_t slot)
 	return 0;
 }
 
+void bt_tcp_taken(struct bt_tcp *t, uint32_t slot)
+{
+	struct bt_conn *c = place(t, slot);
+
+	if (c != NULL && c->flags & CF_USED)
+		bt_conn_done(t, c);
+}
+
 struct bt_flight *bt_conn_flight(struct bt_tcp *t, struct bt_conn *c)
 {
 	struct bt_flight *f = c->flight;
@@ -196,7 +204,8 @@ void bt_conn_trim(struct bt_tcp *t, struct bt_conn *c)
 	    c->snd_una.n == c->snd_nxt.n)
 		bt_conn_free_flight(t, c);
 	if (c->state != BT_LISTEN && c->rxq != NULL && c->unread == 0 && c->rxq->n == 0 &&
-	    !c->rxq->has_dsack && (c->rcvbuf <= BT_RCVBUF || c->state == BT_CLOSE))
+	    !c->rxq->has_dsack &&
+	    (c->bytes_in <= BT_RCVBUF || c->state == BT_CLOSE || c->flags & CF_ORPHAN))
 		free_rxq(t, c);
 }
 

@@ -9,18 +9,18 @@ static uint32_t segments(const struct bt_conn *c, uint32_t bytes)
 	return c->mss == 0 ? 0 : (bytes + c->mss - 1) / c->mss;
 }
 
-static void of_flight(const struct bt_tcp *t, const struct bt_conn *c, struct berth_tcp_info *i)
+static void of_flight(const struct bt_conn *c, struct berth_tcp_info *i)
 {
 	const struct bt_flight *f = c->flight;
 	uint32_t again = 0;
 
-	(void)t;
 	for (uint32_t k = 0; k < f->n; k++) {
 		const struct bt_seg *g = bt_seg_at(f, k);
 
 		if (g->flags & SEG_AGAIN && g->flags & SEG_PIPE)
 			again += g->len;
 	}
+	i->delivery_rate = f->delivery_rate;
 	i->sacked = segments(c, f->sacked);
 	i->lost = segments(c, f->lost);
 	i->retrans = segments(c, again);
@@ -89,12 +89,10 @@ void bt_tcp_info(const struct bt_tcp *t, uint32_t slot, struct berth_tcp_info *i
 	i.bytes_retrans = c->bytes_again;
 	i.bytes_sent = c->bytes_acked + c->queued - bt_conn_unsent(c) + c->bytes_again;
 	i.pacing_rate = c->cc.pacing_rate;
-	if (c->srtt8 >= 8)
-		i.delivery_rate = (uint64_t)c->cc.flight_max * 1000000 / (c->srtt8 >> 3);
 	i.notsent_bytes = bt_conn_unsent(c);
 	i.send_queue_bytes = c->queued;
 	i.recv_queue_bytes = c->unread;
 	if (c->flight != NULL)
-		of_flight(t, c, &i);
+		of_flight(c, &i);
 	*info = i;
 }

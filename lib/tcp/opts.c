@@ -49,7 +49,7 @@ static const struct {
 	[BERTH_TCP_KEEPCNT] = {1, 127, false},
 	[BERTH_TCP_SYNCNT] = {1, 127, false},
 	[BERTH_TCP_LINGER2] = {-1, 120, true},
-	[BERTH_TCP_DEFER_ACCEPT] = {0, 255, true},
+	[BERTH_TCP_DEFER_ACCEPT] = {0, INT_MAX, true},
 	[BERTH_TCP_WINDOW_CLAMP] = {0, INT_MAX, false},
 	[BERTH_TCP_USER_TIMEOUT] = {0, INT_MAX, false},
 	[BERTH_TCP_NOTSENT_LOWAT] = {0, UINT_MAX, false},
@@ -60,6 +60,31 @@ static const struct {
 	[BERTH_IP_TOS] = {0, 255, false},
 	[BERTH_IP_MTU_DISCOVER] = {0, 5, false},
 };
+
+/* TCP_DEFER_ACCEPT is kept as a number of SYN-ACKs, so that what is read back is a sum of time-outs
+ * (Linux's secs_to_retrans, retrans_to_secs). */
+static uint8_t synacks_of(int64_t s)
+{
+	int64_t wait = 1, sum = 1;
+	uint8_t n = s > 0;
+
+	for (; s > sum && n < 255; n++) {
+		wait = wait * 2 > 120 ? 120 : wait * 2;
+		sum += wait;
+	}
+	return n;
+}
+
+static int64_t seconds_of(uint8_t synacks)
+{
+	int64_t wait = 1, sum = 0;
+
+	for (; synacks > 0; synacks--) {
+		sum += wait;
+		wait = wait * 2 > 120 ? 120 : wait * 2;
+	}
+	return sum;
+}
 
 static void set_bit(struct bt_conn *c, uint32_t bit, bool on)
 {
@@ -128,10 +153,10 @@ static void set_kept(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_opts *o,
 		o->linger2 = (int32_t)v;
 		break;
 	case BERTH_TCP_DEFER_ACCEPT:
-		o->defer_accept = (uint8_t)v;
+		o->defer_accept = synacks_of(v);
 		break;
 	case BERTH_TCP_WINDOW_CLAMP:
-		o->window_clamp = (uint32_t)v;
+		o->window_clamp = v == 0 ? 0 : bt_max32((uint32_t)v, 1152);
 		break;
 	case BERTH_TCP_USER_TIMEOUT:
 		o->user_timeout = (uint32_t)v;
@@ -246,7 +271,7 @@ int bt_tcp_get(const struct bt_tcp *t, uint32_t slot, enum berth_option option, 
 		v = o->linger2 == 0 ? (int32_t)(BT_FIN_WAIT2_MS / 1000) : o->linger2;
 		break;
 	case BERTH_TCP_DEFER_ACCEPT:
-		v = o->defer_accept;
+		v = seconds_of(o->defer_accept);
 		break;
 	case BERTH_TCP_WINDOW_CLAMP:
 		v = o->window_clamp;

@@ -212,6 +212,7 @@ void bt_syn_established(struct bt_tcp *t, struct bt_conn *c)
 		rtt_ns = (uint64_t)(t->now_us - c->last_out_us) * 1000;
 	c->retransmits = c->backoff = 0;
 	c->send_timer = ST_NONE;
+	c->flags &= ~(uint32_t)CF_SYN;		       /* one that was to be sent again */
 	c->rto = lost ? 3 * BT_RTO_INIT : BT_RTO_INIT; /* RFC 6298 5.7 */
 	if (rtt_ns != 0)
 		bt_ack_rtt(t, c, rtt_ns);
@@ -525,8 +526,10 @@ bool bt_syn_accepted(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in
 	}
 	/* TCP_DEFER_ACCEPT: a bare ACK is not yet worth waking the program. */
 	if (l != NULL && c->opts->defer_accept != 0 && in->len == 0 && !(in->s.flags & BT_FIN) &&
-	    c->retransmits < 1 + c->opts->defer_accept / 4)
+	    c->retransmits < c->opts->defer_accept) {
+		c->probes = 1; /* no SYN-ACK need go before that time is over */
 		return false;
+	}
 	c->snd_una = bt_seq_add(c->snd_una, 1);
 	c->flags &= ~(uint32_t)CF_SYN;
 	if (l != NULL) {

@@ -97,7 +97,7 @@ struct bt_tcp_opts {
 	uint16_t keepidle, keepintvl; /* s */
 	uint8_t keepcnt, syncnt;
 	uint16_t maxseg;      /* 0: by the path */
-	uint8_t defer_accept; /* s */
+	uint8_t defer_accept; /* SYN-ACKs */
 	uint8_t ttl, tos;
 	uint8_t mtu_discover;
 	uint8_t ecn;	/* 0 off, 1 ask, 2 accept */
@@ -138,7 +138,8 @@ struct bt_flight {
 	struct bt_seq high_sacked;
 	struct bt_seq high; /* SND.NXT when recovery began */
 	struct bt_rate rate;
-	uint64_t pace_ns; /* not before */
+	uint64_t pace_ns;	/* not before */
+	uint64_t delivery_rate; /* the last sample; bytes a second */
 	/* RACK (RFC 8985 5.2) */
 	uint64_t rack_ns;
 	struct bt_seq rack_end;
@@ -442,8 +443,7 @@ void bt_sack_none_lost(struct bt_conn *c);
 struct bt_seg *bt_sack_next_lost(struct bt_conn *c, uint32_t *i);
 
 /* rack.c */
-void bt_rack_delivered(struct bt_tcp *t, struct bt_conn *c, const struct bt_seg *g,
-		       const struct bt_ack *a);
+void bt_rack_delivered(struct bt_tcp *t, struct bt_conn *c, const struct bt_seg *g);
 /* Losses, recovery and its end; outstanding: before this ACK. */
 void bt_rack_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, struct bt_ack *a,
 		 uint32_t outstanding);
@@ -466,7 +466,7 @@ void bt_input_text(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in); /* st
 /* reass.c */
 void bt_reass_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in);
 unsigned bt_reass_sacks(struct bt_conn *c, struct bt_sack out[4]);
-void bt_reass_dsack(struct bt_conn *c, struct bt_seq start, struct bt_seq end);
+void bt_reass_dsack(struct bt_tcp *t, struct bt_conn *c, struct bt_seq start, struct bt_seq end);
 
 /* close.c */
 void bt_close_reset(struct bt_tcp *t, struct bt_conn *c); /* sends RST, then ends without error */

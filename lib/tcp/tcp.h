@@ -4,7 +4,9 @@
  * come in by bt_tcp_input, go out when asked by bt_tcp_output, and where a destination lies is said
  * by a struct bt_path. A connection is a slot of the port space (lib/port), which decides about
  * ports and finds connections; the connection's own state (struct bt_conn, tcb.h) lies at the same
- * index.
+ * index. The end of TIME_WAIT is TCP's too: it asks bt_port_expired and frees those slots, by a
+ * timer of its own. A slot whose socket the program has closed is freed by TCP (bt_port_free) in
+ * whatever call ends the connection.
  */
 #ifndef BERTH_LIB_TCP_TCP_H
 #define BERTH_LIB_TCP_TCP_H
@@ -52,6 +54,8 @@ void bt_tcp_addr_gone(struct bt_tcp *t, uint16_t host, const struct bt_addr *add
 /* Sockets: slot of the port space, whose socket the caller has made with bt_port_new and bound. As
  * berth.h says of the functions of the same name; path is the way that the caller has found. */
 int bt_tcp_open(struct bt_tcp *t, uint32_t slot); /* makes its state */
+/* bt_port_connect has taken over a connection in TIME_WAIT: its slot is free, forget its state. */
+void bt_tcp_taken(struct bt_tcp *t, uint32_t slot);
 int bt_tcp_listen(struct bt_tcp *t, uint32_t slot, uint32_t backlog, uint64_t now_ns);
 int bt_tcp_connect(struct bt_tcp *t, uint32_t slot, const struct bt_path *path, uint64_t now_ns);
 int bt_tcp_accept(struct bt_tcp *t, uint32_t listener, uint32_t *slot, uint64_t now_ns);

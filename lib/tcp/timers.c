@@ -109,7 +109,7 @@ static void syn_again(struct bt_tcp *t, struct bt_conn *c)
 	uint32_t limit = c->passive ? BT_SYNACK_RETRIES : c->opts->syncnt;
 
 	if (c->passive && c->opts->defer_accept != 0)
-		limit = bt_max32(limit, 2 + c->opts->defer_accept / 4u);
+		limit = bt_max32(limit, c->opts->defer_accept + 1u);
 	if (c->retransmits >= limit || (c->opts->user_timeout != 0 && !(c->passive) &&
 					t->now_ms - c->last_in_ms >= c->opts->user_timeout)) {
 		bt_close_end(t, c, c->soft_error != 0 ? c->soft_error : BERTH_ETIMEDOUT);
@@ -117,6 +117,10 @@ static void syn_again(struct bt_tcp *t, struct bt_conn *c)
 	}
 	c->retransmits++;
 	c->backoff++;
+	if (c->probes > 0 && c->retransmits < c->opts->defer_accept) { /* it was acked */
+		bt_timers_set(t, c, ST_RTO, bt_timers_rto(c));
+		return;
+	}
 	c->again++;
 	c->flags |= CF_SYN;
 	bt_conn_wants_out(t, c);

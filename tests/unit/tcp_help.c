@@ -244,6 +244,8 @@ int wire_connect(struct wire *w, uint32_t slot, uint16_t to, uint16_t port)
 	bt_assert(bt_port_get(w->ports, slot, &info));
 	src = wire_addr(info.host, false);
 	bt_assert(bt_port_connect(w->ports, slot, &src, &dst, port, w->now, &taken, &why) == 0);
+	if (taken != BT_NO_SLOT)
+		bt_tcp_taken(w->t, taken);
 	if (path(w, info.host, &src, &dst, &p) < 0)
 		return BERTH_ENETUNREACH;
 	return bt_tcp_connect(w->t, slot, &p, w->now);
