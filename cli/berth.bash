@@ -17,7 +17,12 @@ _berth()
 	esac
 	if [[ $cur != -* ]]; then
 		case ${COMP_WORDS[1]} in
-		netstat | sysctl)
+		link)
+			((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W "set show" -- "$cur")) && return
+			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//') loss burst delay jitter rate limit
+				duplicate reorder corrupt down up" -- "$cur"))
+			return ;;
+		netstat | sysctl | capture)
 			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//')" -- "$cur"))
 			if [[ ${COMP_WORDS[1]} == sysctl && $prev != sysctl ]]; then
 				COMPREPLY=($(compgen -W "$(berth sysctl "${COMP_WORDS[2]}" 2>/dev/null | sed 's/ .*//')" -- "$cur"))

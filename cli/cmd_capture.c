@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * berth capture: packets as hosts send and get them, in words or as pcapng. berthd gives each packet
- * that goes over the links asked for; the filter is applied here, by libpcap. An interface of the
- * capture is a host's, so what is lost on the way shows as sent and not got.
+ * berth capture: packets as hosts send and get them, in words or as pcapng. berthd gives each
+ * packet that goes over the links asked for; the filter is applied here, by libpcap. An interface
+ * of the capture is a host's, so what is lost on the way shows as sent and not got.
  */
 #include "cli.h"
 #include "holders.h"
@@ -31,7 +31,7 @@ struct capture {
 	const char *hosts[2]; /* "": any */
 	struct bpf_program filter;
 	bool filtered;
-	FILE *file; /* NULL: in words */
+	FILE *file;			   /* NULL: in words */
 	uint32_t interfaces[BT_MAX_HOSTS]; /* number in the file + 1 */
 	uint32_t n_interfaces;
 	uint64_t shown, missed, most;
@@ -135,9 +135,8 @@ static void print_packet(const struct capture *c, const struct bt_captured *h, c
 	strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
 	bt_host_name(c->client.table, h->host, host);
 	bt_packet_text(data, h->len, text);
-	printf("%s.%06u %s %s %s%s%s\n", clock,
-	       (unsigned)(h->realtime_ns % 1000000000u / 1000), host, h->got ? "<" : ">", text,
-	       *program ? "  " : "", program);
+	printf("%s.%06u %s %s %s%s%s\n", clock, (unsigned)(h->realtime_ns % 1000000000u / 1000),
+	       host, h->got ? "<" : ">", text, *program ? "  " : "", program);
 	fflush(stdout);
 }
 

@@ -118,14 +118,22 @@ void bt_packet_text(const uint8_t *packet, size_t len, char text[BT_PACKET_TEXT]
 	struct bt_ipv6_ext ext;
 	struct ends e = {.v4 = true};
 	if (bt_ipv4_read(packet, len, &v4) == BT_IP_OK) {
-		e = (struct ends){v4.src, v4.dst, packet + v4.header_len,
-				  (size_t)v4.total_len - v4.header_len, v4.proto, true,
+		e = (struct ends){v4.src,
+				  v4.dst,
+				  packet + v4.header_len,
+				  (size_t)v4.total_len - v4.header_len,
+				  v4.proto,
+				  true,
 				  v4.offset != 0};
 		payload(&t, &e);
 	} else if (bt_ipv6_read(packet, len, &v6) == BT_IP_OK &&
 		   bt_ipv6_walk(packet, 40u + v6.payload_len, 40, v6.next, 6, &ext) == BT_IP_OK) {
-		e = (struct ends){v6.src, v6.dst, packet + ext.at,
-				  40u + v6.payload_len - ext.at, ext.proto, false,
+		e = (struct ends){v6.src,
+				  v6.dst,
+				  packet + ext.at,
+				  40u + v6.payload_len - ext.at,
+				  ext.proto,
+				  false,
 				  ext.fragment && ext.offset != 0};
 		payload(&t, &e);
 	} else {

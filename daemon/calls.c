@@ -183,7 +183,8 @@ static int call_connect(struct call *k)
 	int r = take(k);
 	if (r == 0 && bt_net_to(k->d->net, k->slot, k->addr, &to) == 0 &&
 	    d_wired(k->d, k->c->host, to)) {
-		r = bt_net_connect_wire(k->d->net, k->slot, k->addr, k->req->port, d_now(), &k->why);
+		r = bt_net_connect_wire(k->d->net, k->slot, k->addr, k->req->port, d_now(),
+					&k->why);
 		k->rep.flags |= BT_REPF_WIRE;
 		return finish(k, r);
 	}
@@ -285,8 +286,7 @@ static int call_udp_route(struct call *k)
 		return 0;
 	}
 	k->rep.target = ident(k->d, target);
-	if (other_source(k->d, k->slot, &src) ||
-	    bt_net_flags(k->d->net, target) & BT_NETF_RELAY ||
+	if (other_source(k->d, k->slot, &src) || bt_net_flags(k->d->net, target) & BT_NETF_RELAY ||
 	    d_wire_udp(k->d, k->slot, target))
 		k->rep.flags |= BT_REPF_RELAY;
 	return 0;

@@ -3,8 +3,8 @@
  * Between a program's descriptor and the engine's socket of the same connection. Back-pressure goes
  * both ways: the descriptor is read while the engine has room, and what the engine has received is
  * handed on while the descriptor has, so that the window closes when the program does not read.
- * Nothing is kept here but the plug's rest: bytes are read into the engine's buffer and written from
- * it.
+ * Nothing is kept here but the plug's rest: bytes are read into the engine's buffer and written
+ * from it.
  *
  * A descriptor's end of file is the program's FIN; a hang-up besides, that it has closed: what it
  * has left unread makes a reset of that (RFC 2525 2.17), which the kernel tells as ECONNRESET. The
@@ -29,21 +29,21 @@
 struct carry {
 	uv_poll_t poll;
 	struct daemon *d;
-	struct carry *next;    /* of its place in the table */
+	struct carry *next;	/* of its place in the table */
 	struct carry *changing; /* of those whose state is looked at */
-	berth_socket socket;   /* 0: closed */
+	berth_socket socket;	/* 0: closed */
 	uint32_t slot;
 	uint32_t carrier; /* slot of the engine's socket in the engine's port space */
 	struct bt_port_info tuple;
-	int fd; /* -1: closed */
+	int fd;	       /* -1: closed */
 	uint32_t plug; /* bytes of it that are still in the descriptor */
 	int events;    /* what is polled for */
 	bool connecting, is_changing;
 	bool answered; /* connected, but for the plug, which the program is just putting in */
-	bool in_end;  /* the program has sent its last */
-	bool out_end; /* the peer's last has been handed on */
-	bool blocked; /* the descriptor has no room */
-	bool full;    /* the engine has none */
+	bool in_end;   /* the program has sent its last */
+	bool out_end;  /* the peer's last has been handed on */
+	bool blocked;  /* the descriptor has no room */
+	bool full;     /* the engine has none */
 };
 
 struct carries {

@@ -90,8 +90,7 @@ bool d_wired(const struct daemon *d, uint16_t from, uint16_t to)
 
 bool d_link_get(const struct daemon *d, uint16_t a, uint16_t b, struct bt_link_settings *s)
 {
-	struct link *l = d->wire == NULL ? NULL
-					 : find_link(d->wire, a < b ? a : b, a < b ? b : a);
+	struct link *l = d->wire == NULL ? NULL : find_link(d->wire, a < b ? a : b, a < b ? b : a);
 	if (l != NULL)
 		*s = l->settings;
 	return l != NULL;
@@ -159,8 +158,7 @@ static bool make_host(struct daemon *d, uint16_t host)
 		return false;
 	w->n_hosts++;
 	/* A port is free for both at the same time. */
-	bt_port_host_conf(w->ports, n)->time_wait_ns =
-		bt_net_port_conf(d->net, host)->time_wait_ns;
+	bt_port_host_conf(w->ports, n)->time_wait_ns = bt_net_port_conf(d->net, host)->time_wait_ns;
 	w->hosts[host] = n;
 	w->ifs[host] = (berth_if)i;
 	berth_route_add(w->b, (berth_host)h, &all4, 0, NULL, (berth_if)i, 0);
@@ -204,8 +202,7 @@ static void forget_listener(struct wire *w, uint32_t slot)
 		}
 }
 
-static int listen_at(struct daemon *d, const struct bt_port_info *i, uint32_t slot,
-		     berth_socket *s)
+static int listen_at(struct daemon *d, const struct bt_port_info *i, uint32_t slot, berth_socket *s)
 {
 	struct berth *b = d->wire->b;
 	struct berth_endpoint local = {.port = i->lport};
@@ -237,8 +234,7 @@ void d_wire_listens(struct daemon *d, uint32_t slot, bool on)
 		return;
 	forget_listener(w, slot);
 	if (!on || !bt_port_get(bt_net_ports(d->net), slot, &i) || i.state != BT_LISTEN ||
-	    bt_addr_is_loopback(&i.laddr) ||
-	    listen_at(d, &i, slot, &s) < 0)
+	    bt_addr_is_loopback(&i.laddr) || listen_at(d, &i, slot, &s) < 0)
 		return;
 	struct listener *l = malloc(sizeof(*l));
 	if (l == NULL) {

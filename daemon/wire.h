@@ -4,9 +4,10 @@
  * Programs keep their descriptors; berthd is at the other end of them, and an engine (libberth)
  * carries what they say in packets, which the links lose, delay and show.
  *
- * The port space of the network (lib/sock) stays the one that decides about addresses and ports; the
- * engine has sockets of the same addresses, which nobody sees: one for each listener of a host, and
- * one for each end of a connection. What becomes of a connection the engine tells, and the row shows.
+ * The port space of the network (lib/sock) stays the one that decides about addresses and ports;
+ *the engine has sockets of the same addresses, which nobody sees: one for each listener of a host,
+ *and one for each end of a connection. What becomes of a connection the engine tells, and the row
+ *shows.
  *
  *	wire.c	the engine, its hosts and links, packets and time
  *	capture.c who looks at packets
@@ -39,7 +40,8 @@ bool d_link_get(const struct daemon *d, uint16_t a, uint16_t b, struct bt_link_s
 /* The engine; NULL: no link has been set yet. */
 struct berth *d_wire_engine(const struct daemon *d);
 struct bt_port_net *d_wire_ports(const struct daemon *d); /* the engine's port space */
-/* The engine's number of a host, which it learns of by this; without memory one that is no host's. */
+/* The engine's number of a host, which it learns of by this; without memory one that is no host's.
+ */
 berth_host d_wire_host(struct daemon *d, uint16_t host);
 /* Carries what the engine has to say, tells what has happened, sets the clock. To be called after
  * every call of the engine. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Datagrams over wires. The sender gives them to berthd, as it does where a receiver's queue is full
- * (relay.c); here they go through the engine first: its socket of the sender's address sends, its
- * socket of the receiver's gets what has come through, and the receiver is told as always. Both are
- * made when they are needed, and go when the program's socket does.
+ * Datagrams over wires. The sender gives them to berthd, as it does where a receiver's queue is
+ * full (relay.c); here they go through the engine first: its socket of the sender's address sends,
+ * its socket of the receiver's gets what has come through, and the receiver is told as always. Both
+ * are made when they are needed, and go when the program's socket does.
  */
 #include "wire.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE	256u
+#define TABLE	 256u
 #define GRAM_MAX 65536u
 
 struct shadow {
@@ -127,9 +127,8 @@ void d_wire_udp_event(struct daemon *d, const struct berth_event *e)
 	       BERTH_EAGAIN) {
 		if (n < 0 || !bt_port_get(bt_net_ports(d->net), target, &i))
 			continue;
-		struct d_from from = {.port = info.from.port,
-				      .hops = (uint8_t)(64 - info.hops),
-				      .tos = info.tos};
+		struct d_from from = {
+			.port = info.from.port, .hops = (uint8_t)(64 - info.hops), .tos = info.tos};
 		memcpy(from.src.b, info.from.addr.b, 16);
 		memcpy(from.dst.b, info.to.addr.b, 16);
 		from.host = bt_net_host_by_addr(d->net, &from.src);

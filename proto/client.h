@@ -41,7 +41,8 @@ void bt_client_close(struct bt_client *c);
 int bt_client_call(struct bt_client *c, struct bt_req *req, const void *extra, struct bt_rep *rep,
 		   void *rep_extra, size_t *got_extra);
 
-/* The same for an answer that brings a descriptor, in *fd (-1: none came), which is the caller's. */
+/* The same for an answer that brings a descriptor, in *fd (-1: none came), which is the caller's.
+ */
 int bt_client_call_fd(struct bt_client *c, struct bt_req *req, const void *extra,
 		      struct bt_rep *rep, void *rep_extra, size_t *got_extra, int *fd);
 

@@ -122,8 +122,8 @@ enum bt_rep_flag {
 };
 
 /* A connecting socket is not writable: the program fills the smallest send buffer with one message
- * of so many bytes as it holds (struct bt_table's plug_bytes, which berthd has measured), and berthd
- * takes them out again when the connection is there. */
+ * of so many bytes as it holds (struct bt_table's plug_bytes, which berthd has measured), and
+ * berthd takes them out again when the connection is there. */
 #define BT_PLUG_MAX 65536u
 
 /* A packet as a host has sent it or got it. A reader that is too slow misses packets. */

@@ -147,7 +147,7 @@ struct bt_table {
 	} inboxes[BT_INBOXES];
 	struct bt_host_row hosts[BT_MAX_HOSTS];
 	uint32_t plug_bytes; /* of a connecting socket's plug (proto/msg.h) */
-	char names[56]; /* where sockets' files are (proto/name.h); empty: no such place */
+	char names[56];	     /* where sockets' files are (proto/name.h); empty: no such place */
 };
 
 #define BT_ROWS_OFFSET ((sizeof(struct bt_table) + 4095u) & ~4095ul)

@@ -106,9 +106,9 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
  *
  * bt_net_to: the host that a TCP connect would reach, 0, or the error of bt_net_connect.
  * bt_net_connect_wire: the socket takes its port and 4-tuple, and is in SYN_SENT.
- * bt_net_accept_wire: a connection from raddr:rport has come to the listener; client: its slot where
- * it is of this network, else BT_NO_SLOT. Errors of bt_port_accept.
- * bt_net_wire_state: what has become of one. BT_TIME_WAIT lasts as always.
+ * bt_net_accept_wire: a connection from raddr:rport has come to the listener; client: its slot
+ * where it is of this network, else BT_NO_SLOT. Errors of bt_port_accept. bt_net_wire_state: what
+ * has become of one. BT_TIME_WAIT lasts as always.
  */
 int bt_net_to(const struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t *to);
 int bt_net_connect_wire(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
