@@ -114,7 +114,7 @@ enum bt_ip_bad bt_ipv4_read(const uint8_t *packet, size_t len, struct bt_ipv4 *i
 	return BT_IP_OK;
 }
 
-unsigned bt_ipv4_write(uint8_t packet[24], const struct bt_ipv4 *ip)
+unsigned bt_ipv4_write(uint8_t *packet, const struct bt_ipv4 *ip)
 {
 	unsigned header_len = BT_IPV4_HEADER + (ip->router_alert ? 4 : 0);
 

@@ -181,7 +181,7 @@ static uint8_t *put_prefix(uint8_t *p, const struct bt_nd_prefix *x)
 	return p + PREFIX_BYTES;
 }
 
-unsigned bt_nd_write(uint8_t data[BT_ND_MAX], const struct bt_nd *m)
+unsigned bt_nd_write(uint8_t *data, const struct bt_nd *m)
 {
 	unsigned fixed = fixed_bytes(m->type);
 	uint8_t *p = data + fixed;

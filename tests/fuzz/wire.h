@@ -40,7 +40,7 @@ size_t wire_make(enum wire_format f, uint64_t *rng, uint8_t data[WIRE_MAX]);
 bool wire_may_end(enum wire_format f, const uint8_t *data, size_t len, size_t cut);
 
 /* What byte 0 stands for, used by both files. */
-#define WIRE_FAMILY(byte) ((byte) & 1 ? BT_V6 : BT_V4)
+#define WIRE_FAMILY(byte) ((byte)&1 ? BT_V6 : BT_V4)
 struct wire_around {
 	struct bt_addr src, dst;
 	uint8_t hops;
