@@ -61,6 +61,7 @@ static void read_prefix(const uint8_t *p, unsigned len, struct bt_nd *m)
 
 	if (len != PREFIX_BYTES || p[2] > 128 || m->n_prefix == BT_ND_PREFIXES)
 		return;
+	memset(&x, 0, sizeof(x));
 	x.bits = p[2];
 	x.on_link = p[3] & 0x80;
 	x.autonomous = p[3] & 0x40;

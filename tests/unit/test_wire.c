@@ -876,26 +876,16 @@ static void udp_datagrams(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(linux_arp_request),
-		cmocka_unit_test(linux_syn),
-		cmocka_unit_test(linux_datagram),
-		cmocka_unit_test(linux_port_unreachable),
-		cmocka_unit_test(linux_igmp_report),
-		cmocka_unit_test(linux_mld_report),
-		cmocka_unit_test(linux_solicitations),
-		cmocka_unit_test(linux_fragments),
-		cmocka_unit_test(groups_on_ethernet),
-		cmocka_unit_test(tcp_options),
-		cmocka_unit_test(tcp_values),
-		cmocka_unit_test(ipv4_headers),
-		cmocka_unit_test(ipv6_extensions),
-		cmocka_unit_test(ipv6_headers),
-		cmocka_unit_test(icmp_messages),
-		cmocka_unit_test(arp_packets),
-		cmocka_unit_test(nd_messages),
-		cmocka_unit_test(router_advertisement),
-		cmocka_unit_test(group_messages),
-		cmocka_unit_test(udp_datagrams),
+		cmocka_unit_test(linux_arp_request),   cmocka_unit_test(linux_syn),
+		cmocka_unit_test(linux_datagram),      cmocka_unit_test(linux_port_unreachable),
+		cmocka_unit_test(linux_igmp_report),   cmocka_unit_test(linux_mld_report),
+		cmocka_unit_test(linux_solicitations), cmocka_unit_test(linux_fragments),
+		cmocka_unit_test(groups_on_ethernet),  cmocka_unit_test(tcp_options),
+		cmocka_unit_test(tcp_values),	       cmocka_unit_test(ipv4_headers),
+		cmocka_unit_test(ipv6_extensions),     cmocka_unit_test(ipv6_headers),
+		cmocka_unit_test(icmp_messages),       cmocka_unit_test(arp_packets),
+		cmocka_unit_test(nd_messages),	       cmocka_unit_test(router_advertisement),
+		cmocka_unit_test(group_messages),      cmocka_unit_test(udp_datagrams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

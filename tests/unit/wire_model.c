@@ -58,7 +58,7 @@ static void break_anywhere(enum wire_format f, uint8_t *data, size_t len, uint64
 
 		for (unsigned k = 0; k < 10; k++) {
 			*rng = *rng * 6364136223846793005u + 1442695040888963407u;
-			data[i] = k < 8 ? was ^ (uint8_t)(1u << k) : (uint8_t)(*rng >> 40);
+			data[i] = (uint8_t)(k < 8 ? was ^ 1u << k : *rng >> 40);
 			check(f, data, len);
 		}
 		data[i] = was;
