@@ -406,6 +406,15 @@ static void tcp_values(void **state)
 	assert_int_equal(bt_tcp_write(p, &seg), 56);
 	assert_int_equal(bt_tcp_read(p, 60, &seg), BT_TCP_OK);
 	assert_int_equal(seg.n_sack, 4);
+	/* none, where there are none or nothing is left for them */
+	seg.n_sack = 0;
+	assert_int_equal(bt_tcp_write(p, &seg), 20);
+	seg.n_sack = 1;
+	seg.flags = BT_SYN;
+	seg.cookie_len = 16;
+	seg.has = BT_TCP_SACK | BT_TCP_TS | BT_TCP_MSS | BT_TCP_WSCALE | BT_TCP_FASTOPEN;
+	assert_int_equal(bt_tcp_write(p, &seg), 60);
+	assert_int_equal(p[40], 34);
 }
 
 /* ---- IPv4 ---- */
@@ -835,7 +844,12 @@ static void group_messages(void **state)
 	assert_false(bt_mld_read(p, 27, &ll, 1, true, &l)); /* 8.1 */
 	assert_true(bt_mld_read(p, 24, &ll, 1, true, &l));
 	assert_true(l.query.version == 1 && l.query.max_resp_ms == 32769);
-	p[0] = BT_MLD_REPORT1;
+	/* 5.2: a record of one source and one word of auxiliary data */
+	len = bytes(p, "8f00000000000001 04010001" GROUP TARGET "00000000");
+	assert_true(bt_mld_read(p, len, &any, 1, true, &l) && l.n_records == 1);
+	for (size_t cut = 8; cut < len; cut++)
+		assert_false(bt_mld_read(p, cut, &any, 1, true, &l));
+	bytes(p, "8300000000000000" GROUP);
 	assert_true(bt_mld_read(p, 24, &any, 1, true, &l));
 }
 
