@@ -127,7 +127,9 @@ static void linux_syn(void **state)
 	assert_int_equal(seg.header_len, 40);
 	/* Our options lie as Linux's do. (Its checksum is left to the device.) */
 	assert_int_equal(bt_ipv4_write(out, &ip), 20);
+	memset(out + 20, 0xff, 40);
 	assert_int_equal(bt_tcp_write(out + 20, &seg), 40);
+	assert_int_equal(bt_get16(out + 36), 0);
 	memcpy(out + 36, p + 36, 2);
 	assert_memory_equal(out, p, len);
 }
@@ -536,6 +538,7 @@ static const struct ipv6_case ipv6_cases[] = {
 	/* fragments: RFC 8200 4.5; whole eights but the last */
 	{44, "1100000100000007 0000000000000000", BT_IP_OK, 17, 48, 0},
 	{44, "1100000100000007 000000000000000000", BT_IP_FRAGMENT, 0, 4, 0},
+	{44, "2f00000100000007 0000000000000000", BT_IP_OK, 47, 48, 0},
 	{44, "1100000800000007 00", BT_IP_OK, 17, 48, 0},
 	{44, "1100000800000007", BT_IP_FRAGMENT, SILENT, 0, 0},
 	{44, "1100fff800000007 00000000000000", BT_IP_OK, 17, 48, 0},
@@ -731,6 +734,8 @@ static const struct nd_case nd_cases[] = {
 	{"fd00::1", "ff02::1", "8800000020000000" TARGET DST_MAC, true},
 	{"fd00::1", "ff02::1", "8800000060000000" TARGET DST_MAC, false},
 	{"fd00::1", "fd00::2", "8800000060000000" GROUP DST_MAC, false},
+	{"fd00::1", "fd00::2", "8800000060000000" TARGET "0201ffffffffffff", false},
+	{"fd00::1", "fd00::2", "8800000060000000" TARGET "0101ffffffffffff", true},
 	/* router solicitation: 6.1.1 */
 	{"fe80::1", "ff02::2", "8500000000000000" SRC_MAC, true},
 	{"::", "ff02::2", "8500000000000000", true},
@@ -813,6 +818,8 @@ static void group_messages(void **state)
 		{"2200000000000001 04000001ef010203", 0, 0},
 		{"2200000000000001 04010000ef010203", 0, 0},
 		{"2200000000000001 04010001ef010203 0a000001 00000000", 255, 0},
+		{"2200000000000002 04010001ef010203 0a000001 00000000 04000000ef010204", 255, 0},
+		{"2200000000000002 04010001ef010203 0a000001 00000000 04000001ef010204", 0, 0},
 		{"9900000000000000", 0, 0},
 	};
 	struct bt_addr ll = addr("fe80::1"), global = addr("fd00::1"), any = addr("::");
@@ -833,10 +840,10 @@ static void group_messages(void **state)
 			fail_msg("%s: version %u", igmp[i].hex, m.query.version);
 	}
 	/* RFC 3810 5.1.3: 32768 and above have an exponent; 5.1.14, 6.2: where it may come from */
-	len = bytes(p, "82000000 80010000" GROUP "027d0000");
+	len = bytes(p, "82000000 80010000" GROUP "037d0000");
 	assert_true(bt_mld_read(p, len, &ll, 1, true, &l));
 	assert_true(l.query.version == 2 && l.query.max_resp_ms == 4097 << 3);
-	assert_true(l.query.robustness == 2 && l.query.interval_s == 125 && !l.query.suppress);
+	assert_true(l.query.robustness == 3 && l.query.interval_s == 125 && !l.query.suppress);
 	assert_false(bt_mld_read(p, len, &global, 1, true, &l));
 	assert_false(bt_mld_read(p, len, &any, 1, true, &l));
 	assert_false(bt_mld_read(p, len, &ll, 2, true, &l));
