@@ -20,6 +20,9 @@ struct bt_ipv4 {
 	bool df, mf;		 /* with mf, the payload is a multiple of 8 and not empty */
 	bool router_alert;	 /* RFC 2113 */
 	struct bt_addr src, dst; /* mapped */
+	/* After BT_IP_OPTIONS, when the other fields are set too: what ICMP's Parameter Problem
+	 * points to, or 0: no answer. */
+	uint8_t bad_at;
 };
 
 static inline bool bt_ipv4_is_fragment(const struct bt_ipv4 *ip)
