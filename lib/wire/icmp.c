@@ -168,7 +168,8 @@ bool bt_icmp_quote_read(const uint8_t *data, size_t len, enum bt_family family,
 	bt_assert(len <= UINT32_MAX);
 	if (!(family == BT_V6 ? quote6(data, len, q) : quote4(data, len, q)))
 		return false;
-	/* What lies behind the packet's end is not part of it: padding, or RFC 4884's extensions. */
+	/* What lies behind the packet's end is not part of it: padding, or RFC 4884's extensions.
+	 */
 	total = bt_get16(data + (family == BT_V6 ? 4 : 2)) + (family == BT_V6 ? 40u : 0);
 	if (total > len || total < q->at + 8)
 		total = (uint32_t)len;
