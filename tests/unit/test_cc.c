@@ -94,6 +94,8 @@ static void reno_avoidance(void **state)
 	assert_int_equal(c.cwnd, 11 * MSS);
 	acked(&c, 11 * MSS, SEC); /* in one ACK as well */
 	assert_int_equal(c.cwnd, 12 * MSS);
+	acked(&c, 1200 * MSS, SEC); /* and no more for more, as after a time-out */
+	assert_int_equal(c.cwnd, 13 * MSS);
 }
 
 /* RFC 7661 4.3, RFC 9438 5.8: no growth by what the program did not use */
@@ -293,6 +295,89 @@ static void cube_root(void **state)
 			assert_int_equal(bt_cubic_root(x * x * x + 1), x);
 	}
 	assert_int_equal(bt_cubic_root(UINT64_MAX), 2642245);
+}
+
+/* ---- any events in any order ---- */
+
+static uint32_t pick(uint64_t *random, uint32_t below)
+{
+	*random = *random * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)((*random >> 33) % below);
+}
+
+/* What TCP may say after anything; in flight: *pipe. */
+static void event(struct bt_cc *c, uint64_t *random, uint32_t *pipe, uint64_t now_ns)
+{
+	uint32_t n = pick(random, 100), bytes = 1 + pick(random, 20 * c->mss);
+	uint64_t idle_ns = pick(random, 1u << 30) * 10ull;
+	struct bt_cc_sample s = {.now_ns = now_ns, .in_flight_before = *pipe};
+
+	switch (n) {
+	case 0:
+		bt_cc_loss_found(c, *pipe + bytes, *pipe, now_ns);
+		break;
+	case 1:
+		bt_cc_timed_out(c, *pipe + bytes, pick(random, 2), now_ns);
+		*pipe = 0;
+		break;
+	case 2:
+		bt_cc_spurious(c, now_ns);
+		break;
+	case 3:
+		bt_cc_ecn_echoed(c, *pipe, now_ns);
+		break;
+	case 4:
+		bt_cc_idle_ended(c, idle_ns, pick(random, 1u << 30), now_ns);
+		break;
+	case 5:
+		bt_cc_mss_changed(c, 1 + pick(random, 65535));
+		break;
+	case 6:
+		bt_cc_changed(c, pick(random, 3), now_ns);
+		break;
+	case 7:
+	case 8:
+		bt_cc_recovered(c, *pipe, now_ns);
+		break;
+	default:
+		if (n % 2 && *pipe + bytes <= c->cwnd) {
+			*pipe += bytes;
+			bt_cc_sent(c, bytes, *pipe, now_ns);
+			break;
+		}
+		s.delivered = bytes < *pipe ? bytes : *pipe;
+		s.acked = n % 3 ? s.delivered : pick(random, 1u << 30);
+		s.lost = n % 7 ? 0 : pick(random, *pipe - s.delivered + 1);
+		*pipe -= s.delivered + s.lost;
+		s.in_flight = *pipe;
+		s.rtt_ns = n % 5 ? (uint64_t)pick(random, 1u << 30) << pick(random, 6) : 0;
+		s.rate = n % 4 ? (uint64_t)pick(random, 1u << 30) << pick(random, 24) : 0;
+		s.rate_app_limited = pick(random, 4) == 0;
+		s.round_ended = pick(random, 10) == 0;
+		bt_cc_acked(c, &s);
+	}
+}
+
+static void any_order(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 300; seed++) {
+		uint64_t random = seed, now_ns = seed;
+		uint32_t pipe = 0;
+		struct bt_cc c;
+
+		bt_cc_start(&c, seed % 3, 1 + pick(&random, 65535), seed % 2,
+			    (uint64_t)seed % 5 * MS, seed, now_ns);
+		for (unsigned i = 0; i < 3000; i++) {
+			event(&c, &random, &pipe, now_ns);
+			now_ns += pick(&random, 1u << 28);
+			if (c.cwnd < c.mss || c.cwnd > BT_CC_CWND_MAX || c.ssthresh == 0 ||
+			    bt_cc_burst(&c) < c.mss ||
+			    (c.pacing_rate != 0) != (c.module == BERTH_CC_BBR))
+				fail_msg("seed %u, event %u: cwnd %u, mss %u, ssthresh %u", seed, i,
+					 c.cwnd, c.mss, c.ssthresh);
+		}
+	}
 }
 
 /* ---- CUBIC against its formulas in real numbers (segments, seconds) ---- */
@@ -691,6 +776,7 @@ int main(void)
 		cmocka_unit_test(idle),
 		cmocka_unit_test(module_changed),
 		cmocka_unit_test(segment_size_changed),
+		cmocka_unit_test(any_order),
 		cmocka_unit_test(cube_root),
 		cmocka_unit_test(cubic_curve),
 		cmocka_unit_test(cubic_undone),
