@@ -31,14 +31,26 @@ static inline uint64_t halves(uint64_t w)
 	return (w >> 32) + (uint32_t)w;
 }
 
-static inline uint64_t lanes_sum(lanes total, lanes upper)
-{
-	lanes s = total - (upper << 32) + upper;
+/* Sums that are not added up yet. */
+struct sums {
+	lanes total, upper;
+};
 
-	return s[0] + s[1];
+static inline void sums_add(struct sums *s, lanes v)
+{
+	s->total += v;
+	s->upper += v >> 32;
 }
 
-/* The last len < 64 bytes. Little endian (bytes.h says so): a missing last byte is a zero above. */
+static inline uint64_t sums_end(const struct sums *s)
+{
+	lanes v = s->total - (s->upper << 32) + s->upper;
+
+	return v[0] + v[1];
+}
+
+/* The last len < 16 bytes, and whole small headers. Little endian (bytes.h says so): a missing last
+ * byte is a zero above. */
 static inline uint64_t tail(uint64_t sum, const uint8_t *p, size_t len)
 {
 	for (; len >= 8; len -= 8, p += 8)
@@ -65,20 +77,29 @@ uint64_t bt_csum_add(uint64_t sum, const void *data, size_t len)
 	const uint8_t *p = data;
 
 	if (len >= STEP) {
-		lanes total = {0}, upper = {0}, total2 = {0}, upper2 = {0};
+		struct sums s = {{0}, {0}}, s2 = s;
 
 		for (; len >= STEP; len -= STEP, p += STEP) {
-			lanes a = load_lanes(p), b = load_lanes(p + 16), c = load_lanes(p + 32),
-			      d = load_lanes(p + 48);
-
-			total += a + c;
-			upper += (a >> 32) + (c >> 32);
-			total2 += b + d;
-			upper2 += (b >> 32) + (d >> 32);
+			sums_add(&s, load_lanes(p));
+			sums_add(&s2, load_lanes(p + 16));
+			sums_add(&s, load_lanes(p + 32));
+			sums_add(&s2, load_lanes(p + 48));
 		}
-		sum += lanes_sum(total + total2, upper + upper2);
+		for (; len >= 16; len -= 16, p += 16)
+			sums_add(&s, load_lanes(p));
+		s.total += s2.total;
+		s.upper += s2.upper;
+		sum += sums_end(&s);
 	}
 	return tail(sum, p, len);
+}
+
+static inline lanes copy_lanes(uint8_t *to, const uint8_t *p)
+{
+	lanes v = load_lanes(p);
+
+	memcpy(to, &v, sizeof(v));
+	return v;
 }
 
 uint64_t bt_csum_copy(uint64_t sum, void *dst, const void *src, size_t len)
@@ -87,22 +108,19 @@ uint64_t bt_csum_copy(uint64_t sum, void *dst, const void *src, size_t len)
 	uint8_t *to = dst;
 
 	if (len >= STEP) {
-		lanes total = {0}, upper = {0}, total2 = {0}, upper2 = {0};
+		struct sums s = {{0}, {0}}, s2 = s;
 
 		for (; len >= STEP; len -= STEP, p += STEP, to += STEP) {
-			lanes a = load_lanes(p), b = load_lanes(p + 16), c = load_lanes(p + 32),
-			      d = load_lanes(p + 48);
-
-			memcpy(to, &a, sizeof(a));
-			memcpy(to + 16, &b, sizeof(b));
-			memcpy(to + 32, &c, sizeof(c));
-			memcpy(to + 48, &d, sizeof(d));
-			total += a + c;
-			upper += (a >> 32) + (c >> 32);
-			total2 += b + d;
-			upper2 += (b >> 32) + (d >> 32);
+			sums_add(&s, copy_lanes(to, p));
+			sums_add(&s2, copy_lanes(to + 16, p + 16));
+			sums_add(&s, copy_lanes(to + 32, p + 32));
+			sums_add(&s2, copy_lanes(to + 48, p + 48));
 		}
-		sum += lanes_sum(total + total2, upper + upper2);
+		for (; len >= 16; len -= 16, p += 16, to += 16)
+			sums_add(&s, copy_lanes(to, p));
+		s.total += s2.total;
+		s.upper += s2.upper;
+		sum += sums_end(&s);
 	}
 	memcpy(to, p, len);
 	return tail(sum, p, len);

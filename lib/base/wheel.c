@@ -158,9 +158,11 @@ struct bt_timer *bt_wheel_expired(struct bt_wheel *w, uint64_t now_ns)
 			continue;
 		}
 		unlink_timer(w, t); /* alone in its slot, or all of it are of one time */
-		if (t->at_ns <= now_ns)
+		if (t->at_ns <= now_ns && t->at_ns == t->filed_ns)
 			return t;
-		link_timer(w, t); /* it was moved to later */
+		/* It was moved to later, and others may be due before it; or only its slot's
+		 * earliest, which is gone, was due. */
+		link_timer(w, t);
 	}
 	w->base = now_ns;
 	return NULL;

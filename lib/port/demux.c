@@ -373,6 +373,51 @@ static uint32_t find_unconnected(const struct bt_port_net *net, const struct tup
 	return best->key.opts & BT_REUSEPORT ? spread(net, first, best, t) : best->head;
 }
 
+/* True if the member of the class c receives what goes to several sockets: udp_v4_mcast_next. */
+static bool gets_copy(const struct bt_port_net *net, const struct class *c, uint32_t slot,
+		      const struct tuple *t, uint8_t dev)
+{
+	const struct psock *s = sock_at(net, slot);
+
+	if (score(c, &t->laddr, bt_addr_is_v4(&t->laddr), dev) < 0)
+		return false;
+	return s->state != BT_ESTABLISHED ||
+	       (s->rport == t->rport && bt_addr_eq(&s->raddr, &t->raddr));
+}
+
+uint32_t bt_port_lookup_next(const struct bt_port_net *net, uint16_t host,
+			     const struct bt_addr *laddr, uint16_t lport,
+			     const struct bt_addr *raddr, uint16_t rport, uint8_t dev,
+			     uint32_t after)
+{
+	const struct tuple t = {*laddr, *raddr, lport, rport, host, BT_UDP};
+	const struct host *h = btp_host(net, host);
+	const struct space *sp = h == NULL ? NULL : h->space[1];
+	const struct class *c;
+	struct class_key key;
+	struct class sole;
+	uint32_t slot;
+
+	if (sp == NULL)
+		return BT_NO_SLOT;
+	c = btp_first_class(net, sp, lport, &sole);
+	slot = c == NULL ? BT_NO_SLOT : c->head;
+	if (after != BT_NO_SLOT) {
+		key = btp_class_key(sock_at(net, after));
+		while (c != NULL && memcmp(&c->key, &key, sizeof(key)) != 0)
+			c = next_class(net, c);
+		slot = sock_at(net, after)->class_next;
+	}
+	while (c != NULL) {
+		for (; slot != BT_NO_SLOT; slot = sock_at(net, slot)->class_next)
+			if (gets_copy(net, c, slot, &t, dev))
+				return slot;
+		c = next_class(net, c);
+		slot = c == NULL ? BT_NO_SLOT : c->head;
+	}
+	return BT_NO_SLOT;
+}
+
 uint32_t bt_port_lookup(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,
 			const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
 			uint16_t rport, uint8_t dev)

@@ -246,6 +246,13 @@ uint64_t bt_port_deadline(const struct bt_port_net *net);
 uint32_t bt_port_lookup(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,
 			const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
 			uint16_t rport, uint8_t dev);
+/* UDP, what goes to a group or is broadcast: every socket that the packet reaches, one a call, in
+ * any order: the one after `after`, which is what the last call said, at first BT_NO_SLOT. Neither
+ * bind nor connect may come between. */
+uint32_t bt_port_lookup_next(const struct bt_port_net *net, uint16_t host,
+			     const struct bt_addr *laddr, uint16_t lport,
+			     const struct bt_addr *raddr, uint16_t rport, uint8_t dev,
+			     uint32_t after);
 /* The same, listeners only (a SYN that meets a TIME_WAIT socket, an explanation). */
 uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host,
 				 const struct bt_addr *laddr, uint16_t lport,

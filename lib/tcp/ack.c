@@ -107,8 +107,7 @@ static void take_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in
 		c->send_timer = ST_NONE;
 	}
 	/* Karn's rule: of segments sent once; with timestamps of others too (RFC 7323 4). */
-	if (a.rtt_ns == 0 && a.cc.acked > 0 && a.has_ts &&
-	    bt_conn_ts(t, c) - s->ts_ecr < 1u << 24)
+	if (a.rtt_ns == 0 && a.cc.acked > 0 && a.has_ts && bt_conn_ts(t, c) - s->ts_ecr < 1u << 24)
 		a.rtt_ns = (uint64_t)(bt_conn_ts(t, c) - s->ts_ecr) * 1000000;
 	if (a.rtt_ns != 0)
 		bt_ack_rtt(t, c, a.rtt_ns);
@@ -125,8 +124,7 @@ static void take_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in
 		bt_cc_acked(&c->cc, &a.cc);
 	if (c->send_timer == ST_NONE || c->send_timer == ST_PERSIST)
 		bt_timers_send(t, c);
-	if (f->lost > 0 || bt_conn_unsent(c) > 0 ||
-	    (c->flags & CF_FIN && !bt_conn_fin_sent(c)))
+	if (f->lost > 0 || bt_conn_unsent(c) > 0 || (c->flags & CF_FIN && !bt_conn_fin_sent(c)))
 		bt_conn_wants_out(t, c);
 }
 

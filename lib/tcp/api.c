@@ -12,8 +12,7 @@ static uint32_t send_space(const struct bt_conn *c)
 /* Linux's sk_stream_is_writeable: a third is free, and little waits to be sent. */
 static bool writable(const struct bt_conn *c)
 {
-	return c->queued <= c->sndbuf - c->sndbuf / 3 &&
-	       bt_conn_unsent(c) < c->opts->notsent_lowat;
+	return c->queued <= c->sndbuf - c->sndbuf / 3 && bt_conn_unsent(c) < c->opts->notsent_lowat;
 }
 
 static int take_error(struct bt_conn *c)

@@ -152,8 +152,8 @@ void bt_close_time_wait_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in 
 		bt_port_ends(t->ports, c->self, &e);
 		l = bt_port_lookup_listener(t->ports, e.host, &e.laddr, e.lport, &e.raddr, e.rport,
 					    in->rx->dev);
-		if (l != BT_NO_SLOT && (newer || (ts && bt_seq_lt(c->rcv_nxt, s->seq) &&
-						  s->ts_val == c->ts_recent))) {
+		if (l != BT_NO_SLOT &&
+		    (newer || (ts && bt_seq_lt(c->rcv_nxt, s->seq) && s->ts_val == c->ts_recent))) {
 			if (c->flags & CF_ORPHAN)
 				bt_close_free(t, c);
 			else
@@ -172,7 +172,8 @@ void bt_close_time_wait_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in 
 
 /* ---- the program ---- */
 
-static void close_listener(struct bt_tcp *t, struct bt_conn *l)
+/* Ends the connections that nobody has accepted. */
+static void empty_queues(struct bt_tcp *t, struct bt_conn *l)
 {
 	struct bt_listener *q = l->listener;
 
@@ -195,6 +196,11 @@ static void close_listener(struct bt_tcp *t, struct bt_conn *l)
 		else
 			bt_close_reset(t, c);
 	}
+}
+
+static void close_listener(struct bt_tcp *t, struct bt_conn *l)
+{
+	empty_queues(t, l);
 	bt_conn_done(t, l);
 	bt_port_free(t->ports, l->self);
 }
@@ -266,6 +272,29 @@ void bt_tcp_abort(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
 	}
 	c->flags |= CF_ORPHAN;
 	bt_close_reset(t, c);
+}
+
+/* Linux's tcp_disconnect */
+void bt_tcp_disconnect(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
+{
+	struct bt_conn *c = bt_tcp_conn(t, slot);
+
+	bt_tcp_enter(t, now_ns);
+	if (c->state == BT_LISTEN) {
+		empty_queues(t, c);
+		bt_mem_put(&t->mem, c->listener, sizeof(*c->listener));
+		c->listener = NULL;
+		bt_conn_set_state(t, c, BT_CLOSE);
+	} else {
+		bt_close_reset(t, c);
+	}
+	c->unread = 0;
+	bt_conn_trim(t, c);
+	c->flags &= CF_USED | CF_NODELAY | CF_CORK | CF_NEWS;
+	bt_conn_leave_news(t, c);
+	c->error = c->soft_error = 0;
+	c->cc.cwnd = 0;
+	bt_port_disconnect(t->ports, slot);
 }
 
 int bt_tcp_shutdown(struct bt_tcp *t, uint32_t slot, enum berth_shut how, uint64_t now_ns)

@@ -54,6 +54,17 @@ void bt_tcp_free(struct bt_tcp *t)
 	free(t);
 }
 
+size_t bt_tcp_bytes(const struct bt_tcp *t)
+{
+	size_t sum = sizeof(*t) + (size_t)t->mem.taken + t->reply_cap * sizeof(t->replies[0]);
+
+	for (uint32_t k = 0; k < BT_N_CHUNKS; k++)
+		if (t->conns[k] != NULL)
+			sum += (k < 2 ? BT_FIRST_CHUNK : (size_t)BT_FIRST_CHUNK << (k - 1)) *
+			       sizeof(struct bt_conn);
+	return sum;
+}
+
 void bt_tcp_enter(struct bt_tcp *t, uint64_t now_ns)
 {
 	if (now_ns <= t->now_ns)

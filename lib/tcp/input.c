@@ -124,7 +124,8 @@ static enum step step2_reset(struct bt_tcp *t, struct bt_conn *c, struct bt_in *
 	return DONE;
 }
 
-/* Fourth: SYN (RFC 5961 4.2): never the end of a connection by itself. (Third, security, is none.) */
+/* Fourth: SYN (RFC 5961 4.2): never the end of a connection by itself. (Third, security, is none.)
+ */
 static enum step step4_syn(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 {
 	if (!(in->s.flags & BT_SYN))
@@ -316,8 +317,7 @@ static bool predicted(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 	if (c->state != BT_ESTABLISHED || (s->flags & (SLOW_FLAGS | BT_ACK)) != BT_ACK ||
 	    !bt_seq_eq(s->seq, c->rcv_nxt) || c->flags & (CF_URG_IN | CF_ECN) || s->n_sack != 0)
 		return false;
-	if (c->flags & CF_TS &&
-	    (!(s->has & BT_TCP_TS) || (int32_t)(s->ts_val - c->ts_recent) < 0))
+	if (c->flags & CF_TS && (!(s->has & BT_TCP_TS) || (int32_t)(s->ts_val - c->ts_recent) < 0))
 		return false;
 	if (in->len == 0) {
 		if (!bt_seq_lt(c->snd_una, s->ack) || bt_seq_lt(c->snd_nxt, s->ack))
@@ -328,8 +328,7 @@ static bool predicted(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 		return true;
 	}
 	if (!bt_seq_eq(s->ack, c->snd_una) || in->len > c->rcv_edge.n - c->rcv_nxt.n ||
-	    (uint32_t)s->window << c->snd_scale != c->snd_wnd ||
-	    (c->rxq != NULL && c->rxq->n > 0))
+	    (uint32_t)s->window << c->snd_scale != c->snd_wnd || (c->rxq != NULL && c->rxq->n > 0))
 		return false;
 	if (c->flags & CF_TS)
 		ts_recent(t, c, in);
@@ -459,7 +458,7 @@ static void too_big(struct bt_tcp *t, struct bt_conn *c, uint32_t mtu)
 
 /* RFC 1122 4.2.3.9, RFC 5927: a number that is in flight shows that it is about us; a connection
  * that is established is not ended by it. */
-void bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
+bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 		 const struct bt_addr *dst, const uint8_t *quoted, size_t len, int error,
 		 uint32_t mtu, uint64_t now_ns)
 {
@@ -469,25 +468,26 @@ void bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 
 	bt_tcp_enter(t, now_ns);
 	if (len < 8)
-		return;
+		return false;
 	slot = bt_port_lookup(t->ports, host, BT_TCP, src, bt_get16(quoted), dst,
 			      bt_get16(quoted + 2), 0);
 	if (slot == BT_NO_SLOT)
-		return;
+		return false;
 	c = bt_tcp_conn(t, slot);
 	if (c->state == BT_LISTEN || c->state == BT_TIME_WAIT || c->state == BT_CLOSE)
-		return;
+		return false;
 	seq = bt_seq(bt_get32(quoted + 4));
 	if (bt_seq_lt(seq, c->snd_una) || bt_seq_lt(c->snd_nxt, seq))
-		return;
+		return false;
 	if (mtu != 0) {
 		too_big(t, c, mtu);
-		return;
+		return true;
 	}
 	if (error == 0)
-		return;
+		return true;
 	if (c->state == BT_SYN_SENT)
 		bt_close_end(t, c, error);
 	else
 		c->soft_error = (int16_t)error;
+	return true;
 }

@@ -8,9 +8,9 @@
  */
 #include "tcb.h"
 
-#define BURST	   16u
-#define TSO_MAX	   65000u /* payload; with headers below 64 KiB */
-#define SLACK_NS   1000000u /* pacing: so much may leave early, so that timers are few */
+#define BURST	 16u
+#define TSO_MAX	 65000u	  /* payload; with headers below 64 KiB */
+#define SLACK_NS 1000000u /* pacing: so much may leave early, so that timers are few */
 
 /* ---- a segment into tx ---- */
 
@@ -336,7 +336,7 @@ static uint32_t allowed(struct bt_tcp *t, struct bt_conn *c, bool tlp, bool *fin
 		return 0;
 	if (len > room)
 		len = room < c->mss && c->flight->pipe == 0 ? bt_min32(len, c->mss)
-							     : room - room % c->mss;
+							    : room - room % c->mss;
 	if (len == unsent) {
 		uint32_t tail = len % c->mss;
 

@@ -45,8 +45,7 @@ static uint32_t reo_window(const struct bt_conn *c)
 	const struct bt_flight *f = c->flight;
 	uint32_t w;
 
-	if (!f->reordering &&
-	    (f->recovery != REC_OPEN || f->sacked >= DUP_ACKS * (uint32_t)c->mss))
+	if (!f->reordering && (f->recovery != REC_OPEN || f->sacked >= DUP_ACKS * (uint32_t)c->mss))
 		return 0;
 	w = c->min_rtt == UINT32_MAX ? 0 : c->min_rtt / 4 * c->reo_mult;
 	return bt_min32(w, c->srtt8 >> 3);

@@ -5,8 +5,8 @@
  *
  * A child in SYN_RECV is a slot like any other, in its listener's SYN queue until the handshake
  * ends, then in the accept queue until the program takes it. Both have bounds: where the SYN queue
- * is full a SYN is answered by a cookie and kept nowhere (cookie.c); where the accept queue is full,
- * SYNs and last ACKs are dropped and come again, as in Linux.
+ * is full a SYN is answered by a cookie and kept nowhere (cookie.c); where the accept queue is
+ * full, SYNs and last ACKs are dropped and come again, as in Linux.
  */
 #include "tcb.h"
 
@@ -362,6 +362,13 @@ static void enter_accept_queue(struct bt_tcp *t, struct bt_conn *l, struct bt_co
 	q->last = c->self;
 	q->n_queue++;
 	bt_conn_news(t, l, BERTH_READABLE);
+}
+
+uint32_t bt_tcp_accept_next(const struct bt_tcp *t, uint32_t listener)
+{
+	const struct bt_conn *l = bt_tcp_conn(t, listener);
+
+	return l->state == BT_LISTEN ? l->listener->first : BT_NO_SLOT;
 }
 
 int bt_tcp_accept(struct bt_tcp *t, uint32_t listener, uint32_t *slot, uint64_t now_ns)

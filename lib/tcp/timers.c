@@ -2,8 +2,8 @@
 /*
  * What happens later. A connection has one timer in the wheel, set for the earliest of its
  * deadlines: the sender's (one of retransmission, tail probe, reordering, window probe, cork), the
- * delayed ACK's, the slow one's (keepalive; FIN_WAIT2; TIME_WAIT while the program holds the socket)
- * and pacing's.
+ * delayed ACK's, the slow one's (keepalive; FIN_WAIT2; TIME_WAIT while the program holds the
+ * socket) and pacing's.
  */
 #include "tcb.h"
 
@@ -91,8 +91,8 @@ void bt_timers_keepalive(struct bt_tcp *t, struct bt_conn *c)
 {
 	uint32_t idle = t->now_ms - c->last_in_ms, all = c->opts->keepidle * 1000u;
 
-	if (c->state != BT_ESTABLISHED && c->state != BT_CLOSE_WAIT &&
-	    c->state != BT_FIN_WAIT1 && !(c->state == BT_FIN_WAIT2 && !(c->flags & CF_ORPHAN)))
+	if (c->state != BT_ESTABLISHED && c->state != BT_CLOSE_WAIT && c->state != BT_FIN_WAIT1 &&
+	    !(c->state == BT_FIN_WAIT2 && !(c->flags & CF_ORPHAN)))
 		return;
 	if (c->opts->keepalive) {
 		bt_timers_keep(t, c, idle < all ? all - idle : 0);
@@ -110,9 +110,8 @@ static void syn_again(struct bt_tcp *t, struct bt_conn *c)
 
 	if (c->passive && c->opts->defer_accept != 0)
 		limit = bt_max32(limit, 2 + c->opts->defer_accept / 4u);
-	if (c->retransmits >= limit ||
-	    (c->opts->user_timeout != 0 && !(c->passive) &&
-	     t->now_ms - c->last_in_ms >= c->opts->user_timeout)) {
+	if (c->retransmits >= limit || (c->opts->user_timeout != 0 && !(c->passive) &&
+					t->now_ms - c->last_in_ms >= c->opts->user_timeout)) {
 		bt_close_end(t, c, c->soft_error != 0 ? c->soft_error : BERTH_ETIMEDOUT);
 		return;
 	}
@@ -238,9 +237,8 @@ static void keep_expired(struct bt_tcp *t, struct bt_conn *c)
 		bt_timers_keep(t, c, all - idle);
 		return;
 	}
-	late = c->opts->user_timeout != 0
-		       ? idle >= c->opts->user_timeout && c->probes > 0
-		       : c->probes >= c->opts->keepcnt;
+	late = c->opts->user_timeout != 0 ? idle >= c->opts->user_timeout && c->probes > 0
+					  : c->probes >= c->opts->keepcnt;
 	if (late) {
 		bt_reply_for(t, c, BT_RST | BT_ACK, c->snd_nxt);
 		bt_close_end(t, c, c->soft_error != 0 ? c->soft_error : BERTH_ETIMEDOUT);

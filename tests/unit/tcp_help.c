@@ -24,7 +24,8 @@ static int path(void *arg, uint16_t host, const struct bt_addr *src, const struc
 	(void)host, (void)src, (void)dst;
 	if (w->no_path)
 		return BERTH_ENETUNREACH;
-	*p = (struct bt_path){.generation = w->generation, .i = 1, .flags = w->flags, .mtu = w->mtu};
+	*p = (struct bt_path){
+		.generation = w->generation, .i = 1, .flags = w->flags, .mtu = w->mtu};
 	return 0;
 }
 
@@ -294,7 +295,8 @@ struct bt_tcp_seg wire_next(struct wire *w, uint32_t slot, uint8_t flags)
 {
 	struct bt_conn *c = wire_conn(w, slot);
 	struct bt_port_ends e;
-	struct bt_tcp_seg s = {.flags = flags, .seq = c->rcv_nxt, .ack = c->snd_nxt, .window = 1000};
+	struct bt_tcp_seg s = {
+		.flags = flags, .seq = c->rcv_nxt, .ack = c->snd_nxt, .window = 1000};
 
 	bt_port_ends(w->ports, slot, &e);
 	s.sport = e.rport;

@@ -9,12 +9,12 @@
 
 #include "../../lib/tcp/tcb.h"
 
-#define MS	   1000000ull
-#define SEC	   1000000000ull
-#define A	   0 /* hosts */
-#define B	   1
-#define WIRE_MAX   8192
-#define FRAME_MAX  66000
+#define MS	  1000000ull
+#define SEC	  1000000000ull
+#define A	  0 /* hosts */
+#define B	  1
+#define WIRE_MAX  8192
+#define FRAME_MAX 66000
 
 struct frame {
 	uint64_t at_ns;

@@ -189,9 +189,8 @@ static void show(struct wire *w, const struct end *e, uint32_t n)
 		const struct bt_conn *c = wire_conn(w, e[i].slot);
 
 		printf("end %u: open %d shut %d ended %d error %d sent %llu got %llu of %llu", i,
-		       e[i].open, e[i].shut, e[i].ended, e[i].error,
-		       (unsigned long long)e[i].sent, (unsigned long long)e[i].got,
-		       (unsigned long long)e[i].peer->sent);
+		       e[i].open, e[i].shut, e[i].ended, e[i].error, (unsigned long long)e[i].sent,
+		       (unsigned long long)e[i].got, (unsigned long long)e[i].peer->sent);
 		printf(" state %u queued %u unsent %u out %u unread %u snd_wnd %u timer %u "
 		       "rcvbuf %u\n",
 		       c->state, c->queued, bt_conn_unsent(c), bt_conn_outstanding(c), c->unread,
@@ -222,7 +221,8 @@ static void round_of(void)
 	l = wire_listen(&w, B, 80, rnd(4));
 	options(&w, l);
 	for (uint32_t i = 0; i < n; i++) {
-		e[2 * i] = (struct end){.slot = wire_open(&w, A), .salt = rnd(1000000), .open = true};
+		e[2 * i] =
+			(struct end){.slot = wire_open(&w, A), .salt = rnd(1000000), .open = true};
 		e[2 * i].to_send = rnd(4) == 0 ? rnd(10) : rnd(200000);
 		e[2 * i].peer = &e[2 * i + 1];
 		e[2 * i + 1] = (struct end){.peer = &e[2 * i], .shut = true, .ended = true};
