@@ -11,6 +11,7 @@
 #include "../util.h"
 
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define BURST	     16u
@@ -34,8 +35,12 @@ static uint64_t answers;
 
 static void must(int64_t result, const char *what)
 {
-	if (result < 0)
-		die_msg(what);
+	char text[128];
+
+	if (result >= 0)
+		return;
+	snprintf(text, sizeof(text), "%s: %s", what, berth_strerror((int)result));
+	die_msg(text);
 }
 
 static struct berth_addr addr_of(uint32_t a)
@@ -226,6 +231,7 @@ void stack_reset(void)
 void stack_fill(uint32_t n)
 {
 	uint8_t packet[STACK_ACK];
+	struct berth_event event;
 
 	for (uint32_t i = 0; i < n; i++) {
 		berth_socket s;
@@ -241,8 +247,9 @@ void stack_fill(uint32_t n)
 		write_segment(packet, i, peers[i].seq, peers[i].ack, 0x10);
 		berth_input(b, (berth_if)nets[1], packet, STACK_ACK, now);
 		must(berth_accept(b, listener, &s, now), "berth_accept");
+		while (berth_event(b, &event))
+			;
 	}
-	take_events();
 }
 
 void stack_ack(uint32_t i, uint8_t packet[STACK_ACK])
