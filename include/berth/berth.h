@@ -43,6 +43,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 enum berth_error {
 	BERTH_EPERM = -1,
 	BERTH_ENOENT = -2,
@@ -333,6 +335,8 @@ const char *berth_drop_name(enum berth_drop reason);
 /* Sockets in use and bytes of memory taken: 0 sockets when all are closed and TIME_WAIT is over. */
 uint32_t berth_sockets(const struct berth *b);
 size_t berth_bytes(const struct berth *b);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
