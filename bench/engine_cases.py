@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine alone against lwIP, in one process each: bench/engine/cost.c with either stack. In the
-table lwIP's figures stand in the kernel's column."""
+table lwIP's figures stand in the kernel's column. doc/benchmarks-engine.md explains them."""
 
 import os
 import re
