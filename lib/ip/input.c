@@ -41,7 +41,8 @@ enum bt_ip_got bt_ip_input(struct bt_ip *ip, berth_if i, const void *packet, siz
 	struct bt_iface *f = bt_iface(ip, i);
 	struct bt_in in = {.ip = ip, .f = f, .now_ns = now_ns, .rx = rx, .error = error};
 
-	bt_assert(f != NULL);
+	if (f == NULL)
+		return BT_IP_NOTHING;
 	ip->now_ns = now_ns;
 	in.h = ip->hosts[f->host];
 	if ((f->flags & BERTH_IF_DOWN) != 0)

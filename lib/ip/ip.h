@@ -144,8 +144,8 @@ struct bt_icmp_error {
 	const uint8_t *quoted; /* transport header, len >= 8 bytes of it */
 	uint32_t len;
 };
-/* A packet from the wire of interface i. What *rx and *error point to stays until bt_ip_reap (or is
- * the caller's packet). */
+/* A packet from the wire of interface i; nothing if there is none. What *rx and *error point to
+ * stays until bt_ip_reap (or is the caller's packet). */
 enum bt_ip_got bt_ip_input(struct bt_ip *ip, berth_if i, const void *packet, size_t len,
 			   uint64_t now_ns, struct bt_rx *rx, struct bt_icmp_error *error);
 /* The same for what waits inside: packets of hosts to themselves, errors. BT_IP_NOTHING says only

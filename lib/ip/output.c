@@ -118,6 +118,7 @@ static void write_header(struct bt_ip *ip, struct bt_pkt *p, const struct bt_sen
 	uint8_t hops = s->hops != 0 ? s->hops : DEFAULT_HOPS;
 	struct bt_ipv4 h = {.tos = s->tos, .ttl = hops, .proto = s->proto, .router_alert = true};
 	bool df = s->no_fragment && (path->flags & BT_PATH_NO_DF) == 0;
+	uint8_t *to;
 
 	if (!bt_addr_is_v4(&s->dst)) {
 		uint8_t next = s->proto;
@@ -126,8 +127,8 @@ static void write_header(struct bt_ip *ip, struct bt_pkt *p, const struct bt_sen
 			bt_ipv6_router_alert_write(bt_pkt_push(p, BT_IPV6_ROUTER_ALERT), next);
 			next = BT_IPPROTO_HOPOPTS;
 		}
-		bt_ip6_write(bt_pkt_push(p, BT_IPV6_HEADER), s->tos, 0, p->len - BT_IPV6_HEADER,
-			     next, hops, &s->src, &s->dst);
+		to = bt_pkt_push(p, BT_IPV6_HEADER);
+		bt_ip6_write(to, s->tos, 0, p->len - BT_IPV6_HEADER, next, hops, &s->src, &s->dst);
 		return;
 	}
 	/* RFC 6864 4.1: of what cannot be fragmented the identification says nothing */
@@ -140,8 +141,8 @@ static void write_header(struct bt_ip *ip, struct bt_pkt *p, const struct bt_sen
 		bt_ipv4_write(bt_pkt_push(p, 24), &h);
 		return;
 	}
-	bt_ip4_write(bt_pkt_push(p, BT_IPV4_HEADER), s->tos, p->len, h.id, df ? DF : 0, hops,
-		     s->proto, &s->src, &s->dst);
+	to = bt_pkt_push(p, BT_IPV4_HEADER);
+	bt_ip4_write(to, s->tos, p->len, h.id, df ? DF : 0, hops, s->proto, &s->src, &s->dst);
 }
 
 static int refuse(struct bt_ip *ip, struct bt_pkt *p, enum berth_drop reason, int error)

@@ -84,7 +84,7 @@ static enum step step1_sequence(struct bt_tcp *t, struct bt_conn *c, struct bt_i
 				return DONE;
 		}
 		if (len > 0)
-			bt_reass_dsack(c, s->seq, bt_seq_add(s->seq, in->len));
+			bt_reass_dsack(t, c, s->seq, bt_seq_add(s->seq, in->len));
 		goto unacceptable;
 	}
 	return GO_ON;
@@ -150,7 +150,7 @@ static void trim(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 	if (bt_seq_lt(in->s.seq, c->rcv_nxt)) {
 		uint32_t old = bt_min32(c->rcv_nxt.n - in->s.seq.n, in->len);
 
-		bt_reass_dsack(c, in->s.seq, bt_seq_add(in->s.seq, old));
+		bt_reass_dsack(t, c, in->s.seq, bt_seq_add(in->s.seq, old));
 		cut(in, old);
 		c->flags |= CF_ACK_NOW;
 		bt_conn_wants_out(t, c);

@@ -463,6 +463,8 @@ static bool send_bare(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx, str
 
 	begin(t, c, &e);
 	put(t, c, tx, &e, &o);
+	if (c->rxq != NULL)
+		bt_conn_trim(t, c);
 	return true;
 }
 

@@ -18,20 +18,15 @@ static bool sent_after(uint64_t t1, struct bt_seq end1, uint64_t t2, struct bt_s
 }
 
 /* RFC 8985 6.2 step 2 */
-void bt_rack_delivered(struct bt_tcp *t, struct bt_conn *c, const struct bt_seg *g,
-		       const struct bt_ack *a)
+void bt_rack_delivered(struct bt_tcp *t, struct bt_conn *c, const struct bt_seg *g)
 {
 	struct bt_flight *f = c->flight;
 	uint64_t sent = g->mark.sent_ns, rtt = (t->now_ns - sent) / 1000;
 
-	if (g->flags & SEG_AGAIN) { /* which of its copies has arrived? */
-		uint32_t ts = (uint32_t)(sent / 1000000) + c->ts_offset;
-
-		if (a->has_ts && (int32_t)(a->ts_ecr - ts) < 0)
-			return;
-		if (!a->has_ts && rtt < c->min_rtt)
-			return;
-	}
+	/* Of one that was sent again: too soon for the last copy, so an earlier one has arrived.
+	 * The echoed timestamp would not tell, as it is not that of a segment out of order. */
+	if (g->flags & SEG_AGAIN && rtt < c->min_rtt)
+		return;
 	f->rack_rtt = rtt > UINT32_MAX ? UINT32_MAX : (uint32_t)rtt;
 	if (sent_after(sent, bt_seg_end(g), f->rack_ns, f->rack_end)) {
 		f->rack_ns = sent;
@@ -200,7 +195,7 @@ void bt_rack_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, st
 	if (!(c->flags & CF_SACK))
 		dup_ack(c, in, a);
 	/* Nothing SACKed, nothing sent again: nothing is out of order. */
-	if (f->sacked > 0 || f->recovery != REC_OPEN)
+	if (c->flags & CF_SACK && (f->sacked > 0 || f->recovery != REC_OPEN))
 		detect(t, c, &wait);
 	a->cc.lost = f->lost > before ? f->lost - before : 0;
 	if (f->lost > 0 && f->recovery == REC_OPEN)

@@ -91,7 +91,7 @@ static void out_of_order(struct bt_tcp *t, struct bt_conn *c, const struct bt_in
 	bt_conn_wants_out(t, c);
 	if (i < q->n && bt_seq_le(q->pieces[i].start, piece.start) &&
 	    bt_seq_le(piece.end, q->pieces[i].end)) { /* RFC 2883 4.2 */
-		bt_reass_dsack(c, piece.start, piece.end);
+		bt_reass_dsack(t, c, piece.start, piece.end);
 		newest(q, q->pieces[i].start);
 		bt_tcp_drop(t, in->rx, BERTH_DROP_TCP_DUPLICATE);
 		return;
@@ -175,9 +175,9 @@ void bt_reass_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 		bt_conn_news(t, c, BERTH_READABLE);
 }
 
-void bt_reass_dsack(struct bt_conn *c, struct bt_seq start, struct bt_seq end)
+void bt_reass_dsack(struct bt_tcp *t, struct bt_conn *c, struct bt_seq start, struct bt_seq end)
 {
-	if (c->rxq == NULL || !(c->flags & CF_SACK))
+	if (!(c->flags & CF_SACK) || bt_conn_rxq(t, c) == NULL)
 		return;
 	c->rxq->dsack = (struct bt_sack){start, end};
 	c->rxq->has_dsack = true;

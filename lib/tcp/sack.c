@@ -125,7 +125,7 @@ static void delivered(struct bt_tcp *t, struct bt_conn *c, struct bt_seg *g, str
 	struct bt_flight *f = c->flight;
 
 	bt_rate_delivered(&f->rate, &a->rate, &g->mark, g->len, t->now_ns);
-	bt_rack_delivered(t, c, g, a);
+	bt_rack_delivered(t, c, g);
 	if (!(g->flags & SEG_AGAIN))
 		a->rtt_ns = t->now_ns - g->mark.sent_ns;
 	c->delivered += g->len <= c->mss ? 1 : (g->len + c->mss - 1) / c->mss;

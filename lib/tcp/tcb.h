@@ -440,8 +440,7 @@ void bt_sack_none_lost(struct bt_conn *c);
 struct bt_seg *bt_sack_next_lost(struct bt_conn *c, uint32_t *i);
 
 /* rack.c */
-void bt_rack_delivered(struct bt_tcp *t, struct bt_conn *c, const struct bt_seg *g,
-		       const struct bt_ack *a);
+void bt_rack_delivered(struct bt_tcp *t, struct bt_conn *c, const struct bt_seg *g);
 /* Losses, recovery and its end; outstanding: before this ACK. */
 void bt_rack_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, struct bt_ack *a,
 		 uint32_t outstanding);
@@ -464,7 +463,7 @@ void bt_input_text(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in); /* st
 /* reass.c */
 void bt_reass_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in);
 unsigned bt_reass_sacks(struct bt_conn *c, struct bt_sack out[4]);
-void bt_reass_dsack(struct bt_conn *c, struct bt_seq start, struct bt_seq end);
+void bt_reass_dsack(struct bt_tcp *t, struct bt_conn *c, struct bt_seq start, struct bt_seq end);
 
 /* close.c */
 void bt_close_reset(struct bt_tcp *t, struct bt_conn *c); /* sends RST, then ends without error */
