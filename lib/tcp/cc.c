@@ -129,10 +129,13 @@ static void save(struct bt_cc *c)
 	c->prior_ssthresh = c->ssthresh;
 }
 
+/* RFC 5681 3.1 (4) by what is outstanding, as a window that was not used says nothing of the path.
+ * Nor does what has been SACKed behind a hole, which may be more than cwnd. */
 static void reduce(struct bt_cc *c, uint32_t outstanding)
 {
-	c->ssthresh =
-		is_cubic(c) ? bt_cubic_reduced(c, outstanding) : bt_reno_reduced(c, outstanding);
+	uint32_t flight = bt_min32(outstanding, c->cwnd);
+
+	c->ssthresh = is_cubic(c) ? bt_cubic_reduced(c, flight) : bt_reno_reduced(c, flight);
 }
 
 void bt_cc_loss_found(struct bt_cc *c, uint32_t outstanding, uint32_t in_flight, uint64_t now_ns)

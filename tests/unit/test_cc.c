@@ -152,7 +152,16 @@ static void recovery(enum berth_congestion module, uint32_t to)
 
 static void halving(void **state)
 {
+	struct bt_cc c = started(BERTH_CC_RENO);
+
 	(void)state;
+	c.cwnd = 20 * MSS;
+	bt_cc_loss_found(&c, 12 * MSS, 12 * MSS, SEC); /* what is used of the window counts */
+	assert_int_equal(c.ssthresh, 6 * MSS);
+	c = started(BERTH_CC_RENO);
+	c.cwnd = 20 * MSS;
+	bt_cc_loss_found(&c, 100 * MSS, 20 * MSS, SEC); /* not what has been SACKed */
+	assert_int_equal(c.ssthresh, 10 * MSS);
 	recovery(BERTH_CC_RENO, 10 * MSS);  /* RFC 5681 3.1 (4) */
 	recovery(BERTH_CC_CUBIC, 14 * MSS); /* RFC 9438 4.6 */
 }
@@ -164,6 +173,7 @@ static void time_out(void **state)
 		struct bt_cc c = started(module);
 		uint32_t to = module == BERTH_CC_RENO ? 10 * MSS : 14 * MSS;
 
+		c.cwnd = 20 * MSS;
 		bt_cc_timed_out(&c, 20 * MSS, false, SEC);
 		assert_int_equal(c.cwnd, MSS); /* RFC 5681 3.1: the loss window */
 		assert_int_equal(c.ssthresh, to);
