@@ -112,6 +112,8 @@ static bool tcp_output(struct berth *b, struct berth_output *out, uint64_t now_n
 	}
 }
 
+/* What a transport gave may have become packets of IP's own: fragments, a question for a neighbour.
+ */
 static bool next_output(struct berth *b, struct berth_output *out)
 {
 	bool udp = b->udp_first;
@@ -119,9 +121,13 @@ static bool next_output(struct berth *b, struct berth_output *out)
 	if (bt_ip_pop(b->ip, out))
 		return true;
 	b->udp_first = !udp;
-	if (udp)
-		return bt_udp_output(b->udp, out, b->now_ns) || tcp_output(b, out, b->now_ns);
-	return tcp_output(b, out, b->now_ns) || bt_udp_output(b->udp, out, b->now_ns);
+	if (udp && bt_udp_output(b->udp, out, b->now_ns))
+		return true;
+	if (tcp_output(b, out, b->now_ns))
+		return true;
+	if (!udp && bt_udp_output(b->udp, out, b->now_ns))
+		return true;
+	return bt_ip_pop(b->ip, out);
 }
 
 size_t berth_output(struct berth *b, struct berth_output *packets, size_t n, uint64_t now_ns)

@@ -356,6 +356,7 @@ static void test_multicast(void **state)
 {
 	struct berth_addr group = v4(239, 1, 2, 3), group6 = {{0xff, 0x15, [15] = 7}};
 	berth_socket s[4];
+	uint64_t before;
 	char got[10];
 
 	(void)state;
@@ -370,9 +371,10 @@ static void test_multicast(void **state)
 	assert_int_equal(berth_set(w.b, s[3], BERTH_IP_MULTICAST_IF, w.end[0], w.now),
 			 BERTH_EADDRNOTAVAIL);
 	assert_int_equal(berth_set(w.b, s[3], BERTH_IP_MULTICAST_IF, w.end[1], w.now), 0);
+	before = berth_drops(w.b, 0, BERTH_DROP_IP_GROUP);
 	assert_int_equal(send_to(s[3], "none", 4, at(group, 5353)), 4);
 	settle(&w);
-	assert_int_equal(berth_drops(w.b, 0, BERTH_DROP_IP_GROUP), 1);
+	assert_int_equal(berth_drops(w.b, 0, BERTH_DROP_IP_GROUP), before + 1);
 	assert_int_equal(berth_join(w.b, s[0], &group, w.end[0], w.now), 0);
 	assert_int_equal(berth_join(w.b, s[0], &group, w.end[0], w.now), BERTH_EADDRINUSE);
 	assert_int_equal(berth_join(w.b, s[0], &group6, w.end[0], w.now), BERTH_EINVAL);
