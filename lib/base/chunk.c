@@ -89,6 +89,11 @@ uint64_t bt_chunks_used(const struct bt_chunks *p)
 	return p->used * BT_CHUNK_BYTES;
 }
 
+bool bt_chunks_scarce(const struct bt_chunks *p)
+{
+	return p->used >= p->cap - p->cap / 4;
+}
+
 uint64_t bt_chunks_bytes(const struct bt_chunks *p)
 {
 	return p->bytes;

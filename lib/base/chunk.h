@@ -26,6 +26,7 @@ void bt_chunks_free(struct bt_chunks *p);	    /* with all its slabs */
 struct bt_chunk *bt_chunk_get(struct bt_chunks *p); /* NULL: the cap, or out of memory */
 void bt_chunk_put(struct bt_chunks *p, struct bt_chunk *c);
 uint64_t bt_chunks_used(const struct bt_chunks *p);  /* bytes in use */
+bool bt_chunks_scarce(const struct bt_chunks *p);    /* more than three quarters are in use */
 uint64_t bt_chunks_bytes(const struct bt_chunks *p); /* bytes taken from malloc */
 
 /* A stream of bytes: those from `start` on are there, `start` counts what was dropped. Bytes may be

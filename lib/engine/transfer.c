@@ -75,6 +75,8 @@ static int connect_tcp(struct berth *b, uint32_t slot, const struct bt_port_info
 	r = bt_port_connect(b->ports, slot, &src, &dst, remote->port, b->now_ns, &taken, NULL);
 	if (r < 0)
 		return r;
+	if (taken != BT_NO_SLOT)
+		bt_tcp_taken(b->tcp, taken);
 	r = bt_tcp_connect(b->tcp, slot, &path, b->now_ns);
 	if (r < 0 && r != BERTH_EINPROGRESS)
 		bt_port_disconnect(b->ports, slot);

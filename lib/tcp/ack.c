@@ -143,6 +143,7 @@ bool bt_ack_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 		return false;
 	}
 	c->probes = 0;
+	c->last_in_ms = t->now_ms;
 	if (!bt_seq_lt(ack, c->snd_una))
 		update_window(t, c, &in->s);
 	if (c->flight != NULL) {

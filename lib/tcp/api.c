@@ -4,8 +4,12 @@
 
 /* ---- sending ---- */
 
-static uint32_t send_space(const struct bt_conn *c)
+/* The last quarter of all buffers is for what arrives: senders that hold everything would wait for
+ * ACKs that no receiver can give. */
+static uint32_t send_space(const struct bt_tcp *t, const struct bt_conn *c)
 {
+	if (c->queued > 0 && bt_chunks_scarce(t->chunks))
+		return 0;
 	return c->sndbuf > c->queued ? c->sndbuf - c->queued : 0;
 }
 
@@ -89,7 +93,7 @@ int64_t bt_tcp_send(struct bt_tcp *t, uint32_t slot, const void *data, size_t le
 		return r;
 	if (len == 0)
 		return 0;
-	n = (uint32_t)(len < send_space(c) ? len : send_space(c));
+	n = (uint32_t)(len < send_space(t, c) ? len : send_space(t, c));
 	if (c->opts->notsent_lowat != UINT32_MAX && bt_conn_unsent(c) >= c->opts->notsent_lowat)
 		n = 0;
 	if (n == 0)
@@ -114,7 +118,7 @@ int bt_tcp_send_room(struct bt_tcp *t, uint32_t slot, void **room, size_t *len)
 
 	if (r < 0)
 		return r;
-	n = bt_min32(send_space(c), (uint32_t)(*len < BT_CHUNK_BYTES ? *len : BT_CHUNK_BYTES));
+	n = bt_min32(send_space(t, c), (uint32_t)(*len < BT_CHUNK_BYTES ? *len : BT_CHUNK_BYTES));
 	if (n == 0)
 		return (int)no_room(c);
 	f = bt_conn_flight(t, c);
@@ -144,7 +148,7 @@ int bt_tcp_send_filled(struct bt_tcp *t, uint32_t slot, size_t len, uint64_t now
 	r = may_send(c);
 	if (r < 0)
 		return r;
-	if (c->flight == NULL || len > c->flight->tx.room - c->queued || len > send_space(c))
+	if (c->flight == NULL || len > c->flight->tx.room - c->queued || len > send_space(t, c))
 		return BERTH_EINVAL;
 	if (len > 0)
 		queued(t, c, (uint32_t)len, 0);

@@ -14,8 +14,8 @@
 #define PEERS_MAX   1024u  /* answers that peers caused and that wait */
 #define REPLIES_MAX 65536u /* and with those of own accord */
 
-/* RFC 5961 3, 4, 5, 7 */
-void bt_challenge(struct bt_tcp *t, struct bt_conn *c, const struct bt_rx *rx)
+/* RFC 5961 7: true if one more may go. */
+bool bt_challenge_allowed(struct bt_tcp *t, struct bt_conn *c, const struct bt_rx *rx)
 {
 	uint16_t s = (uint16_t)(t->now_ms / 1000 + 1);
 
@@ -25,9 +25,17 @@ void bt_challenge(struct bt_tcp *t, struct bt_conn *c, const struct bt_rx *rx)
 	}
 	if (c->challenge_left == 0) {
 		bt_tcp_drop(t, rx, BERTH_DROP_TCP_CHALLENGE_RATE);
-		return;
+		return false;
 	}
 	c->challenge_left--;
+	return true;
+}
+
+/* RFC 5961 3, 4, 5 */
+void bt_challenge(struct bt_tcp *t, struct bt_conn *c, const struct bt_rx *rx)
+{
+	if (!bt_challenge_allowed(t, c, rx))
+		return;
 	c->flags |= CF_ACK_NOW;
 	bt_conn_wants_out(t, c);
 }

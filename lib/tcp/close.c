@@ -167,7 +167,8 @@ void bt_close_time_wait_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in 
 	/* A plain ACK that is where it should be needs no answer. */
 	if (!(s->flags & (BT_SYN | BT_FIN)) && in->len == 0 && bt_seq_eq(s->seq, c->rcv_nxt))
 		return;
-	bt_reply_for(t, c, BT_ACK, c->snd_nxt);
+	if (bt_challenge_allowed(t, c, in->rx)) /* or two that wait might answer each other */
+		bt_reply_for(t, c, BT_ACK, c->snd_nxt);
 }
 
 /* ---- the program ---- */

@@ -172,8 +172,8 @@ void bt_fastopen_learn(struct bt_tcp *t, struct bt_conn *c, const struct bt_tcp_
 	memcpy(f->cookie, s->cookie, sizeof(f->cookie));
 }
 
-/* True if a cookie of the destination is known: then in s, with s->mss at most the server's. */
-bool bt_fastopen_known(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s)
+/* The server's MSS if a cookie of the destination is known, which is then in s; else 0. */
+uint16_t bt_fastopen_known(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s)
 {
 	struct bt_port_ends e;
 	const struct bt_fastopen *f;
@@ -182,8 +182,8 @@ bool bt_fastopen_known(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s
 	f = entry(t, &e);
 	s->cookie_len = 0;
 	if (f->len == 0 || f->host != e.host || !bt_addr_eq(&f->dst, &e.raddr))
-		return false;
+		return 0;
 	s->cookie_len = f->len;
 	memcpy(s->cookie, f->cookie, sizeof(s->cookie));
-	return true;
+	return f->mss;
 }

@@ -334,6 +334,7 @@ static bool predicted(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 		ts_recent(t, c, in);
 	c->wl1 = s->seq;
 	c->probes = 0;
+	c->last_in_ms = t->now_ms;
 	bt_reass_input(t, c, in);
 	return true;
 }
@@ -384,7 +385,6 @@ static void deliver(struct bt_tcp *t, uint32_t slot, struct bt_in *in)
 	if (c->state != BT_LISTEN)
 		t->last_slot = slot;
 	c->segs_in += in->n_segs;
-	c->last_in_ms = t->now_ms;
 	if (predicted(t, c, in))
 		return;
 	if (c->state == BT_LISTEN)

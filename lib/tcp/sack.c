@@ -225,6 +225,30 @@ void bt_sack_input(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, 
 	}
 }
 
+/* The first n bytes of the oldest record have arrived: needs no second one. */
+static void shorten(struct bt_tcp *t, struct bt_conn *c, struct bt_seg *g, uint32_t n,
+		    struct bt_ack *a)
+{
+	struct bt_flight *f = c->flight;
+
+	if (g->flags & SEG_PIPE)
+		f->pipe -= n;
+	if (g->flags & SEG_LOST)
+		f->lost -= n;
+	if (g->flags & SEG_SACKED) {
+		f->sacked -= n;
+	} else {
+		bt_rate_delivered(&f->rate, &a->rate, &g->mark, n, t->now_ns);
+		bt_rack_delivered(t, c, g);
+		if (!(g->flags & SEG_AGAIN))
+			a->rtt_ns = t->now_ns - g->mark.sent_ns;
+		c->delivered += (n + c->mss - 1) / c->mss;
+		a->cc.delivered += n;
+	}
+	g->seq = bt_seq_add(g->seq, n);
+	g->len -= n;
+}
+
 /* All before ack has arrived. */
 void bt_sack_acked(struct bt_tcp *t, struct bt_conn *c, struct bt_seq ack, struct bt_ack *a)
 {
@@ -234,11 +258,9 @@ void bt_sack_acked(struct bt_tcp *t, struct bt_conn *c, struct bt_seq ack, struc
 		struct bt_seg *g = bt_seg_at(f, 0);
 
 		if (bt_seq_lt(ack, bt_seg_end(g))) {
-			if (!bt_seq_lt(g->seq, ack))
-				return;
-			if (!bt_sack_split(t, c, 0, ack.n - g->seq.n))
-				return; /* counts as one still */
-			g = bt_seg_at(f, 0);
+			if (bt_seq_lt(g->seq, ack))
+				shorten(t, c, g, ack.n - g->seq.n, a);
+			return;
 		}
 		if (g->flags & SEG_SACKED)
 			f->sacked -= g->len;

@@ -119,7 +119,7 @@ int bt_tcp_connect(struct bt_tcp *t, uint32_t slot, const struct bt_path *path, 
 	c->retransmits = c->backoff = 0;
 	if (c->opts->fastopen != 0) {
 		c->flags |= CF_FASTOPEN;
-		if (bt_fastopen_known(t, c, &s))
+		if (bt_fastopen_known(t, c, &s) != 0)
 			return BERTH_EINPROGRESS; /* the SYN takes the first data along */
 	}
 	c->flags |= CF_SYN;
@@ -166,9 +166,11 @@ uint32_t bt_syn_fill(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s)
 		bt_fastopen_cookie(t, e.host, &e.raddr, &e.laddr, s->cookie);
 	}
 	if (!answer && c->flags & CF_FASTOPEN && c->retransmits == 0) {
+		uint32_t mss = bt_min32(bt_fastopen_known(t, c, s), c->adv_mss);
+
 		s->has |= BT_TCP_FASTOPEN;
-		if (bt_fastopen_known(t, c, s))
-			data = bt_min32(c->queued, bt_min32(s->mss, c->adv_mss) - 40);
+		if (mss > BT_TCP_HEADER_MAX - 20)
+			data = bt_min32(c->queued, mss - (BT_TCP_HEADER_MAX - 20));
 	}
 	c->snd_nxt = bt_seq_add(c->snd_una, 1 + data);
 	return data;

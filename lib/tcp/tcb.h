@@ -223,7 +223,8 @@ struct bt_conn {
 	uint32_t rcvbuf, sndbuf;
 	uint32_t ts_offset;
 	/* Line 4. */
-	uint32_t last_in_ms, last_out_us;
+	uint32_t last_in_ms; /* an acceptable segment came; at first: begun */
+	uint32_t last_out_us;
 	uint32_t max_wnd;
 	struct bt_seq snd_up, rcv_up;
 	int16_t error, soft_error; /* enum berth_error */
@@ -397,7 +398,7 @@ void bt_syn_leave_queue(struct bt_tcp *t, struct bt_conn *c);
 void bt_conn_set_mss(struct bt_tcp *t, struct bt_conn *c);
 struct bt_conn *bt_syn_cookie_child(struct bt_tcp *t, struct bt_conn *l, struct bt_in *in);
 void bt_fastopen_learn(struct bt_tcp *t, struct bt_conn *c, const struct bt_tcp_seg *s);
-bool bt_fastopen_known(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s);
+uint16_t bt_fastopen_known(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s);
 uint32_t bt_syn_isn(const struct bt_tcp *t, const struct bt_addr *laddr, uint16_t lport,
 		    const struct bt_addr *raddr, uint16_t rport, uint16_t host);
 uint32_t bt_syn_ts_offset(const struct bt_tcp *t, const struct bt_addr *laddr,
@@ -407,7 +408,6 @@ uint32_t bt_syn_fill(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s);
 
 /* cookie.c (RFC 4987, 7413) */
 void bt_cookie_reply(struct bt_tcp *t, struct bt_conn *l, const struct bt_in *in);
-struct bt_conn *bt_cookie_check(struct bt_tcp *t, struct bt_conn *l, const struct bt_in *in);
 void bt_fastopen_cookie(const struct bt_tcp *t, uint16_t host, const struct bt_addr *client,
 			const struct bt_addr *server, uint8_t cookie[8]);
 struct bt_conn *bt_syn_child(struct bt_tcp *t, struct bt_conn *l, const struct bt_in *in);
@@ -476,6 +476,7 @@ void bt_close_arm_time_wait(struct bt_tcp *t);
 void bt_close_free(struct bt_tcp *t, struct bt_conn *c);
 
 /* challenge.c, replies */
+bool bt_challenge_allowed(struct bt_tcp *t, struct bt_conn *c, const struct bt_rx *rx);
 void bt_challenge(struct bt_tcp *t, struct bt_conn *c, const struct bt_rx *rx);
 struct bt_reply *bt_reply_add(struct bt_tcp *t, bool own); /* NULL: full */
 void bt_reply_reset(struct bt_tcp *t, const struct bt_in *in);

@@ -153,7 +153,10 @@ static void rto_expired(struct bt_tcp *t, struct bt_conn *c)
 	}
 	if (f == NULL || f->n == 0)
 		return;
-	bt_count8(&c->retransmits);
+	/* A peer that shuts a window over what is in flight, but answers, is not dead (MUST-37). */
+	if (c->snd_wnd > 0 || c->retransmits == 0 || c->flags & CF_ORPHAN ||
+	    t->now_ms - c->last_in_ms > BT_RTO_MAX / 1000)
+		bt_count8(&c->retransmits);
 	if (!f->stalled) {
 		f->stalled = true;
 		f->stalled_ms = t->now_ms - bt_timers_rto(c) / 1000;
@@ -177,7 +180,8 @@ static void persist_expired(struct bt_tcp *t, struct bt_conn *c)
 		f->stalled = true;
 		f->stalled_ms = t->now_ms;
 	}
-	if (give_up(t, c, c->probes))
+	/* For an orphan nobody will ever read what the peer does not want now. */
+	if (give_up(t, c, c->flags & CF_ORPHAN ? bt_max32(c->probes, c->backoff) : c->probes))
 		return;
 	bt_count8(&c->probes);
 	bt_count8(&c->backoff);

@@ -19,52 +19,61 @@ enum option { /* IANA, IP option numbers */
 	      ROUTER_ALERT = 148,
 };
 
-/* RFC 791 3.1; of those kinds that have a pointer, its least value, and that they are there once */
-static bool option_ok(const uint8_t *p, unsigned len, unsigned *seen, struct bt_ipv4 *ip)
+/* Where an option is wrong, from its beginning, or FINE. RFC 791 3.1: lengths; of those kinds that
+ * have a pointer, its least value, and that they are there once. */
+enum { FINE = -1 };
+
+static int option_fault(const uint8_t *p, unsigned len, unsigned *seen, struct bt_ipv4 *ip)
 {
-	unsigned bit = 0;
+	unsigned bit;
 
 	switch (p[0]) {
-	case LOOSE_ROUTE: /* RFC 7126 4.3, 4.4 */
-	case STRICT_ROUTE:
-		return false;
 	case RECORD_ROUTE:
-		if (len < 3 || p[2] < 4)
-			return false;
-		bit = 1;
-		break;
 	case TIMESTAMP:
-		if (len < 4 || p[2] < 5)
-			return false;
-		bit = 2;
-		break;
+		bit = p[0] == TIMESTAMP ? 1 : 2;
+		if (len < (p[0] == TIMESTAMP ? 4 : 3))
+			return 1;
+		if (p[2] < (p[0] == TIMESTAMP ? 5 : 4))
+			return 2;
+		if (*seen & bit)
+			return 0;
+		*seen |= bit;
+		return FINE;
 	case ROUTER_ALERT: /* RFC 2113 2.1 */
-		if (len != 4)
-			return false;
+		if (len < 4)
+			return 1;
 		if (bt_get16(p + 2) == 0)
 			ip->router_alert = true;
-		break;
+		return FINE;
 	default: /* RFC 1122 3.2.1.8: unknown ones are ignored */
-		break;
+		return FINE;
 	}
-	if (*seen & bit)
-		return false;
-	*seen |= bit;
-	return true;
 }
 
-static bool read_options(const uint8_t *p, const uint8_t *end, struct bt_ipv4 *ip)
+static bool read_options(const uint8_t *packet, unsigned header_len, struct bt_ipv4 *ip)
 {
-	unsigned seen = 0;
+	unsigned at = BT_IPV4_HEADER, seen = 0;
 
-	while (p < end && p[0] != END) {
-		if (p[0] == NOP) {
-			p++;
+	while (at < header_len && packet[at] != END) {
+		unsigned left = header_len - at, len;
+		int fault = 0;
+
+		if (packet[at] == NOP) {
+			at++;
 			continue;
 		}
-		if (end - p < 2 || p[1] < 2 || p[1] > end - p || !option_ok(p, p[1], &seen, ip))
+		len = left < 2 ? 0 : packet[at + 1];
+		if (len >= 2 && len <= left) {
+			/* RFC 7126 4.3, 4.4: refused without an answer */
+			if (packet[at] == LOOSE_ROUTE || packet[at] == STRICT_ROUTE)
+				return false;
+			fault = option_fault(packet + at, len, &seen, ip);
+		}
+		if (fault != FINE) {
+			ip->bad_at = (uint8_t)(at + (unsigned)fault);
 			return false;
-		p += p[1];
+		}
+		at += len;
 	}
 	return true;
 }
@@ -99,10 +108,10 @@ enum bt_ip_bad bt_ipv4_read(const uint8_t *packet, size_t len, struct bt_ipv4 *i
 	ip->ttl = packet[8];
 	ip->proto = packet[9];
 	ip->router_alert = false;
+	ip->bad_at = 0;
 	ip->src = bt_addr_v4(src);
 	ip->dst = bt_addr_v4(bt_get32(packet + 16));
-	if (header_len > BT_IPV4_HEADER &&
-	    !read_options(packet + BT_IPV4_HEADER, packet + header_len, ip))
+	if (header_len > BT_IPV4_HEADER && !read_options(packet, header_len, ip))
 		return BT_IP_OPTIONS;
 	if (bt_ipv4_is_fragment(ip)) {
 		/* A part that is empty, or ends beyond what a packet can be, is none. */
@@ -114,7 +123,7 @@ enum bt_ip_bad bt_ipv4_read(const uint8_t *packet, size_t len, struct bt_ipv4 *i
 	return BT_IP_OK;
 }
 
-unsigned bt_ipv4_write(uint8_t packet[24], const struct bt_ipv4 *ip)
+unsigned bt_ipv4_write(uint8_t *packet, const struct bt_ipv4 *ip)
 {
 	unsigned header_len = BT_IPV4_HEADER + (ip->router_alert ? 4 : 0);
 

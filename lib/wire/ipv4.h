@@ -20,6 +20,9 @@ struct bt_ipv4 {
 	bool df, mf;		 /* with mf, the payload is a multiple of 8 and not empty */
 	bool router_alert;	 /* RFC 2113 */
 	struct bt_addr src, dst; /* mapped */
+	/* After BT_IP_OPTIONS, when the other fields are set too: what ICMP's Parameter Problem
+	 * points to, or 0: no answer. */
+	uint8_t bad_at;
 };
 
 static inline bool bt_ipv4_is_fragment(const struct bt_ipv4 *ip)
@@ -33,7 +36,7 @@ static inline bool bt_ipv4_is_fragment(const struct bt_ipv4 *ip)
 enum bt_ip_bad bt_ipv4_read(const uint8_t *packet, size_t len, struct bt_ipv4 *ip);
 /* Writes a header with its checksum; with router_alert 24 bytes of it, else 20: the return value.
  * total_len is that of the packet, header included. */
-unsigned bt_ipv4_write(uint8_t packet[24], const struct bt_ipv4 *ip);
+unsigned bt_ipv4_write(uint8_t *packet, const struct bt_ipv4 *ip);
 /* Takes one from the TTL, which is not 0, of a header that was read, and mends the checksum (RFC
  * 1624). */
 void bt_ipv4_hop(uint8_t *packet);

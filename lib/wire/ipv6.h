@@ -46,9 +46,10 @@ struct bt_ipv6_ext {
 };
 #define BT_IPV6_SILENT 255
 
-/* Most extension headers of a packet, and most options of a header that are not padding: so much is
- * accepted (RFC 8504 5.3 allows such limits; the number of options is Linux's). */
-#define BT_IPV6_MAX_HEADERS 8
+/* Most extension headers of a packet, so that offsets fit 16 bits (RFC 8200 4.1 asks for any
+ * number), and most options of a header that are not padding (RFC 8504 5.3 allows such a limit;
+ * this is Linux's). */
+#define BT_IPV6_MAX_HEADERS 31
 #define BT_IPV6_MAX_OPTIONS 8
 
 /* Walks the extension headers from data[at] on, of which `next` is the first; next_at is where

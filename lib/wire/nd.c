@@ -57,22 +57,23 @@ static bool read_mac(const uint8_t *p, unsigned len, bool *has, struct bt_mac *m
 /* RFC 4861 6.3.4, RFC 4862 5.5.3: what is not usable is ignored. */
 static void read_prefix(const uint8_t *p, unsigned len, struct bt_nd *m)
 {
-	struct bt_nd_prefix *x = &m->prefix[m->n_prefix];
+	struct bt_nd_prefix x;
 
 	if (len != PREFIX_BYTES || p[2] > 128 || m->n_prefix == BT_ND_PREFIXES)
 		return;
-	x->bits = p[2];
-	x->on_link = p[3] & 0x80;
-	x->autonomous = p[3] & 0x40;
-	x->valid_s = bt_get32(p + 4);
-	x->preferred_s = bt_get32(p + 8);
-	memcpy(x->prefix.b, p + 16, sizeof(x->prefix.b));
-	if (x->preferred_s > x->valid_s || is_multicast(&x->prefix) ||
-	    bt_addr_is_link_local6(&x->prefix) || bt_addr_is_v4(&x->prefix))
+	memset(&x, 0, sizeof(x));
+	x.bits = p[2];
+	x.on_link = p[3] & 0x80;
+	x.autonomous = p[3] & 0x40;
+	x.valid_s = bt_get32(p + 4);
+	x.preferred_s = bt_get32(p + 8);
+	memcpy(x.prefix.b, p + 16, sizeof(x.prefix.b));
+	if (x.preferred_s > x.valid_s || is_multicast(&x.prefix) ||
+	    bt_addr_is_link_local6(&x.prefix) || bt_addr_is_v4(&x.prefix))
 		return;
-	for (unsigned i = x->bits; i < 128; i++)
-		x->prefix.b[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
-	m->n_prefix++;
+	for (unsigned i = x.bits; i < 128; i++)
+		x.prefix.b[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
+	m->prefix[m->n_prefix++] = x;
 }
 
 /* RFC 4861 6.1, 7.1, 8.1: each option has a length greater than zero. */
@@ -181,7 +182,7 @@ static uint8_t *put_prefix(uint8_t *p, const struct bt_nd_prefix *x)
 	return p + PREFIX_BYTES;
 }
 
-unsigned bt_nd_write(uint8_t data[BT_ND_MAX], const struct bt_nd *m)
+unsigned bt_nd_write(uint8_t *data, const struct bt_nd *m)
 {
 	unsigned fixed = fixed_bytes(m->type);
 	uint8_t *p = data + fixed;

@@ -14,7 +14,8 @@ enum bt_nd_type { /* types of ICMPv6 */
 };
 
 #define BT_ND_PREFIXES 8 /* of a router advertisement; more are ignored */
-/* A router advertisement with both options and all prefixes. */
+/* The longest that bt_nd_write writes: a router advertisement with all prefixes. Of a solicitation
+ * it is 32, of a neighbour advertisement too. */
 #define BT_ND_MAX (16 + 8 + 8 + 32 * BT_ND_PREFIXES)
 
 struct bt_nd_prefix {
@@ -48,7 +49,7 @@ bool bt_nd_read(const uint8_t *data, size_t len, const struct bt_addr *src,
 		const struct bt_addr *dst, uint8_t hops, struct bt_nd *m);
 /* Writes a message but a redirect, with a checksum of 0; returns its length. The hop limit of its
  * packet must be 255. */
-unsigned bt_nd_write(uint8_t data[BT_ND_MAX], const struct bt_nd *m);
+unsigned bt_nd_write(uint8_t *data, const struct bt_nd *m);
 
 static inline bool bt_addr_is_link_local6(const struct bt_addr *a)
 {

@@ -109,7 +109,7 @@ static bool one_out(struct wire *w)
 	}
 	f->len = (uint32_t)(p - f->data);
 	bt_assert(f->len == (uint32_t)tx.header_len + tx.payload_len);
-	bt_assert(tx.segment != 0 || f->len + 20 <= w->mtu || tx.payload_len == 0);
+	bt_assert(tx.segment != 0 || f->len + (w->v6 ? 40u : 20u) <= w->mtu || tx.payload_len == 0);
 	if (tx.no_checksum) {
 		sum = bt_csum_add(0, f->data, f->len);
 		bt_csum_put(f->data + 16, sum);
@@ -216,7 +216,7 @@ uint32_t wire_open(struct wire *w, uint16_t host)
 {
 	uint32_t s;
 
-	bt_assert(bt_port_new(w->ports, host, BT_TCP, BT_V4, 0, &s) == 0);
+	bt_assert(bt_port_new(w->ports, host, BT_TCP, w->v6 ? BT_V6 : BT_V4, 0, &s) == 0);
 	bt_assert(bt_tcp_open(w->t, s) == 0);
 	return s;
 }
@@ -224,7 +224,7 @@ uint32_t wire_open(struct wire *w, uint16_t host)
 uint32_t wire_listen(struct wire *w, uint16_t host, uint16_t port, uint32_t backlog)
 {
 	uint32_t s = wire_open(w, host);
-	struct bt_addr any = bt_addr_v4(0);
+	struct bt_addr any = w->v6 ? (struct bt_addr){{0}} : bt_addr_v4(0);
 	struct bt_reason why;
 
 	bt_assert(bt_port_bind(w->ports, s, &any, port, true, w->now, &why) == 0);
@@ -236,13 +236,13 @@ uint32_t wire_listen(struct wire *w, uint16_t host, uint16_t port, uint32_t back
 int wire_connect(struct wire *w, uint32_t slot, uint16_t to, uint16_t port)
 {
 	struct bt_port_info info;
-	struct bt_addr src, dst = wire_addr(to, false);
+	struct bt_addr src, dst = wire_addr(to, w->v6);
 	struct bt_reason why;
 	struct bt_path p;
 	uint32_t taken;
 
 	bt_assert(bt_port_get(w->ports, slot, &info));
-	src = wire_addr(info.host, false);
+	src = wire_addr(info.host, w->v6);
 	bt_assert(bt_port_connect(w->ports, slot, &src, &dst, port, w->now, &taken, &why) == 0);
 	if (taken != BT_NO_SLOT)
 		bt_tcp_taken(w->t, taken);

@@ -38,6 +38,7 @@ struct wire {
 	uint32_t mtu, generation;
 	uint16_t flags; /* of the path */
 	bool no_path;
+	bool v6; /* sockets that are opened from now on */
 	struct frame *q[WIRE_MAX];
 	unsigned n;
 	uint64_t drops[BERTH_DROPS];

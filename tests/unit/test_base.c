@@ -27,6 +27,23 @@ static uint64_t below(uint64_t n)
 	return rnd() % n;
 }
 
+/* Linked in place of the real ones (--wrap): the allocation that comes after allow_more fails. */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+static unsigned allow_more = UINT32_MAX;
+
+void *__wrap_malloc(size_t size)
+{
+	return allow_more-- == 0 ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return allow_more-- == 0 ? NULL : __real_calloc(n, size);
+}
+
 /* ---- checksum ---- */
 
 /* RFC 1071 1: 16-bit words, added one by one, the carry each time. */
@@ -467,6 +484,31 @@ static void bytes_like_an_array(void **state)
 	}
 }
 
+static void each_allocation_fails(void **state)
+{
+	(void)state;
+	allow_more = 0;
+	assert_null(bt_wheel_new(0));
+	allow_more = 0;
+	assert_null(bt_chunks_new(1 << 30));
+	/* 200 chunks are four slabs: the n-th is refused, then there is memory again. */
+	for (unsigned n = 0; n < 4; n++) {
+		struct bt_chunks *p = bt_chunks_new(1 << 30);
+		struct bt_bytes b = {0};
+
+		assert_non_null(p);
+		assert_true(bt_bytes_reserve(&b, p, 1000));
+		allow_more = n;
+		assert_int_equal(bt_bytes_reserve(&b, p, 200 * 4000), n > 2);
+		allow_more = UINT32_MAX;
+		assert_true(n > 2 || bt_chunks_used(p) == BT_CHUNK_BYTES);
+		assert_true(bt_bytes_reserve(&b, p, 200 * 4000));
+		bt_bytes_clear(&b, p);
+		assert_true(bt_chunks_used(p) == 0);
+		bt_chunks_free(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -478,6 +520,7 @@ int main(void)
 		cmocka_unit_test(time_does_not_go_back),
 		cmocka_unit_test(pool_keeps_its_cap),
 		cmocka_unit_test(bytes_like_an_array),
+		cmocka_unit_test(each_allocation_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,6 +199,68 @@ static void test_bulk_loss_tso(void **state)
 	w.rule = NULL;
 }
 
+/* Memory ends at the n-th structure: an error or a pause, and all comes right when there is some.
+ */
+static void test_no_memory(void **state)
+{
+	uint32_t a, b, l;
+	char buf[8];
+
+	(void)state;
+	for (uint32_t n = 0; n < 4; n++) {
+		int64_t r, got = 0;
+
+		if (n > 0) {
+			wire_run(&w, 100 * SEC);
+			wire_check_empty(&w);
+			bt_tcp_free(w.t);
+			bt_port_net_free(w.ports);
+			bt_wheel_free(w.wheel);
+			bt_chunks_free(w.chunks);
+			wire_up(&w);
+		}
+		wire_pair(&w, &a, &b, &l);
+		w.t->mem.slabs_left = n;
+		r = wire_send(&w, a, "hello", 5);
+		assert_true(r == 5 || (n == 0 && r == BERTH_ENOBUFS));
+		wire_run(&w, SEC);
+		got = wire_recv(&w, b, buf, 8);
+		assert_int_equal(got, n < 2 ? BERTH_EAGAIN : 5);
+		w.t->mem.slabs_left = UINT32_MAX;
+		wire_run(&w, SEC);
+		if (r == 5 && got < 0)
+			assert_int_equal(wire_recv(&w, b, buf, 8), 5);
+		wire_close(&w, a);
+		wire_close(&w, b);
+		wire_close(&w, l);
+	}
+}
+
+/* The buffers' pool is smaller than one send buffer: the sender leaves room for what arrives. */
+static void test_no_chunks(void **state)
+{
+	static char buf[100000];
+	uint32_t a, b, l;
+	int64_t sent = 0, got = 0, n;
+
+	(void)state;
+	bt_chunks_free(w.chunks);
+	w.chunks = w.t->chunks = bt_chunks_new(12 * BT_CHUNK_BYTES);
+	wire_pair(&w, &a, &b, &l);
+	for (int i = 0; i < 20000 && got < 300000; i++) {
+		if (sent < 300000 && (n = wire_send(&w, a, buf, 10000)) > 0)
+			sent += n;
+		wire_run(&w, 10 * MS);
+		if (i % 8 == 0)
+			while ((n = wire_recv(&w, b, buf, sizeof(buf))) > 0)
+				got += n;
+	}
+	assert_true(got >= 300000);
+	wire_close(&w, a);
+	wire_close(&w, b);
+	wire_close(&w, l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +268,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused, up, down),
 		cmocka_unit_test_setup_teardown(test_data_both_ways, up, down),
 		cmocka_unit_test_setup_teardown(test_simultaneous_close, up, down),
+		cmocka_unit_test_setup_teardown(test_no_memory, up, down),
+		cmocka_unit_test_setup_teardown(test_no_chunks, up, down),
 		cmocka_unit_test_setup_teardown(test_bulk, up, down),
 		cmocka_unit_test_setup_teardown(test_bulk_tso, up, down),
 		cmocka_unit_test_setup_teardown(test_bulk_loss, up, down),

@@ -307,6 +307,23 @@ static void test_ecn_is_agreed_on(void **state)
 	wire_close(&w, l);
 }
 
+/* IPv6: an MSS of 60 bytes less than the MTU, and the same else. */
+static void test_ipv6(void **state)
+{
+	static char buf[20000];
+	uint32_t a, b, l;
+
+	(void)state;
+	w.v6 = true;
+	wire_pair(&w, &a, &b, &l);
+	assert_int_equal(wire_conn(&w, a)->mss, 1428);
+	assert_int_equal(w.last[A].s.dport, 80);
+	assert_int_equal(wire_send(&w, a, buf, sizeof(buf)), sizeof(buf));
+	wire_run(&w, 100 * MS);
+	assert_int_equal(wire_recv(&w, b, buf, sizeof(buf)), sizeof(buf));
+	close_all(a, b, l);
+}
+
 /* TCP_DEFER_ACCEPT: the program is woken by data, or when the time is over. */
 static void test_defer_accept(void **state)
 {
@@ -503,6 +520,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_defer_accept, up, down),
 		cmocka_unit_test_setup_teardown(test_options, up, down),
 		cmocka_unit_test_setup_teardown(test_held_time_wait, up, down),
+		cmocka_unit_test_setup_teardown(test_ipv6, up, down),
 		cmocka_unit_test_setup_teardown(test_disconnect, up, down),
 		cmocka_unit_test_setup_teardown(test_time_wait_reuse, up, down),
 		cmocka_unit_test_setup_teardown(test_idle_connection_is_small, up, down),
