@@ -16,11 +16,19 @@ struct bt_addr bt_addr_prefix(const struct bt_addr *a, unsigned bits)
 	return p;
 }
 
+static uint64_t filter_bit(uint32_t hash)
+{
+	return 1ull << (hash >> 26);
+}
+
 enum bt_addr_kind bt_addr_kind(const struct bt_ip *ip, uint16_t host, const struct bt_addr *addr,
 			       berth_if *i)
 {
-	struct bt_link *l = bt_map_first(&ip->addr_map, bt_ip_mix(addr, 0));
+	uint32_t hash = bt_ip_mix(addr, 0);
+	struct bt_link *l = NULL;
 
+	if ((ip->hosts[host]->addr_filter & filter_bit(hash)) != 0)
+		l = bt_map_first(&ip->addr_map, hash);
 	for (; l != NULL; l = bt_map_next(l)) {
 		const struct bt_ifaddr *a = bt_entry(l, struct bt_ifaddr, link);
 
@@ -123,8 +131,10 @@ static struct bt_ifaddr *enter(struct bt_ip *ip, struct bt_iface *f, const struc
 	while (*at != NULL)
 		at = &(*at)->next;
 	*at = a;
-	if (!f->lo)
+	if (!f->lo) {
 		bt_map_add(&ip->addr_map, &a->link, bt_ip_mix(addr, 0));
+		ip->hosts[f->host]->addr_filter |= filter_bit(a->link.hash);
+	}
 	return a;
 }
 
@@ -138,6 +148,15 @@ static void leave(struct bt_ip *ip, struct bt_iface *f, struct bt_ifaddr *a)
 	if (!f->lo)
 		bt_map_del(&ip->addr_map, &a->link);
 	bt_ip_dealloc(ip, a, sizeof(*a));
+}
+
+/* Without the bits of what has left. */
+static void filter_anew(struct bt_ip *ip, struct bt_host *h)
+{
+	h->addr_filter = 0;
+	for (unsigned n = 1; n < h->n_ifs; n++)
+		for (struct bt_ifaddr *a = ip->ifs[h->ifs[n]]->addrs; a != NULL; a = a->next)
+			h->addr_filter |= filter_bit(a->link.hash);
 }
 
 static struct bt_addr directed_broadcast(const struct bt_addr *addr, unsigned bits)
@@ -233,6 +252,7 @@ int bt_ip_addr_del(struct bt_ip *ip, berth_if i, const struct bt_addr *addr, uin
 
 		bt_group_leave(ip, f, &group, now_ns);
 	}
+	filter_anew(ip, ip->hosts[f->host]);
 	bt_ip_changed(ip);
 	return 0;
 }

@@ -143,10 +143,19 @@ enum bt_ip_got bt_ip4_input(struct bt_in *in, const uint8_t *data, size_t len)
 	enum berth_drop why;
 	enum bt_where to;
 
-	if (bad != BT_IP_OK)
+	if (bad != BT_IP_OK && bad != BT_IP_OPTIONS)
 		return bt_in_drop(in, reason(bad));
 	in->router_alert = h.router_alert;
 	to = where(in, &h, &why);
+	if (bad == BT_IP_OPTIONS) {
+		const struct bt_icmp m = {.kind = BT_ICMP_PARAMETER, .pointer = h.bad_at};
+
+		/* RFC 1122 3.2.2.5 */
+		if (h.bad_at != 0 && (to == OURS || to == ELSEWHERE))
+			bt_icmp_about(in->ip, in->f, data, h.total_len, in->link_group, &m,
+				      in->now_ns);
+		return bt_in_drop(in, BERTH_DROP_IP_OPTIONS);
+	}
 	switch (to) {
 	case OURS:
 	case GROUP:

@@ -162,6 +162,8 @@ struct bt_host {
 	uint32_t icmp_tokens; /* errors that may be sent now */
 	uint64_t icmp_ns;
 	uint32_t route_count[129]; /* routes by prefix length; with v4 in 96..128 for both */
+	/* A bit, by hash, for each address in the map: most sources of packets have none of them */
+	uint64_t addr_filter;
 	uint64_t drops[BERTH_DROPS];
 };
 
@@ -281,7 +283,11 @@ static inline uint32_t bt_ip_mix(const struct bt_addr *a, uint32_t c)
 
 	memcpy(&hi, a->b, 8);
 	memcpy(&lo, a->b + 8, 8);
-	lo = (lo ^ (hi + c) * 0x9e3779b97f4a7c15u) * 0xd6e8feb86659fd93u;
+	lo ^= (hi + c) * 0x9e3779b97f4a7c15u;
+	/* an address's last byte is the number's first one: it must come down before it is
+	 * multiplied */
+	lo = (lo ^ lo >> 32) * 0xd6e8feb86659fd93u;
+	lo = (lo ^ lo >> 32) * 0xd6e8feb86659fd93u;
 	return (uint32_t)(lo ^ lo >> 32);
 }
 /* The first bits of a, the rest zero. */

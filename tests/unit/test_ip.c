@@ -3,6 +3,7 @@
  * tests of their own. */
 #include "ip_help.h"
 
+#include "../../lib/ip/internal.h"
 #include "../../lib/wire/arp.h"
 
 static void addresses(void **state)
@@ -590,6 +591,22 @@ static void full_table_fails(void **state)
 	net_done(&n);
 }
 
+/* Addresses in a row, as tests and networks have them, must not share chains. */
+static void hash_spreads(void **state)
+{
+	static uint8_t slots[4][65536];
+
+	(void)state;
+	memset(slots, 0, sizeof(slots));
+	for (unsigned k = 0; k < 65536; k++) {
+		struct bt_addr a[4] = {v4(10, 1, k / 256, k % 256), v6(1, k), v6(k, 1),
+				       v4(k / 256, k % 256, 0, 1)};
+
+		for (unsigned kind = 0; kind < 4; kind++)
+			assert_in_range(++slots[kind][bt_ip_mix(&a[kind], 0) & 0xffff], 1, 16);
+	}
+}
+
 static void limits(void **state)
 {
 	struct net n;
@@ -638,6 +655,7 @@ int main(void)
 		cmocka_unit_test(path_mtu),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(full_table_fails),
+		cmocka_unit_test(hash_spreads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

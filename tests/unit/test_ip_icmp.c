@@ -117,6 +117,53 @@ static void rules4(void **state)
 	net_done(&n);
 }
 
+/* RFC 1122 3.2.2.5, RFC 7126 4.3: options that cannot be read are told, source routes are not
+ * followed; unknown ones are passed over (RFC 1122 3.2.1.8). */
+static void options(void **state)
+{
+	static const struct {
+		uint8_t bytes[4];
+		bool dropped;
+		uint8_t pointer; /* 0: not told */
+	} cases[] = {
+		{{1, 1, 1, 0}, false, 0},    {{0x99, 4, 9, 9}, false, 0},
+		{{0x94, 4, 0, 0}, false, 0}, {{0x99, 5, 9, 9}, true, 20},
+		{{1, 0x99, 1, 9}, true, 21}, {{7, 3, 2, 0}, true, 22},
+		{{0x83, 3, 4, 0}, true, 0},  {{0x89, 3, 4, 0}, true, 0},
+	};
+	struct net n;
+	struct router r;
+
+	(void)state;
+	net_init(&n);
+	r = make_router(&n);
+	for (unsigned k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		uint8_t p[200] = {0x46, 0, 0, 32, 0, 0, 0, 0, 9, 17};
+		uint64_t before = drops(&n, r.h, BERTH_DROP_IP_OPTIONS);
+		struct bt_icmp m;
+		uint32_t told;
+
+		bt_put32(p + 12, 0x0a000109);
+		bt_put32(p + 16, 0x0a000102);
+		memcpy(p + 20, cases[k].bytes, 4);
+		bt_csum_put(p + 10, bt_csum_add(0, p, 24));
+		advance(&n, 20 * SEC);
+		forget_logs(&n);
+		assert_int_equal(give(&n, r.o, p, 32),
+				 cases[k].dropped ? BT_IP_NOTHING : BT_IP_PACKET);
+		carry(&n);
+		told = n.n_frames;
+		assert_int_equal(drops(&n, r.h, BERTH_DROP_IP_OPTIONS) - before, cases[k].dropped);
+		assert_int_equal(told, cases[k].pointer != 0);
+		if (told == 0)
+			continue;
+		assert_true(bt_icmp_read(n.frames[0].data + 20, n.frames[0].len - 20, BT_V4, &m));
+		assert_int_equal(m.kind, BT_ICMP_PARAMETER);
+		assert_int_equal(m.pointer, cases[k].pointer);
+	}
+	net_done(&n);
+}
+
 /* RFC 4443 2.4 e */
 static void rules6(void **state)
 {
@@ -573,10 +620,15 @@ static void group_packets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rules4),	 cmocka_unit_test(rules6),
-		cmocka_unit_test(rates),	 cmocka_unit_test(echo),
-		cmocka_unit_test(errors_in),	 cmocka_unit_test(port_unreachable),
-		cmocka_unit_test(igmp_host),	 cmocka_unit_test(mld_host),
+		cmocka_unit_test(rules4),
+		cmocka_unit_test(options),
+		cmocka_unit_test(rules6),
+		cmocka_unit_test(rates),
+		cmocka_unit_test(echo),
+		cmocka_unit_test(errors_in),
+		cmocka_unit_test(port_unreachable),
+		cmocka_unit_test(igmp_host),
+		cmocka_unit_test(mld_host),
 		cmocka_unit_test(group_packets),
 	};
 
