@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 PACKAGES = {"redis-server": "redis-server", "redis-benchmark": "redis-tools",
-            "nginx": "nginx-light", "wrk": "wrk", "perf": "linux-perf", "strace": "strace"}
+            "nginx": "nginx-light", "wrk": "wrk", "perf": "linux-perf", "strace": "strace",
+            "valgrind": "valgrind"}
 SERVICES = {"redis-server": "redis-server", "nginx-light": "nginx"}
 POLICY = "/usr/sbin/policy-rc.d"
 

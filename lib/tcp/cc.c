@@ -56,10 +56,12 @@ void bt_cc_changed(struct bt_cc *c, enum berth_congestion module, uint64_t now_n
 
 	if (c->module == (uint8_t)module)
 		return;
-	if (!is_bbr(c))
+	if (!is_bbr(c)) {
 		was = *prr(c);
-	else if (c->phase == BT_CC_RECOVERY) /* BBR keeps no ssthresh */
+	} else if (c->phase == BT_CC_RECOVERY) { /* BBR keeps neither */
 		c->ssthresh = bt_max32(c->cwnd, 2 * c->mss);
+		bt_prr_start(&was, c->cwnd);
+	}
 	c->undo = 0;
 	start_module(c, module, 0, random, now_ns);
 	if (!is_bbr(c))
@@ -99,7 +101,7 @@ static void recover(struct bt_cc *c, const struct bt_cc_sample *s)
 	send = bt_prr_acked(prr(c), s->delivered, s->in_flight, c->ssthresh, c->mss,
 			    s->acked > 0 && s->lost == 0);
 	/* with nothing in flight no ACK would come to add to less than a segment */
-	c->cwnd = bt_max32(s->in_flight + send, c->mss);
+	c->cwnd = bt_max32(bt_min32(s->in_flight + send, BT_CC_CWND_MAX), c->mss);
 }
 
 void bt_cc_acked(struct bt_cc *c, const struct bt_cc_sample *s)
@@ -127,10 +129,13 @@ static void save(struct bt_cc *c)
 	c->prior_ssthresh = c->ssthresh;
 }
 
+/* RFC 5681 3.1 (4) by what is outstanding, as a window that was not used says nothing of the path.
+ * Nor does what has been SACKed behind a hole, which may be more than cwnd. */
 static void reduce(struct bt_cc *c, uint32_t outstanding)
 {
-	c->ssthresh =
-		is_cubic(c) ? bt_cubic_reduced(c, outstanding) : bt_reno_reduced(c, outstanding);
+	uint32_t flight = bt_min32(outstanding, c->cwnd);
+
+	c->ssthresh = is_cubic(c) ? bt_cubic_reduced(c, flight) : bt_reno_reduced(c, flight);
 }
 
 void bt_cc_loss_found(struct bt_cc *c, uint32_t outstanding, uint32_t in_flight, uint64_t now_ns)
@@ -154,7 +159,7 @@ void bt_cc_recovered(struct bt_cc *c, uint32_t in_flight, uint64_t now_ns)
 	if (is_bbr(c))
 		bt_bbr_recovered(c);
 	else if (c->phase == BT_CC_RECOVERY)
-		c->cwnd = c->ssthresh; /* RFC 9937 6 */
+		c->cwnd = bt_max32(c->ssthresh, c->mss); /* RFC 9937 6 */
 	c->phase = BT_CC_OPEN;
 }
 
@@ -172,7 +177,8 @@ void bt_cc_timed_out(struct bt_cc *c, uint32_t outstanding, bool again, uint64_t
 		if (is_cubic(c))
 			bt_cubic_timed_out(c);
 	}
-	c->undo = 1;
+	if (!again)
+		c->undo = 1;
 	c->cwnd = c->mss; /* the loss window */
 	c->phase = BT_CC_LOST;
 }

@@ -156,6 +156,7 @@ void bt_cubic_acked(struct bt_cc *c, const struct bt_cc_sample *s)
 
 		left = bt_cc_slow_start(c, bt_min32(left, l * c->mss) / divisor);
 	}
+	/* what was sent before a time-out may all be acked at once */
 	if (left > 0 && c->cwnd >= c->ssthresh)
-		avoid(c, left, s->now_ns);
+		avoid(c, bt_min32(left, c->cwnd), s->now_ns);
 }

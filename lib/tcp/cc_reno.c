@@ -16,8 +16,11 @@ void bt_reno_acked(struct bt_cc *c, const struct bt_cc_sample *s)
 		return;
 	if (c->cwnd < c->ssthresh)
 		left = bt_cc_slow_start(c, bt_min32(left, l * c->mss));
-	/* RFC 3465 2.1: a segment for each cwnd of bytes */
-	left = bt_min32(left, BT_CC_CWND_MAX);
-	for (c->reno.bytes += left; c->reno.bytes >= c->cwnd; bt_cc_grow(c, c->mss))
+	/* RFC 3465 2.1: a segment for each cwnd of bytes, and one an ACK (what was sent before a
+	 * time-out may all be acked at once) */
+	c->reno.bytes += bt_min32(left, c->cwnd);
+	if (c->reno.bytes >= c->cwnd) {
 		c->reno.bytes -= c->cwnd;
+		bt_cc_grow(c, c->mss);
+	}
 }

@@ -22,6 +22,9 @@ uint32_t bt_prr_acked(struct bt_prr *p, uint32_t delivered, uint32_t in_flight, 
 	p->delivered += delivered;
 	if (in_flight > ssthresh) {
 		share = ((uint64_t)p->delivered * ssthresh + p->from - 1) / p->from;
+		/* never more than is delivered, should ssthresh be above what was in flight */
+		if (share > p->delivered)
+			share = p->delivered;
 		send = more_than(share, p->out);
 	} else {
 		/* packet conservation, and a segment more where that is known to be safe */

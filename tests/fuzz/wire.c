@@ -310,7 +310,7 @@ static bool check_tcp(const uint8_t *data, size_t len)
 static bool check_udp(enum bt_family family, const uint8_t *data, size_t len)
 {
 	uint8_t out[BT_UDP_HEADER];
-	struct bt_udp u;
+	struct bt_udp_head u;
 
 	if (bt_udp_read(data, len, family, &u) != BT_UDP_OK)
 		return false;

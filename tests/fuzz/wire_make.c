@@ -476,9 +476,9 @@ static size_t make_tcp(uint8_t *data)
 
 static size_t make_udp(enum bt_family family, uint8_t *data)
 {
-	struct bt_udp u = {(uint16_t)value(65535), (uint16_t)value(65535),
-			   (uint16_t)(8 + below(100)), true},
-		      got;
+	struct bt_udp_head u = {(uint16_t)value(65535), (uint16_t)value(65535),
+				(uint16_t)(8 + below(100)), true},
+			   got;
 
 	bt_udp_write(data, &u);
 	fill(data + 8, u.len - 8u);

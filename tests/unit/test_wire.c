@@ -140,7 +140,7 @@ static void linux_datagram(void **state)
 	size_t len =
 		bytes(p, "4500002179a440004011ad0c0a0900010a090009 a0d00007000d070f68656c6c6f");
 	struct bt_ipv4 ip;
-	struct bt_udp u;
+	struct bt_udp_head u;
 
 	(void)state;
 	assert_int_equal(bt_ipv4_read(p, len, &ip), BT_IP_OK);
@@ -896,7 +896,7 @@ static void udp_datagrams(void **state)
 		{"00010002000812", BT_UDP_LENGTH, BT_UDP_LENGTH},
 	};
 	uint8_t p[20];
-	struct bt_udp u;
+	struct bt_udp_head u;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
