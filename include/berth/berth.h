@@ -43,6 +43,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 enum berth_error {
 	BERTH_EPERM = -1,
 	BERTH_ENOENT = -2,
@@ -54,10 +56,12 @@ enum berth_error {
 	BERTH_EINVAL = -22,
 	BERTH_ENFILE = -23,
 	BERTH_EPIPE = -32,
+	BERTH_EPROTO = -71, /* a router or the peer could not read the packet (ICMP) */
 	BERTH_EDESTADDRREQ = -89,
 	BERTH_EMSGSIZE = -90,
 	BERTH_ENOPROTOOPT = -92,
 	BERTH_EOPNOTSUPP = -95,
+	BERTH_EAFNOSUPPORT = -97,
 	BERTH_EADDRINUSE = -98,
 	BERTH_EADDRNOTAVAIL = -99,
 	BERTH_ENETUNREACH = -101,
@@ -331,6 +335,8 @@ const char *berth_drop_name(enum berth_drop reason);
 /* Sockets in use and bytes of memory taken: 0 sockets when all are closed and TIME_WAIT is over. */
 uint32_t berth_sockets(const struct berth *b);
 size_t berth_bytes(const struct berth *b);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

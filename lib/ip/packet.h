@@ -32,7 +32,7 @@ struct bt_path {
 	uint32_t generation; /* bt_ip_generation when it was found */
 	uint32_t neighbour;  /* index, of lib/ip */
 	berth_if i;
-	uint16_t flags; /* enum berth_if_flag of the interface */
+	uint16_t flags; /* enum berth_if_flag of the interface, enum bt_path_flag (ip.h) */
 	uint32_t mtu;	/* of the path: the interface's, or a smaller one that was learned */
 };
 
@@ -41,7 +41,8 @@ struct bt_tx {
 	uint16_t host;
 	uint8_t proto, tos, hops; /* hops 0: the default of 64 */
 	bool no_fragment;	  /* DF */
-	bool no_checksum;	  /* the transport left its checksum to the carrier */
+	bool no_checksum;	  /* the transport left its checksum to the carrier (ip.h) */
+	bool no_loop;		  /* IP_MULTICAST_LOOP is off */
 	uint8_t checksum_at;	  /* offset of the checksum in the transport header */
 	uint16_t segment;	  /* payload bytes of a segment (TSO), 0: it is one */
 	struct bt_addr src, dst;

@@ -23,10 +23,9 @@ static bool tuple_is(const struct psock *s, const struct tuple *t)
 	       bt_addr_eq(&s->laddr, &t->laddr);
 }
 
-uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t, uint8_t dev)
+static uint32_t find_in_chain(const struct bt_port_net *net, uint32_t i, const struct tuple *t,
+			      uint8_t dev)
 {
-	uint32_t i = *tuple_head(net, t);
-
 	for (; i != BT_NO_SLOT; i = sock_at(net, i)->hash_next) {
 		const struct psock *s = sock_at(net, i);
 
@@ -34,6 +33,11 @@ uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t, ui
 			break;
 	}
 	return i;
+}
+
+uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t, uint8_t dev)
+{
+	return find_in_chain(net, *tuple_head(net, t), t, dev);
 }
 
 bool btp_table_grow(struct table *table)
@@ -369,6 +373,51 @@ static uint32_t find_unconnected(const struct bt_port_net *net, const struct tup
 	return best->key.opts & BT_REUSEPORT ? spread(net, first, best, t) : best->head;
 }
 
+/* True if the member of the class c receives what goes to several sockets: udp_v4_mcast_next. */
+static bool gets_copy(const struct bt_port_net *net, const struct class *c, uint32_t slot,
+		      const struct tuple *t, uint8_t dev)
+{
+	const struct psock *s = sock_at(net, slot);
+
+	if (score(c, &t->laddr, bt_addr_is_v4(&t->laddr), dev) < 0)
+		return false;
+	return s->state != BT_ESTABLISHED ||
+	       (s->rport == t->rport && bt_addr_eq(&s->raddr, &t->raddr));
+}
+
+uint32_t bt_port_lookup_next(const struct bt_port_net *net, uint16_t host,
+			     const struct bt_addr *laddr, uint16_t lport,
+			     const struct bt_addr *raddr, uint16_t rport, uint8_t dev,
+			     uint32_t after)
+{
+	const struct tuple t = {*laddr, *raddr, lport, rport, host, BT_UDP};
+	const struct host *h = btp_host(net, host);
+	const struct space *sp = h == NULL ? NULL : h->space[1];
+	const struct class *c;
+	struct class_key key;
+	struct class sole;
+	uint32_t slot;
+
+	if (sp == NULL)
+		return BT_NO_SLOT;
+	c = btp_first_class(net, sp, lport, &sole);
+	slot = c == NULL ? BT_NO_SLOT : c->head;
+	if (after != BT_NO_SLOT) {
+		key = btp_class_key(sock_at(net, after));
+		while (c != NULL && memcmp(&c->key, &key, sizeof(key)) != 0)
+			c = next_class(net, c);
+		slot = sock_at(net, after)->class_next;
+	}
+	while (c != NULL) {
+		for (; slot != BT_NO_SLOT; slot = sock_at(net, slot)->class_next)
+			if (gets_copy(net, c, slot, &t, dev))
+				return slot;
+		c = next_class(net, c);
+		slot = c == NULL ? BT_NO_SLOT : c->head;
+	}
+	return BT_NO_SLOT;
+}
+
 uint32_t bt_port_lookup(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,
 			const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
 			uint16_t rport, uint8_t dev)
@@ -388,4 +437,57 @@ uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host,
 	struct tuple t = {*laddr, *raddr, lport, rport, host, BT_TCP};
 
 	return find_unconnected(net, &t, KIND_LISTEN, dev);
+}
+
+void bt_port_ends(const struct bt_port_net *net, uint32_t slot, struct bt_port_ends *ends)
+{
+	const struct psock *s = sock_at(net, slot);
+
+	*ends = (struct bt_port_ends){s->laddr, s->raddr, s->lport, s->rport,
+				      s->host,	s->dev,	  s->family};
+}
+
+/* The socket of the query before is tried first: packets come in trains. Where devices may make two
+ * sockets of one 4-tuple, the newest is to be found, by the hash. */
+static bool is_hint(const struct bt_port_net *net, uint32_t slot, const struct tuple *t)
+{
+	const struct psock *s;
+
+	if (slot >= net->n_fresh || net->devices)
+		return false;
+	s = sock_at(net, slot);
+	return s->flags & SF_TUPLE && tuple_is(s, t);
+}
+
+void bt_port_lookup_batch(const struct bt_port_net *net, enum bt_proto proto,
+			  const struct bt_port_query *q, size_t n, uint32_t hint, uint32_t *slots)
+{
+	struct tuple t[BT_PORT_BATCH];
+	uint32_t *heads[BT_PORT_BATCH];
+	bool same[BT_PORT_BATCH];
+
+	for (size_t i = 0; i < n; i++) {
+		t[i] = (struct tuple){*q[i].laddr, *q[i].raddr, q[i].lport,
+				      q[i].rport,  q[i].host,	(uint16_t)proto};
+		same[i] = i > 0 ? memcmp(&t[i], &t[i - 1], sizeof(t[0])) == 0
+				: is_hint(net, hint, &t[0]);
+		if (same[i])
+			continue;
+		heads[i] = tuple_head(net, &t[i]);
+		__builtin_prefetch(heads[i]);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!same[i] && *heads[i] != BT_NO_SLOT)
+			__builtin_prefetch(sock_at(net, *heads[i]));
+	for (size_t i = 0; i < n; i++) {
+		if (same[i] && (i == 0 || q[i].dev == q[i - 1].dev)) {
+			slots[i] = i > 0 ? slots[i - 1] : hint;
+			continue;
+		}
+		slots[i] = find_in_chain(net, *(same[i] ? tuple_head(net, &t[i]) : heads[i]), &t[i],
+					 q[i].dev);
+		if (slots[i] == BT_NO_SLOT)
+			slots[i] = find_unconnected(
+				net, &t[i], proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN, q[i].dev);
+	}
 }

@@ -246,10 +246,40 @@ uint64_t bt_port_deadline(const struct bt_port_net *net);
 uint32_t bt_port_lookup(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,
 			const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
 			uint16_t rport, uint8_t dev);
+/* UDP, what goes to a group or is broadcast: every socket that the packet reaches, one a call, in
+ * any order: the one after `after`, which is what the last call said, at first BT_NO_SLOT. Neither
+ * bind nor connect may come between. */
+uint32_t bt_port_lookup_next(const struct bt_port_net *net, uint16_t host,
+			     const struct bt_addr *laddr, uint16_t lport,
+			     const struct bt_addr *raddr, uint16_t rport, uint8_t dev,
+			     uint32_t after);
 /* The same, listeners only (a SYN that meets a TIME_WAIT socket, an explanation). */
 uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host,
 				 const struct bt_addr *laddr, uint16_t lport,
 				 const struct bt_addr *raddr, uint16_t rport, uint8_t dev);
+
+/* The ends of a socket, for what is done for each packet: cheaper than bt_port_get. The slot must
+ * be in use. */
+struct bt_port_ends {
+	struct bt_addr laddr, raddr;
+	uint16_t lport, rport;
+	uint16_t host;
+	uint8_t dev, family;
+};
+void bt_port_ends(const struct bt_port_net *net, uint32_t slot, struct bt_port_ends *ends);
+
+/* Look-ups of several packets at once: what one waits for from memory is fetched while the others
+ * are worked on. */
+#define BT_PORT_BATCH 16u
+struct bt_port_query {
+	const struct bt_addr *laddr, *raddr;
+	uint16_t lport, rport, host;
+	uint8_t dev;
+};
+/* As bt_port_lookup for each of n <= BT_PORT_BATCH queries; hint: a slot that the first may well
+ * find, or BT_NO_SLOT. */
+void bt_port_lookup_batch(const struct bt_port_net *net, enum bt_proto proto,
+			  const struct bt_port_query *q, size_t n, uint32_t hint, uint32_t *slots);
 
 /* Number of slots in use. Number of bytes of memory that were written to since the network was
  * made: of growing arrays the whole capacity, of the slots those ever used, of a host's tables of

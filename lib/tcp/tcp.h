@@ -4,7 +4,9 @@
  * come in by bt_tcp_input, go out when asked by bt_tcp_output, and where a destination lies is said
  * by a struct bt_path. A connection is a slot of the port space (lib/port), which decides about
  * ports and finds connections; the connection's own state (struct bt_conn, tcb.h) lies at the same
- * index.
+ * index. The end of TIME_WAIT is TCP's too: it asks bt_port_expired and frees those slots, by a
+ * timer of its own. A slot whose socket the program has closed is freed by TCP (bt_port_free) in
+ * whatever call ends the connection.
  */
 #ifndef BERTH_LIB_TCP_TCP_H
 #define BERTH_LIB_TCP_TCP_H
@@ -36,8 +38,9 @@ void bt_tcp_free(struct bt_tcp *t);
 void bt_tcp_input(struct bt_tcp *t, const struct bt_rx *rx, uint64_t now_ns);
 void bt_tcp_input_batch(struct bt_tcp *t, const struct bt_rx *rx, size_t n, uint64_t now_ns);
 /* An ICMP error about a segment that we sent: quoted is its TCP header's first len (>= 8) bytes,
- * error a berth_error (hard or soft by RFC 1122 4.2.3.9), mtu that of "too big", else 0. */
-void bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
+ * error a berth_error (hard or soft by RFC 1122 4.2.3.9), mtu that of "too big", else 0. True: it
+ * is a segment of ours that is in flight, so the MTU may be believed (RFC 5927 4.1). */
+bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 		 const struct bt_addr *dst, const uint8_t *quoted, size_t len, int error,
 		 uint32_t mtu, uint64_t now_ns);
 /* The next segment that may be sent now, in tx (whose `out` the caller has set). False: none. */
@@ -51,9 +54,16 @@ void bt_tcp_addr_gone(struct bt_tcp *t, uint16_t host, const struct bt_addr *add
 /* Sockets: slot of the port space, whose socket the caller has made with bt_port_new and bound. As
  * berth.h says of the functions of the same name; path is the way that the caller has found. */
 int bt_tcp_open(struct bt_tcp *t, uint32_t slot); /* makes its state */
+/* bt_port_connect has taken over a connection in TIME_WAIT: its slot is free, forget its state. */
+void bt_tcp_taken(struct bt_tcp *t, uint32_t slot);
 int bt_tcp_listen(struct bt_tcp *t, uint32_t slot, uint32_t backlog, uint64_t now_ns);
 int bt_tcp_connect(struct bt_tcp *t, uint32_t slot, const struct bt_path *path, uint64_t now_ns);
 int bt_tcp_accept(struct bt_tcp *t, uint32_t listener, uint32_t *slot, uint64_t now_ns);
+/* The slot that bt_tcp_accept gives next, or BT_NO_SLOT. */
+uint32_t bt_tcp_accept_next(const struct bt_tcp *t, uint32_t listener);
+/* connect(2) with AF_UNSPEC: a connection is reset, a listener listens no more; the socket is
+ * closed, without error, and may be used again. */
+void bt_tcp_disconnect(struct bt_tcp *t, uint32_t slot, uint64_t now_ns);
 int64_t bt_tcp_send(struct bt_tcp *t, uint32_t slot, const void *data, size_t len, unsigned flags,
 		    uint64_t now_ns);
 int bt_tcp_send_room(struct bt_tcp *t, uint32_t slot, void **room, size_t *len);
@@ -74,5 +84,6 @@ int bt_tcp_error_take(struct bt_tcp *t, uint32_t slot);
 int bt_tcp_ready(const struct bt_tcp *t, uint32_t slot); /* enum berth_event_flag bits */
 /* The next slot with news, each once: flags are enum berth_event_flag. False: none. */
 bool bt_tcp_event(struct bt_tcp *t, uint32_t *slot, uint32_t *flags);
+size_t bt_tcp_bytes(const struct bt_tcp *t); /* of memory, without the queues' chunks */
 
 #endif

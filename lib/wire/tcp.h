@@ -56,7 +56,10 @@ enum bt_tcp_bad { BT_TCP_OK, BT_TCP_SHORT, BT_TCP_BAD_OPTION };
 
 /* Reads the header of len bytes. A segment with only a timestamp, as most are, takes a short way.
  * Unknown options are skipped; one that ends beyond the header is BT_TCP_BAD_OPTION (RFC 9293
- * MUST-7); of several equal ones the first counts. The checksum is not looked at. */
+ * MUST-7); of several equal ones the first counts. As in Linux, an option whose length is not its
+ * kind's, and MSS, window scale, SACK permitted and Fast Open without SYN, count as unknown; so do
+ * an MSS of 0 and SACK blocks that end before they begin. The checksum is not looked at. Of arrays,
+ * only what is counted is set. */
 enum bt_tcp_bad bt_tcp_read(const uint8_t *data, size_t len, struct bt_tcp_seg *seg);
 /* Writes the header with its options (those in `has`, as many SACK blocks as fit) and a checksum of
  * 0; returns its length, a multiple of 4. */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What include/berth/berth.h offers is joined here of lib/port, lib/ip, lib/udp and lib/tcp. The
+ * engine itself keeps little: for each slot of the port space whose socket a program holds, that
+ * socket's generation and the program's number for it.
+ *
+ * A handle is a slot and a generation. A slot has a new generation when a program lets go of its
+ * socket, so the handle is stale then, though TCP may need the slot for a while.
+ *
+ * This header is for those who make an engine out of parts: berthd, whose hosts have sockets beside
+ * the engine's.
+ */
+#ifndef BERTH_LIB_ENGINE_ENGINE_H
+#define BERTH_LIB_ENGINE_ENGINE_H
+
+#include "../../include/berth/berth.h"
+#include "../port/port.h"
+
+/* An engine over a port space that belongs to the caller and outlives it; NULL: one of its own, for
+ * config->max_sockets. NULL: out of memory. */
+struct berth *bt_engine_new(const struct berth_config *config, struct bt_port_net *ports);
+/* A host whose port space, of number `host`, the caller has made or will make in time. Numbers are
+ * given from 0 on without gaps: BERTH_EINVAL, else as berth_host_add. */
+int bt_engine_host_add(struct berth *b, uint16_t host);
+/* A socket of the engine in a slot that the caller has got of bt_port_new and not bound yet. The
+ * engine frees the slot in the end. BERTH_ENOMEM, BERTH_EINVAL, BERTH_EEXIST: it has one. */
+int bt_engine_adopt(struct berth *b, uint32_t slot, enum berth_type type, berth_socket *s);
+/* The slot of a live handle, else BT_NO_SLOT. */
+uint32_t bt_engine_slot(const struct berth *b, berth_socket s);
+
+#endif

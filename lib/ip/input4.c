@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* IPv4 in (RFC 791, 1122 3.2.1): checked, then for the host, for a group, or to be forwarded. */
+#include "internal.h"
+
+static enum berth_drop reason(enum bt_ip_bad bad)
+{
+	switch (bad) {
+	case BT_IP_SHORT:
+		return BERTH_DROP_IP_SHORT;
+	case BT_IP_VERSION:
+		return BERTH_DROP_IP_VERSION;
+	case BT_IP_CHECKSUM:
+		return BERTH_DROP_IP_CHECKSUM;
+	case BT_IP_SOURCE:
+		return BERTH_DROP_IP_SOURCE;
+	case BT_IP_DEST:
+		return BERTH_DROP_IP_NOT_FOR_US;
+	case BT_IP_OPTIONS:
+		return BERTH_DROP_IP_OPTIONS;
+	case BT_IP_FRAGMENT:
+		return BERTH_DROP_FRAGMENT_MALFORMED;
+	case BT_IP_HEADER:
+	case BT_IP_OK:
+		break;
+	}
+	return BERTH_DROP_IP_HEADER;
+}
+
+enum bt_where { NOWHERE, OURS, GROUP, ELSEWHERE };
+
+/* RFC 1122 3.2.1.3: not from a wire with a loopback source, our own, or the broadcast address of a
+ * link; 0.0.0.0 only to all (a host that asks for its address). */
+static bool source_ok(struct bt_in *in, const struct bt_ipv4 *h, bool to_all)
+{
+	uint32_t src = bt_addr_to_v4(&h->src);
+	berth_if i;
+
+	if (in->looped)
+		return true;
+	if (src >> 24 == 0)
+		return src == 0 && to_all;
+	return bt_addr_kind(in->ip, in->f->host, &h->src, &i) == BT_ADDR_NONE;
+}
+
+static enum bt_where where(struct bt_in *in, const struct bt_ipv4 *h, enum berth_drop *why)
+{
+	berth_if i = 0;
+	enum bt_addr_kind kind = bt_addr_kind(in->ip, in->f->host, &h->dst, &i);
+	bool group = bt_ip_is_multicast(&h->dst);
+
+	*why = BERTH_DROP_IP_NOT_FOR_US;
+	if (!source_ok(in, h, group || kind == BT_ADDR_BROADCAST)) {
+		*why = BERTH_DROP_IP_SOURCE;
+		return NOWHERE;
+	}
+	if (kind == BT_ADDR_BROADCAST) /* RFC 2644: that of another link is not for us to spread */
+		return i == 0 || i == in->f->i ? GROUP : NOWHERE;
+	if (group) {
+		*why = BERTH_DROP_IP_GROUP;
+		return bt_group_joined(in->f, &h->dst) ? GROUP : NOWHERE;
+	}
+	if (in->link_group) /* RFC 1122 3.3.6, RFC 1812 5.3.4 */
+		return NOWHERE;
+	if (kind == BT_ADDR_LOCAL) /* RFC 1122 3.2.1.3 (g) */
+		return in->looped || !bt_addr_is_loopback(&h->dst) ? OURS : NOWHERE;
+	if (bt_addr_to_v4(&h->dst) >> 24 == 0 || bt_addr_to_v4(&h->dst) >> 28 == 0xf)
+		return NOWHERE;
+	return in->h->forwarding ? ELSEWHERE : NOWHERE;
+}
+
+static enum bt_ip_got deliver(struct bt_in *in, const uint8_t *data, const struct bt_ipv4 *h,
+			      bool group)
+{
+	struct bt_rx *rx = in->rx;
+
+	*rx = (struct bt_rx){.host = in->f->host,
+			     .i = in->f->i,
+			     .dev = in->f->dev,
+			     .proto = h->proto,
+			     .tos = h->tos,
+			     .hops = h->ttl,
+			     .checked = in->looped || (in->f->flags & BERTH_IF_RX_CHECKSUM) != 0,
+			     .multicast = group,
+			     .src = h->src,
+			     .dst = h->dst,
+			     .data = data + h->header_len,
+			     .len = (uint32_t)h->total_len - h->header_len,
+			     .mtu = in->f->mtu,
+			     .segment = in->segment,
+			     .ip = data,
+			     .ip_len = h->total_len};
+	switch (h->proto) {
+	case BT_IPPROTO_TCP:
+	case BT_IPPROTO_UDP:
+		return BT_IP_PACKET;
+	case BT_IPPROTO_ICMP:
+		return bt_icmp_input(in);
+	case BT_IPPROTO_IGMP:
+		bt_igmp_input(in);
+		return BT_IP_NOTHING;
+	default: {
+		/* RFC 1122 3.2.2.1 */
+		const struct bt_icmp m = {.kind = BT_ICMP_UNREACHABLE, .code = BT_ICMP4_PROTOCOL};
+
+		bt_icmp_about(in->ip, in->f, data, h->total_len, in->link_group, &m, in->now_ns);
+		return bt_in_drop(in, BERTH_DROP_IP_PROTOCOL);
+	}
+	}
+}
+
+static enum bt_ip_got fragment(struct bt_in *in, const uint8_t *data, struct bt_ipv4 *h, bool group)
+{
+	struct bt_fragment part = {.src = h->src,
+				   .dst = h->dst,
+				   .id = h->id,
+				   .proto = h->proto,
+				   .more = h->mf,
+				   .offset = h->offset,
+				   .header = data,
+				   .header_len = h->header_len,
+				   .data = data + h->header_len,
+				   .len = (uint32_t)h->total_len - h->header_len};
+	struct bt_pkt *p = bt_reass_fragment(in, &part);
+	uint8_t *whole;
+
+	if (p == NULL)
+		return BT_IP_NOTHING;
+	whole = bt_pkt_data(p);
+	bt_put16(whole + 2, (uint16_t)p->len);
+	bt_put16(whole + 6, 0);
+	bt_put16(whole + 10, 0);
+	bt_csum_put(whole + 10, bt_csum_add(0, whole, (whole[0] & 15) * 4u));
+	h->header_len = (uint8_t)((whole[0] & 15) * 4u);
+	h->total_len = (uint16_t)p->len;
+	h->tos = whole[1];
+	return deliver(in, whole, h, group);
+}
+
+enum bt_ip_got bt_ip4_input(struct bt_in *in, const uint8_t *data, size_t len)
+{
+	struct bt_ipv4 h;
+	enum bt_ip_bad bad = bt_ipv4_read(data, len, &h);
+	enum berth_drop why;
+	enum bt_where to;
+
+	if (bad != BT_IP_OK)
+		return bt_in_drop(in, reason(bad));
+	in->router_alert = h.router_alert;
+	to = where(in, &h, &why);
+	switch (to) {
+	case OURS:
+	case GROUP:
+		if (bt_ipv4_is_fragment(&h))
+			return fragment(in, data, &h, to == GROUP);
+		return deliver(in, data, &h, to == GROUP);
+	case ELSEWHERE:
+		bt_forward4(in, data, &h);
+		return BT_IP_NOTHING;
+	case NOWHERE:
+		break;
+	}
+	return bt_in_drop(in, why);
+}
