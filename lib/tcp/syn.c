@@ -214,6 +214,7 @@ void bt_syn_established(struct bt_tcp *t, struct bt_conn *c)
 		rtt_ns = (uint64_t)(t->now_us - c->last_out_us) * 1000;
 	c->retransmits = c->backoff = 0;
 	c->send_timer = ST_NONE;
+	c->flags &= ~(uint32_t)CF_SYN;		       /* one that was to be sent again */
 	c->rto = lost ? 3 * BT_RTO_INIT : BT_RTO_INIT; /* RFC 6298 5.7 */
 	if (rtt_ns != 0)
 		bt_ack_rtt(t, c, rtt_ns);

@@ -382,6 +382,42 @@ static void test_without_copies(void **state)
 	assert_int_equal(berth_close(w.b, l, w.now), 0);
 }
 
+/* The answer comes when the SYN was about to be sent again: it is not, and the connection is sound
+ * to its end. */
+static void test_answer_before_second_syn(void **state)
+{
+	struct berth_endpoint web = at(v4(10, 0, 0, 1), 80);
+	berth_socket l = bound(&w, 0, BERTH_TCP, v4(0, 0, 0, 0), 80), s;
+	berth_socket c = open_socket(&w, 1, BERTH_TCP, 4);
+	struct berth_output out[2];
+	struct berth_tcp_info info;
+	uint8_t packet[200];
+	uint32_t len;
+
+	(void)state;
+	settle(&w);
+	assert_int_equal(berth_listen(w.b, l, 4, w.now), 0);
+	assert_int_equal(berth_connect(w.b, c, &web, w.now), BERTH_EINPROGRESS);
+	for (int i = 0; i < 2; i++) { /* SYN; SYN-ACK */
+		assert_int_equal(berth_output(w.b, out, 2, w.now), 1);
+		assert_int_equal(out[0].n_iov, 1);
+		len = out[0].len;
+		memcpy(packet, out[0].iov[0].iov_base, len);
+		if (i == 0)
+			berth_input(w.b, w.end[0], packet, len, w.now);
+	}
+	w.now += S + MS;
+	berth_advance(w.b, w.now);
+	berth_input(w.b, w.end[1], packet, len, w.now);
+	carry(&w);
+	assert_int_equal(berth_accept(w.b, l, &s, w.now), 0);
+	assert_int_equal(berth_tcp_info(w.b, c, &info), 0);
+	assert_int_equal(info.unacked, 0);
+	assert_int_equal(berth_close(w.b, c, w.now), 0);
+	assert_int_equal(berth_close(w.b, s, w.now), 0);
+	assert_int_equal(berth_close(w.b, l, w.now), 0);
+}
+
 /* A host with itself, over lo: no packet leaves. */
 static void test_own_host(void **state)
 {
@@ -526,6 +562,7 @@ int main(void)
 		T(test_no_event_after_close),
 		T(test_options),
 		T(test_host_defaults),
+		T(test_answer_before_second_syn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
