@@ -192,7 +192,8 @@ static bool send_syn(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
 	tx->out->n_iov = (uint16_t)(1 + parts);
 	checksum(tx, parts);
 	c->segs_out++;
-	c->last_out_us = t->now_us | 1; /* 0: none yet */
+	c->last_out_us =
+		t->now_us != 0 ? t->now_us : UINT32_MAX; /* 0: none yet; never later than now */
 	bt_timers_set(t, c, ST_RTO, bt_timers_rto(c));
 	return true;
 }

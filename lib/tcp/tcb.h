@@ -346,9 +346,7 @@ static inline uint32_t bt_conn_outstanding(const struct bt_conn *c)
 
 static inline bool bt_conn_fin_sent(const struct bt_conn *c)
 {
-	/* In the states that its acknowledgment leads to, SND.UNA is behind it already. */
-	return c->flags & CF_FIN && (c->state == BT_FIN_WAIT2 || c->state == BT_TIME_WAIT ||
-				     bt_seq_lt(bt_conn_data_end(c), c->snd_nxt));
+	return c->flags & CF_FIN && (c->fin_acked || bt_seq_lt(bt_conn_data_end(c), c->snd_nxt));
 }
 
 static inline uint32_t bt_conn_unsent(const struct bt_conn *c)

@@ -10,6 +10,9 @@
 #include <cmocka.h>
 
 #define MS ((uint64_t)1000000)
+#define ALL_WORDS                                                                                  \
+	"loss 1% burst 1.5% 30% delay 20ms jitter 2ms rate 10mbit limit 100 limit 1mb "            \
+	"duplicate 0.1% reorder 1% corrupt 0.1% down"
 
 /* ---- settings ---- */
 
@@ -28,8 +31,7 @@ static void test_round_trip(void **state)
 		"limit 3 limit 1b",
 		"delay 1s duplicate 0.1% reorder 1% corrupt 0.25%",
 		"down",
-		"loss 1% burst 1.5% 30% delay 20ms jitter 2ms rate 10mbit limit 100 limit 1mb "
-		"duplicate 0.1% reorder 1% corrupt 0.1% down",
+		ALL_WORDS,
 	};
 	char error[BT_LINK_TEXT], text[BT_LINK_TEXT];
 
