@@ -123,18 +123,15 @@ static void see_off(unsigned number)
 	pass_turn();
 }
 
-/* A process that has ended cannot take its turn. */
-static bool all_gone(void)
+/* A process that has ended cannot take its turn. One that ends after it has passed it can. */
+static bool is_gone(uint32_t turn)
 {
 	siginfo_t info = {0};
-	uint32_t turn = atomic_load(&shared->turn);
-	pid_t pid = turn < n_lines ? shared->pids[lines[turn].proc] : 0;
-	if (turn >= n_lines)
-		return false;
-	if (pid == 0)
-		return true;
-	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	       info.si_pid == pid;
+	pid_t pid = shared->pids[lines[turn].proc];
+	bool ended =
+		pid == 0 || (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+			     info.si_pid == pid);
+	return ended && atomic_load(&shared->turn) == turn;
 }
 
 static void supervise(void)
@@ -149,7 +146,7 @@ static void supervise(void)
 			see_off(leaving - 1);
 			continue;
 		}
-		if (all_gone()) {
+		if (is_gone(turn)) {
 			say("%s = nobody\n", lines[turn].text);
 			pass_turn();
 			continue;
@@ -220,8 +217,10 @@ static void parse(const char *text, size_t len)
 	if (w == NULL)
 		return;
 	l->proc = (unsigned)strtoul(w, NULL, 10) % MAX_PROCS;
-	while ((w = strtok_r(NULL, " ", &save)) != NULL && l->n_words < MAX_WORDS)
+	while ((w = strtok_r(NULL, " ", &save)) != NULL && l->n_words < MAX_WORDS) {
+		words_used(w);
 		snprintf(l->words[l->n_words++], sizeof(l->words[0]), "%s", w);
+	}
 	if (l->n_words > 0)
 		n_lines++;
 }
@@ -233,6 +232,7 @@ static const char *read_program(const char *p, unsigned *k)
 	n_lines = 0;
 	if (sscanf(p, "program %u", k) != 1)
 		return NULL;
+	words_begin(*k);
 	for (p = strchr(p, '\n'); p != NULL && p[1] != '\0'; p = strchr(p, '\n')) {
 		p++;
 		if (strncmp(p, "program ", 8) == 0)
@@ -314,7 +314,6 @@ int main(int argc, char **argv)
 		wanted = (unsigned)atoi(argv[3]);
 	while (p != NULL) {
 		p = read_program(p, &k);
-		words_number(k);
 		if (host) {
 			if (k == wanted) {
 				run_here(k);
