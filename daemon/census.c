@@ -27,7 +27,7 @@ struct walk {
 	struct inodes left; /* slots: clients whose other end is gone, or ends without a client */
 };
 
-enum { LISTENS = 8 }; /* beside BT_ALIVE_...: in the kernel, whatever it is to berth */
+enum { LISTENS = 16 }; /* beside BT_ALIVE_...: in the kernel, whatever it is to berth */
 
 static void note(struct inodes *list, uint32_t inode)
 {
