@@ -22,6 +22,7 @@ struct message {
 	union {
 		struct ifinfomsg link;
 		struct ifaddrmsg addr;
+		struct rtmsg route;
 		char room[256];
 	} u;
 };
@@ -120,6 +121,33 @@ static int add_address(int fd, const char *text, uint8_t bits)
 	return ask(fd, &m);
 }
 
+static bool is_local(int fd, const char *v6)
+{
+	struct message m, reply;
+	uint8_t raw[16];
+	begin(&m, RTM_GETROUTE, 0, sizeof(m.u.route));
+	m.h.nlmsg_flags = NLM_F_REQUEST;
+	m.u.route.rtm_family = AF_INET6;
+	m.u.route.rtm_dst_len = 128;
+	inet_pton(AF_INET6, v6, raw);
+	attribute(&m, RTA_DST, raw, sizeof(raw));
+	return send(fd, &m, m.h.nlmsg_len, 0) > 0 && recv(fd, &reply, sizeof(reply), 0) > 0 &&
+	       reply.h.nlmsg_type == RTM_NEWROUTE && reply.u.route.rtm_type == RTN_LOCAL;
+}
+
+/* The kernel adds an IPv6 address's local route later, from a work queue (addrconf_dad_work), also
+ * without duplicate address detection; until then packets to the address leave by the device, and
+ * are lost. */
+static bool becomes_local(int fd, const char *v6)
+{
+	for (unsigned i = 0; i < 20000; i++) {
+		if (is_local(fd, v6))
+			return true;
+		usleep(100);
+	}
+	return false;
+}
+
 /* A new namespace takes some settings from the machine's first one. */
 static void defaults(void)
 {
@@ -186,6 +214,8 @@ const char *space_enter(void)
 	for (const char *which = "ab6"; *which && e == 0; which++) {
 		words_address(*which, text, sizeof(text));
 		e = add_address(fd, text, *which == '6' ? 64 : 24);
+		if (e == 0 && *which == '6' && !becomes_local(fd, text))
+			e = -ETIMEDOUT;
 	}
 	close(fd);
 	if (e != 0)
