@@ -220,8 +220,10 @@ static void parse(const char *text, size_t len)
 	if (w == NULL)
 		return;
 	l->proc = (unsigned)strtoul(w, NULL, 10) % MAX_PROCS;
-	while ((w = strtok_r(NULL, " ", &save)) != NULL && l->n_words < MAX_WORDS)
+	while ((w = strtok_r(NULL, " ", &save)) != NULL && l->n_words < MAX_WORDS) {
+		words_used(w);
 		snprintf(l->words[l->n_words++], sizeof(l->words[0]), "%s", w);
+	}
 	if (l->n_words > 0)
 		n_lines++;
 }
@@ -233,6 +235,7 @@ static const char *read_program(const char *p, unsigned *k)
 	n_lines = 0;
 	if (sscanf(p, "program %u", k) != 1)
 		return NULL;
+	words_begin(*k);
 	for (p = strchr(p, '\n'); p != NULL && p[1] != '\0'; p = strchr(p, '\n')) {
 		p++;
 		if (strncmp(p, "program ", 8) == 0)
@@ -314,7 +317,6 @@ int main(int argc, char **argv)
 		wanted = (unsigned)atoi(argv[3]);
 	while (p != NULL) {
 		p = read_program(p, &k);
-		words_number(k);
 		if (host) {
 			if (k == wanted) {
 				run_here(k);

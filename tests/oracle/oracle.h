@@ -54,7 +54,11 @@ struct line {
 };
 
 /* words.c */
-void words_number(unsigned k); /* which addresses are ours */
+/* Begins a program: which addresses are ours. */
+void words_begin(unsigned k);
+/* A word of one of its lines. Only the ports that a program speaks of have names: the kernel's
+ * choice of another may be one of them by chance. */
+void words_used(const char *word);
 void words_address(char which, char *text, size_t size);
 /* An address by name and a port's word; false: no such word. */
 bool words_sockaddr(const char *address, const char *port, struct sockaddr_storage *out,

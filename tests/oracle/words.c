@@ -25,6 +25,9 @@ void say(const char *format, ...)
 		shared->used += (unsigned)n;
 }
 
+static const uint16_t fixed[] = {80, 443, 1023, 2000, 8080, 20000, 61001, 40009};
+#define N_FIXED (sizeof(fixed) / sizeof(fixed[0]))
+
 /* ---- addresses ---- */
 
 static struct {
@@ -48,13 +51,34 @@ static struct {
 };
 #define N_ADDRESSES (sizeof(addresses) / sizeof(addresses[0]))
 
-void words_number(unsigned k)
+static bool ports_used[N_FIXED], narrow_used;
+
+void words_begin(unsigned k)
 {
+	uint8_t raw[16];
 	unsigned hi = k >> 8 & 0xff, lo = k & 0xff;
 	snprintf(addresses[3].text, sizeof(addresses[3].text), "11.%u.%u.1", hi, lo);
 	snprintf(addresses[4].text, sizeof(addresses[4].text), "12.%u.%u.1", hi, lo);
 	snprintf(addresses[6].text, sizeof(addresses[6].text), "11.%u.%u.255", hi, lo);
 	snprintf(addresses[11].text, sizeof(addresses[11].text), "fd77:%x::1", k);
+	if (inet_pton(AF_INET6, addresses[11].text, raw) == 1) /* as it is shown: 0 is left out */
+		inet_ntop(AF_INET6, raw, addresses[11].text, sizeof(addresses[11].text));
+	memset(ports_used, 0, sizeof(ports_used));
+	narrow_used = false;
+}
+
+/* The number of "P3", or -1. */
+static int fixed_port(const char *word)
+{
+	bool is = word[0] == 'P' && word[1] >= '0' && (size_t)(word[1] - '0') < N_FIXED;
+	return is ? word[1] - '0' : -1;
+}
+
+void words_used(const char *word)
+{
+	if (fixed_port(word) >= 0)
+		ports_used[fixed_port(word)] = true;
+	narrow_used = narrow_used || strcmp(word, "portrange") == 0;
 }
 
 void words_address(char which, char *text, size_t size)
@@ -80,9 +104,6 @@ static const char *name_of(const char *text)
 
 /* ---- ports ---- */
 
-static const uint16_t fixed[] = {80, 443, 1023, 2000, 8080, 20000, 61001, 40009};
-#define N_FIXED (sizeof(fixed) / sizeof(fixed[0]))
-
 /* "P3", "0", "@s2" (the port that s2 was last seen to have). */
 static bool port_of(const char *word, uint16_t *port)
 {
@@ -91,8 +112,8 @@ static bool port_of(const char *word, uint16_t *port)
 		*port = s < MAX_SOCKETS ? shared->ports[s] : 0;
 		return true;
 	}
-	if (word[0] == 'P' && word[1] >= '0' && (size_t)(word[1] - '0') < N_FIXED) {
-		*port = fixed[word[1] - '0'];
+	if (fixed_port(word) >= 0) {
+		*port = fixed[fixed_port(word)];
 		return true;
 	}
 	*port = 0;
@@ -102,7 +123,7 @@ static bool port_of(const char *word, uint16_t *port)
 static void say_port(uint16_t port)
 {
 	for (size_t i = 0; i < N_FIXED; i++) {
-		if (fixed[i] == port) {
+		if (fixed[i] == port && ports_used[i]) {
 			say(":P%zu", i);
 			return;
 		}
@@ -118,9 +139,9 @@ static void say_port(uint16_t port)
 		shared->ephemeral[shared->n_ephemeral++] = port;
 	/* "n": of the narrow range that programs give with IP_LOCAL_PORT_RANGE. */
 	say(":E%u%s", i + 1,
-	    port >= 40000 && port < 40010  ? "n"
-	    : port < 32768 || port > 60999 ? "!"
-					   : "");
+	    narrow_used && port >= 40000 && port < 40010 ? "n"
+	    : port < 32768 || port > 60999		 ? "!"
+							 : "");
 }
 
 bool words_sockaddr(const char *address, const char *port, struct sockaddr_storage *out,
