@@ -123,18 +123,15 @@ static void see_off(unsigned number)
 	pass_turn();
 }
 
-/* A process that has ended cannot take its turn. */
-static bool all_gone(void)
+/* A process that has ended cannot take its turn. One that ends after it has passed it can. */
+static bool is_gone(uint32_t turn)
 {
 	siginfo_t info = {0};
-	uint32_t turn = atomic_load(&shared->turn);
-	pid_t pid = turn < n_lines ? shared->pids[lines[turn].proc] : 0;
-	if (turn >= n_lines)
-		return false;
-	if (pid == 0)
-		return true;
-	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	       info.si_pid == pid;
+	pid_t pid = shared->pids[lines[turn].proc];
+	bool ended =
+		pid == 0 || (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+			     info.si_pid == pid);
+	return ended && atomic_load(&shared->turn) == turn;
 }
 
 static void supervise(void)
@@ -149,7 +146,7 @@ static void supervise(void)
 			see_off(leaving - 1);
 			continue;
 		}
-		if (all_gone()) {
+		if (is_gone(turn)) {
 			say("%s = nobody\n", lines[turn].text);
 			pass_turn();
 			continue;
