@@ -4,6 +4,7 @@
 #include "../proto/diag.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,7 +24,10 @@ struct walk {
 	struct census *c;
 	struct inodes waiting; /* clients in the queues of listeners */
 	struct inodes doubts;  /* inode, slot: clients that say that their other end is gone */
+	struct inodes left; /* slots: clients whose other end is gone, or ends without a client */
 };
+
+enum { LISTENS = 8 }; /* beside BT_ALIVE_...: in the kernel, whatever it is to berth */
 
 static void note(struct inodes *list, uint32_t inode)
 {
@@ -46,7 +50,8 @@ static void count(struct walk *w, const struct bt_diag *s, const struct bt_diag_
 	const struct bt_row *r = bt_table_row(w->table, slot);
 	/* Accepted ends carry their listener's name, also when the listener is closed and its slot
 	 * free or another's; so they are told apart by the slot's state, and counted only where
-	 * their client is gone: the others are known through it. */
+	 * their client is gone: the others are known through it. A listener that was shut is none
+	 * to berth, but still to the kernel: settle_left. */
 	bool accepted = s->connected && (r->state == BT_ROW_LISTEN || r->state == BT_ROW_FREE ||
 					 r->gen != s->id.gen);
 	if (accepted) {
@@ -71,7 +76,12 @@ static void count(struct walk *w, const struct bt_diag *s, const struct bt_diag_
 		note(&w->doubts, s->ino);
 		note(&w->doubts, slot);
 	}
-	w->c->alive[slot] = a;
+	if (s->connected && s->peer_ino == 0)
+		note(&w->left, slot);
+	if (s->state == TCP_LISTEN)
+		a |= LISTENS;
+	if (!(w->c->alive[slot] & LISTENS)) /* of many sockets with one name the listener is it */
+		w->c->alive[slot] = a;
 }
 
 static int by_number(const void *a, const void *b)
@@ -96,6 +106,14 @@ static void settle_doubts(struct walk *w)
 	free(w->waiting.of);
 }
 
+static void settle_left(struct walk *w)
+{
+	for (uint32_t i = 0; i < w->left.n; i++)
+		if (w->c->alive[w->left.of[i]] & LISTENS)
+			w->c->orphans[w->left.of[i]]++;
+	free(w->left.of);
+}
+
 int d_census(const struct bt_table *table, uint64_t netid, struct census *c)
 {
 	static _Alignas(uint32_t) char buf[BT_DIAG_BYTES];
@@ -116,6 +134,7 @@ int d_census(const struct bt_table *table, uint64_t netid, struct census *c)
 	}
 	bt_diag_end(&dump);
 	settle_doubts(&w);
+	settle_left(&w);
 	if (r < 0)
 		d_census_done(c);
 	return r;

@@ -100,7 +100,8 @@ static void give(struct bt_sock *s, struct bt_diag *e)
 	e->taken = true;
 }
 
-/* An accepted end whose other end is gone: it has the name of a listener, or of what was one. */
+/* An accepted end whose other end is gone: it has the name of a listener, or of what was one (shut,
+ * or closed). */
 static bool is_left_over(const struct index *x, const struct bt_diag *e)
 {
 	struct bt_row row;
@@ -108,7 +109,7 @@ static bool is_left_over(const struct index *x, const struct bt_diag *e)
 		return false;
 	if (!bt_row_read(x->t, e->id.slot, &row))
 		return false;
-	return row.state == BT_ROW_LISTEN || !same_socket(e, &row);
+	return row.state == BT_ROW_LISTEN || row.state == BT_ROW_CLOSE || !same_socket(e, &row);
 }
 
 /* Hands the left-over ends to the rows without one. `next` chains the ends of each slot. */

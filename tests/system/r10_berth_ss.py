@@ -69,6 +69,30 @@ def test_owners(net):
         p.done()
 
 
+def shut():
+    """Keeps the end of a connection whose client is gone and whose listener listens no more."""
+    s = lib.listen('127.0.0.1', 80)
+    c = lib.connect('127.0.0.1', 80)
+    a, _ = s.accept()
+    c.close()
+    s.shutdown(socket.SHUT_RD)
+    lib.say(os.getpid())
+    lib.hear()
+    lib.eq(a.recv(1), b'')
+    lib.say('end')
+
+
+def test_shut_listener(net):
+    lib.berth_only('berth ss')
+    net.host('web', WEB)
+    p = net.part('web', shut)
+    pid = p.get()
+    line = one(rows(net, '-tnp'), 'CLOSE-WAIT', r'127\.0\.0\.1:80 ')
+    assert f'pid={pid},' in line, line
+    lib.eq(p.ask('end'), 'end')
+    p.done()
+
+
 def test_flags(net):
     lib.berth_only('berth ss')
     net.host('web', WEB)
