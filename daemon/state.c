@@ -271,7 +271,7 @@ static void bump(struct daemon *d, uint16_t port)
 static void udp_changed(struct daemon *d, const struct bt_row *old, const struct bt_row *now)
 {
 	if (old->lport == now->lport && old->rport == now->rport && old->state == now->state &&
-	    memcmp(old->laddr, now->laddr, 32) == 0)
+	    old->dev == now->dev && memcmp(old->laddr, now->laddr, 32) == 0)
 		return;
 	if (old->lport != 0)
 		bump(d, old->lport);

@@ -32,7 +32,8 @@ struct way {
 	uint8_t addr[16];
 	uint16_t port;
 	bool used, relay, lost;
-	uint32_t changes; /* bt_udp_changes when it was asked */
+	uint8_t dev;	  /* the sender's when it was asked; any holder may have set it since */
+	uint32_t changes; /* bt_udp_changes then */
 	uint32_t epoch;
 	uint32_t target; /* slot; BT_SLOT_NONE: nobody has the port */
 	socklen_t len;
@@ -48,11 +49,18 @@ static struct way *way_to(const struct note *n, const uint8_t addr[16], uint16_t
 	return &ways[(port ^ addr[15] ^ addr[14] ^ n->id.slot) % WAYS];
 }
 
+static uint8_t device(const struct note *n)
+{
+	return n->flags & NOTE_NAMED && bt_table() != NULL
+		       ? bt_table_row(bt_table(), n->id.slot)->dev
+		       : 0;
+}
+
 static bool fresh(const struct way *w, const struct note *n, const uint8_t addr[16], uint16_t port)
 {
 	return w->used && w->port == port && w->changes == bt_udp_changes &&
 	       w->sender.slot == n->id.slot && w->sender.gen == n->id.gen &&
-	       memcmp(w->addr, addr, 16) == 0 &&
+	       memcmp(w->addr, addr, 16) == 0 && w->dev == device(n) &&
 	       w->epoch == atomic_load_explicit(&bt_table()->udp_epoch[bt_epoch_bucket(port)],
 						memory_order_acquire);
 }
@@ -66,6 +74,7 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 	memcpy(q.addr, addr, 16);
 	q.port = port;
 	w->used = false;
+	w->dev = device(n);
 	w->changes = bt_udp_changes;
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
