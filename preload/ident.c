@@ -273,6 +273,16 @@ void bt_req_make(struct bt_req *q, enum bt_msg_type type, const struct note *n, 
 		q->opts = (uint16_t)(cookie & COOKIE_OPTS);
 }
 
+void bt_settle(const struct note *n)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	if (!(n->flags & NOTE_NAMED) || bt_silenced())
+		return;
+	bt_req_init(&q, BT_GETVAL, n); /* an answer to anything says it */
+	bt_call(-1, &q, NULL, &rep, NULL, NULL);
+}
+
 int bt_pending(int fd, struct note *n)
 {
 	uint64_t c = 0;

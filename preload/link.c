@@ -40,6 +40,7 @@ struct link {
 	struct bt_inbox *inbox; /* NULL: none */
 	uint32_t inbox_at, inbox_head;
 	uint32_t notices; /* sent over this connection */
+	bool unheard;	  /* one of them may not have been heard yet */
 	uint32_t uid;	  /* as whom berthd knows us over it */
 };
 
@@ -380,6 +381,7 @@ int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep
 				break;
 			req->serial = ++l->serial;
 			e = transact(l->fd, req, extra, proof, rep, rep_extra, cap, NULL);
+			l->unheard = e != 0;
 			if (e == 0)
 				break;
 			/* berthd went away; a new one may have taken its place. */
@@ -478,6 +480,7 @@ void bt_notice(int proof, struct bt_req *req)
 		return;
 	pthread_mutex_lock(&l->lock);
 	l->holder = &errno;
+	l->unheard = true;
 	bool knock = false;
 	if (l->open && l->inbox == NULL && ++l->notices == NOTICES_BEFORE_INBOX)
 		make_inbox(l);
@@ -493,6 +496,11 @@ void bt_notice(int proof, struct bt_req *req)
 	}
 	l->holder = NULL;
 	pthread_mutex_unlock(&l->lock);
+}
+
+bool bt_link_unheard(void)
+{
+	return page->unheard;
 }
 
 uint64_t bt_link_cookie(void)

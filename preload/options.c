@@ -130,15 +130,13 @@ static int number(const struct option *o, const void *value, socklen_t len, int 
 void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value)
 {
 	struct bt_req q;
-	struct bt_rep rep;
 	bt_req_init(&q, BT_SETVAL, n);
 	q.flags = (uint16_t)level;
 	q.port = (uint16_t)name;
 	q.value = value;
 	bt_notice(bt_proof(fd, n), &q);
-	q.type = BT_GETVAL; /* notices are heard in order */
 	if (n->flags & NOTE_UDP || level == SOL_SOCKET)
-		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+		bt_settle(n);
 }
 
 static int set_bit(int fd, struct note *n, const struct option *o, bool on)
@@ -146,6 +144,8 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	struct bt_req q;
 	struct bt_rep rep;
 	struct bt_row row;
+	if (o->bit == CB_V6ONLY)
+		bt_settle(n);
 	if (o->bit == CB_V6ONLY && bt_note_row(n, &row) && row.lport != 0)
 		return EINVAL;
 	if (o->initial)
@@ -491,6 +491,9 @@ static int get_info(const struct note *n, void *value, socklen_t *len)
 {
 	struct tcp_info info = {0};
 	struct bt_row row;
+	/* What the program cannot know of yet need not be told yet. */
+	if (n->flags & (NOTE_SHARED | NOTE_END) || bt_link_unheard())
+		bt_settle(n);
 	info.tcpi_state = bt_note_row(n, &row) ? row.state : BT_ROW_CLOSE;
 	if (info.tcpi_state == BT_ROW_TIME_WAIT) /* which is not the program's socket in Linux */
 		info.tcpi_state = BT_ROW_CLOSE;

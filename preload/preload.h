@@ -153,6 +153,8 @@ int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep
 	    size_t *got);
 /* A request without an answer; what cannot be sent is lost (berthd finds out by itself). */
 void bt_notice(int proof, struct bt_req *req);
+/* This process has sent one since the last answer. */
+bool bt_link_unheard(void);
 /* What tells this process's connection from all others ever; 0: none yet. */
 uint64_t bt_link_cookie(void);
 /* The descriptor of the control connection, or -1: wrappers keep programs from closing it by
@@ -256,8 +258,11 @@ bool bt_ident_for(int fd, const struct sockaddr *sa, socklen_t len, struct note 
 void bt_note_set(int fd, const struct note *n);
 void bt_note_clear(int fd);
 void bt_notes_forget(void); /* all of them */
-/* The row of the socket; false: gone. */
+/* The row of the socket; false: gone. It may lag behind what was said by notices. */
 bool bt_note_row(const struct note *n, struct bt_row *row);
+/* Waits until berthd has heard the notices of before, of this process and of others. For what looks
+ * at a state of which programs may know that it has changed. */
+void bt_settle(const struct note *n);
 /* Makes sure that the socket has a name, asking berthd for one. 0 or errno. */
 int bt_name_it(int fd, struct note *n);
 /* Binds fd to the kernel name in the reply and notes it. 0 or errno. */

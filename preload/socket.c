@@ -362,7 +362,6 @@ PUBLIC int __getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 static int shut_listener(int fd, const struct note *n, int how)
 {
 	struct bt_req q;
-	struct bt_rep rep;
 	struct bt_row row;
 	struct note *own = bt_note(fd);
 	if (how == SHUT_WR)
@@ -372,9 +371,7 @@ static int shut_listener(int fd, const struct note *n, int how)
 	bt_req_init(&q, BT_SHUT, n);
 	q.value = (uint32_t)how;
 	bt_notice(bt_proof(fd, n), &q);
-	/* An answer to anything says that berthd has read the notice too. */
-	bt_req_init(&q, BT_IDENT, n);
-	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	bt_settle(n);
 	if (own != NULL)
 		own->flags &= ~(uint32_t)NOTE_LISTENS;
 	return bt_real()->shutdown(fd, how);
@@ -408,6 +405,9 @@ PUBLIC int shutdown(int fd, int how)
 	if (n.flags & NOTE_UDP)
 		return udp_shutdown(fd, &n, how);
 	struct bt_row row;
+	/* A connection is over once both ends have shut, this one perhaps by another holder. */
+	if (n.flags & (NOTE_SHUT_WR | NOTE_SHARED))
+		bt_settle(&n);
 	if (!(n.flags & NOTE_CONNECTED) ||
 	    (bt_note_row(&n, &row) && (row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT)))
 		return bt_fail(ENOTCONN);

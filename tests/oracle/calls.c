@@ -48,13 +48,6 @@ static void settle(void)
 		usleep(settle_us);
 }
 
-/* What the other end has done is told at once by the kernel and soon by berthd. */
-static void settle_long(void)
-{
-	if (settle_us >= 1000)
-		settle();
-}
-
 static void result(int r)
 {
 	if (r >= 0)
@@ -174,7 +167,6 @@ static void do_name(const struct line *l, unsigned s)
 	struct sockaddr_storage a = {0};
 	socklen_t len = sizeof(a);
 	bool own = strcmp(l->words[0], "getsockname") == 0;
-	settle_long();
 	int r = own ? getsockname(fds[s], (struct sockaddr *)&a, &len)
 		    : getpeername(fds[s], (struct sockaddr *)&a, &len);
 	if (r != 0) {
@@ -233,7 +225,6 @@ static void do_recv(const struct line *l, unsigned s, bool from)
 
 static void do_shutdown(const struct line *l, unsigned s)
 {
-	settle_long();
 	int how = has(l, "rd") ? SHUT_RD : has(l, "wr") ? SHUT_WR : SHUT_RDWR;
 	result(shutdown(fds[s], how));
 }
@@ -324,7 +315,6 @@ static void do_socket_call(const struct line *l, unsigned s)
 	} else if (strcmp(c, "setsockopt") == 0) {
 		do_setsockopt(l, s);
 	} else if (strcmp(c, "getsockopt") == 0) {
-		settle_long();
 		words_getsockopt(fds[s], word(l, 2));
 	} else if (strcmp(c, "fionread") == 0) {
 		do_fionread(s);

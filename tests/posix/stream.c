@@ -2,6 +2,7 @@
 /* Streams: shutdown, end, reset, SIGPIPE, flags of recv, readiness. */
 #include "t.h"
 
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -98,6 +99,38 @@ static void ended(void)
 	t_error("client", c);
 	t_names("client", c);
 	close(c);
+}
+
+static void state(const char *what, int s)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+	t_need(getsockopt(s, IPPROTO_TCP, TCP_INFO, &info, &len) == 0, "TCP_INFO");
+	t_result(what, info.tcpi_state);
+}
+
+/* No call in between that would give the other end time. */
+static void seen_at_once(void)
+{
+	t_case("seen at once");
+	for (int i = 0; i < 8; i++) {
+		int s, c = t_pair(&s);
+		T(shutdown(c, SHUT_WR));
+		state("server after the client's FIN", s);
+		T(shutdown(s, SHUT_WR));
+		state("server after its own", s);
+		T(shutdown(c, SHUT_RD));
+		state("client", c);
+		close(c);
+		close(s);
+
+		c = t_pair(&s);
+		close(c);
+		state("server after the client has closed", s);
+		T(shutdown(s, SHUT_RDWR));
+		T(shutdown(s, SHUT_RDWR));
+		close(s);
+	}
 }
 
 static void reset_by_linger(void)
@@ -313,6 +346,7 @@ int main(void)
 	T_RUN(shut_rdwr);
 	T_RUN(shutdown_errors);
 	T_RUN(ended);
+	T_RUN(seen_at_once);
 	T_RUN(reset_by_linger);
 	T_RUN(resets_of_many);
 	T_RUN(reset_by_unread);
