@@ -230,14 +230,10 @@ static void groups_on_ethernet(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(linux_arp_request),
-		cmocka_unit_test(linux_syn),
-		cmocka_unit_test(linux_datagram),
-		cmocka_unit_test(linux_port_unreachable),
-		cmocka_unit_test(linux_igmp_report),
-		cmocka_unit_test(linux_mld_report),
-		cmocka_unit_test(linux_solicitations),
-		cmocka_unit_test(linux_fragments),
+		cmocka_unit_test(linux_arp_request),   cmocka_unit_test(linux_syn),
+		cmocka_unit_test(linux_datagram),      cmocka_unit_test(linux_port_unreachable),
+		cmocka_unit_test(linux_igmp_report),   cmocka_unit_test(linux_mld_report),
+		cmocka_unit_test(linux_solicitations), cmocka_unit_test(linux_fragments),
 		cmocka_unit_test(groups_on_ethernet),
 	};
 
