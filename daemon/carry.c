@@ -81,7 +81,11 @@ static void drop_fd(struct carry *c)
 {
 	if (c->fd < 0)
 		return;
-	unplug(c); /* left unread, it would be a reset to the program */
+	/* A plug that is left unread would be a reset to the program; without it, the descriptor is
+	 * writable, as if connected: the hang-up must be seen first. */
+	if (c->plug > 0)
+		shutdown(c->fd, SHUT_RDWR);
+	unplug(c);
 	uv_poll_stop(&c->poll);
 	close(c->fd);
 	c->fd = -1;
@@ -234,7 +238,11 @@ static void hand_on(struct carry *c)
 {
 	struct berth *b = d_wire_engine(c->d);
 	c->blocked = false;
-	for (uint32_t given = 0; given < TURN_BYTES && c->fd >= 0 && c->socket != 0;) {
+	for (uint32_t given = 0; c->fd >= 0 && c->socket != 0;) {
+		if (given >= TURN_BYTES) {
+			c->blocked = true; /* the rest when the loop comes by again */
+			break;
+		}
 		const void *data;
 		size_t len;
 		int r = berth_recv_data(b, c->socket, &data, &len);
@@ -266,10 +274,10 @@ static void hand_on(struct carry *c)
 static void connected(struct carry *c)
 {
 	c->answered = true;
-	if (!unplug(c))
-		return;
-	c->connecting = false;
 	bt_net_wire_state(c->d->net, c->slot, BT_ESTABLISHED, d_now());
+	d_publish(c->d); /* before the program sees that it may write */
+	if (unplug(c))
+		c->connecting = false;
 }
 
 static void on_fd(uv_poll_t *h, int status, int events)
@@ -315,6 +323,11 @@ void d_carry_event(struct daemon *d, const struct berth_event *e)
 	changing(c);
 	if (e->what & BERTH_ERROR) {
 		int error = berth_error_take(d_wire_engine(d), c->socket);
+		/* The word "reset" before the end, which shows where what came before is read. */
+		if (error == BERTH_ECONNRESET && !c->connecting) {
+			bt_net_set_flag(d->net, c->slot, BT_NETF_RESET, true);
+			d_publish(d);
+		}
 		if (error != 0 && c->fd >= 0)
 			hand_on(c); /* what came before it */
 		if (error != 0) {
