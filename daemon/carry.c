@@ -133,11 +133,7 @@ static void watch(struct carry *c)
 static void failed(struct carry *c, int e)
 {
 	struct daemon *d = c->d;
-	if (c->connecting)
-		d_vals_set(c->slot, d_row(d, c->slot)->gen, SOL_SOCKET, SO_ERROR, (uint32_t)-e);
-	else if (e == BERTH_ECONNRESET)
-		bt_net_set_flag(d->net, c->slot, BT_NETF_RESET, true);
-	else
+	if (c->connecting || e != BERTH_ECONNRESET) /* a reset the row tells already */
 		d_vals_set(c->slot, d_row(d, c->slot)->gen, SOL_SOCKET, SO_ERROR, (uint32_t)-e);
 	bt_net_wire_state(d->net, c->slot, BT_CLOSE, d_now());
 	d_publish(d); /* before the program can look */

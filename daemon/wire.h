@@ -48,7 +48,6 @@ berth_host d_wire_host(struct daemon *d, uint16_t host);
 void d_wire_turn(struct daemon *d);
 /* A socket has begun or ceased to listen. */
 void d_wire_listens(struct daemon *d, uint32_t slot, bool on);
-void d_wire_close(struct daemon *d);
 
 /* Makes the engine, if there is none yet. 0 or -ENOMEM. */
 int d_wire_open(struct daemon *d);
@@ -82,7 +81,6 @@ void d_carry_event(struct daemon *d, const struct berth_event *e);
 void d_carry_reset(struct daemon *d, uint32_t slot);
 /* A program has closed a descriptor of it, perhaps not the last. */
 void d_carry_closed(struct daemon *d, uint32_t slot);
-void d_carry_close(struct daemon *d); /* all of them */
 /* Looks at the states of the connections that are changing. */
 void d_carry_states(struct daemon *d);
 
