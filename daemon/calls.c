@@ -108,6 +108,22 @@ static int take(struct call *k)
 	return 0;
 }
 
+/* So many abstract names make chains of 8 in the kernel; a file takes 4 us, however many there are.
+ */
+#define NAMES_MANY 2048u
+
+/* Beyond so many a socket that others will hardly join has a file for a name. What binds a port of
+ * its choice, or listens, is joined often. */
+static void name_kind(struct call *k)
+{
+	const struct bt_req *q = k->req;
+	if (!k->fresh || k->d->n_named <= NAMES_MANY || k->d->table->names[0] == '\0' ||
+	    q->type == BT_LISTEN_ON || (q->type == BT_BIND && q->port != 0))
+		return;
+	d_row(k->d, k->slot)->by_path = 1;
+	k->rep.flags |= BT_REPF_PATH;
+}
+
 /* A fresh socket whose request failed never was: the program's descriptor is still without a name.
  */
 static int finish(struct call *k, int r)
@@ -118,6 +134,8 @@ static int finish(struct call *k, int r)
 		k->rep.flags &= (uint16_t)~BT_REPF_NEW;
 		return r;
 	}
+	if (r == 0)
+		name_kind(k);
 	if (r == 0 && bt_port_get(bt_net_ports(k->d->net), k->slot, &i)) {
 		k->rep.id = ident(k->d, k->slot);
 		memcpy(k->rep.addr, i.laddr.b, 16);
@@ -172,10 +190,6 @@ static int call_listen(struct call *k)
 	return finish(k, r);
 }
 
-/* So many abstract names make chains of 8 in the kernel; a file takes 4 us, however many there are.
- */
-#define NAMES_MANY 2048u
-
 static int call_connect(struct call *k)
 {
 	uint32_t child, listener;
@@ -206,10 +220,6 @@ static int call_connect(struct call *k)
 		memcpy(k->rep.addr, tried.b, 16);
 		d_count(k->d, BT_CNT_REFUSED);
 	}
-	if (r == 0 && k->fresh && k->d->n_named > NAMES_MANY && k->d->table->names[0] != '\0') {
-		d_row(k->d, k->slot)->by_path = 1;
-		k->rep.flags |= BT_REPF_PATH;
-	}
 	return finish(k, r);
 }
 
@@ -220,6 +230,22 @@ static int call_connect_fail(struct call *k)
 	bt_net_connect_undo(k->d->net, k->slot);
 	bt_net_wire_state(k->d->net, k->slot, BT_CLOSE, d_now());
 	return 0;
+}
+
+static int call_join(struct call *k)
+{
+	if (k->req->id.slot == BT_SLOT_NONE || !known(k) || !proved(k))
+		return -ESTALE;
+	uint32_t peer = bt_net_peer(k->d->net, k->slot),
+		 listener = peer == BT_NO_SLOT ? peer : bt_net_link(k->d->net, peer);
+	int flags = fcntl(k->proof, F_GETFL);
+	if (listener == BT_NO_SLOT || flags < 0)
+		return -ECONNREFUSED;
+	/* berthd waits for nobody; a full queue is the program's to tell */
+	fcntl(k->proof, F_SETFL, flags | O_NONBLOCK);
+	int r = d_join(k->d, k->proof, listener) == 0 ? 0 : -errno;
+	fcntl(k->proof, F_SETFL, flags);
+	return r;
 }
 
 /* ---- UDP ---- */
@@ -286,6 +312,7 @@ static int call_udp_route(struct call *k)
 		return 0;
 	}
 	k->rep.target = ident(k->d, target);
+	k->rep.flags |= d_row(k->d, target)->by_path ? BT_REPF_TARGET_PATH : 0;
 	if (other_source(k->d, k->slot, &src) || bt_net_flags(k->d->net, target) & BT_NETF_RELAY ||
 	    d_wire_udp(k->d, k->slot, target))
 		k->rep.flags |= BT_REPF_RELAY;
@@ -497,6 +524,7 @@ static const struct {
 	[BT_LISTEN_ON] = {call_listen, PROGRAM, false},
 	[BT_CONNECT] = {call_connect, PROGRAM, false},
 	[BT_CONNECT_FAIL] = {call_connect_fail, PROGRAM, true},
+	[BT_JOIN] = {call_join, PROGRAM, false},
 	[BT_UDP_CONNECT] = {call_udp_connect, PROGRAM, false},
 	[BT_UDP_ROUTE] = {call_udp_route, PROGRAM, false},
 	[BT_UDP_SEND] = {call_udp_send, PROGRAM, false},

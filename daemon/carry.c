@@ -497,16 +497,14 @@ static uint32_t other_end(struct daemon *d, const struct bt_addr *laddr, uint16_
 /* Joins the listener's descriptor, in the client's place. -1 and errno. */
 static int join_listener(struct daemon *d, uint32_t listener, uint32_t client)
 {
-	const struct bt_row *l = d_row(d, listener), *c = d_row(d, client);
-	const struct bt_ident to = {listener, l->gen, l->nonce}, from = {client, c->gen, c->nonce};
-	struct sockaddr_un far_name, name;
-	socklen_t far_len = bt_name_far(&far_name, d->netid, &from),
-		  len = bt_name_make(&name, d->netid, &to);
+	const struct bt_row *c = d_row(d, client);
+	const struct bt_ident from = {client, c->gen, c->nonce};
+	struct sockaddr_un far_name;
+	socklen_t far_len = bt_name_far(&far_name, d->netid, &from);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
-	if (bind(fd, (struct sockaddr *)&far_name, far_len) < 0 ||
-	    connect(fd, (struct sockaddr *)&name, len) < 0) {
+	if (bind(fd, (struct sockaddr *)&far_name, far_len) < 0 || d_join(d, fd, listener) < 0) {
 		int e = errno;
 		close(fd);
 		errno = e;

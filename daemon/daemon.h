@@ -97,6 +97,9 @@ void d_publish_host(struct daemon *d, uint16_t host);
 void d_identify(struct daemon *d, uint32_t slot, pid_t pid, uint32_t owner);
 /* Whether the kernel has a name for the row's socket, as far as programs have said. */
 bool d_named(const struct bt_row *r);
+/* Connects an AF_UNIX descriptor to the socket's name, of whichever kind. Never waits where fd's
+ * description is non-blocking. 0, or -1 and errno. */
+int d_join(struct daemon *d, int fd, uint32_t slot);
 void d_row_begin(struct bt_row *r);
 void d_row_end(struct bt_row *r);
 struct bt_row *d_row(const struct daemon *d, uint32_t slot);

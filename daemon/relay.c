@@ -129,10 +129,7 @@ static int alias_make(struct queue *q, const struct gram *g)
 	struct bt_ident id = {q->alias, row->gen, row->nonce};
 	socklen_t len = bt_name_make(&sun, d->netid, &id);
 	if (q->fd >= 0 && bind(q->fd, (struct sockaddr *)&sun, len) == 0) {
-		const struct bt_row *t = d_row(d, q->target);
-		id = (struct bt_ident){q->target, t->gen, t->nonce};
-		len = bt_name_make(&sun, d->netid, &id);
-		if (connect(q->fd, (struct sockaddr *)&sun, len) == 0) {
+		if (d_join(d, q->fd, q->target) == 0) {
 			q->from = *from;
 			int big = 256 * 1024;
 			setsockopt(q->fd, SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));

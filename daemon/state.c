@@ -292,6 +292,20 @@ bool d_named(const struct bt_row *r)
 	       !(r->flags & (BT_ROWF_CHILD | BT_ROWF_ORPHAN | BT_ROWF_ALIAS));
 }
 
+int d_join(struct daemon *d, int fd, uint32_t slot)
+{
+	const struct bt_row *r = d_row(d, slot);
+	const struct bt_ident id = {slot, r->gen, r->nonce};
+	struct sockaddr_un sun;
+	socklen_t len = r->by_path ? bt_name_path(&sun, d->table->names, d->netid, &id) : 0;
+	if (len != 0 && connect(fd, (struct sockaddr *)&sun, len) == 0)
+		return 0;
+	if (len != 0 && errno != ENOENT)
+		return -1;
+	len = bt_name_make(&sun, d->netid, &id); /* its maker did not reach the directory */
+	return connect(fd, (struct sockaddr *)&sun, len);
+}
+
 static void name_changed(struct daemon *d, uint32_t slot, const struct bt_row *old, bool has)
 {
 	const struct bt_ident id = {slot, old->gen, old->nonce};

@@ -31,14 +31,6 @@ static bool comes_later(int e)
 	return e == ECONNREFUSED || e == EHOSTUNREACH;
 }
 
-/* A listener that had tried to connect before. */
-static bool join_path(int fd, const struct bt_rep *rep)
-{
-	struct sockaddr_un sun;
-	socklen_t len = bt_name_path(&sun, bt_table()->names, bt_netid(), &rep->target);
-	return len != 0 && bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0;
-}
-
 /* ---- connections in packets ---- */
 
 static int wire_error(int fd, const struct note *n)
@@ -114,13 +106,18 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;
 	struct bt_req q;
+	struct bt_rep answer;
 	socklen_t len = rep->flags & BT_REPF_SELF ? bt_name_self(&sun, bt_netid())
-						  : bt_name_make(&sun, bt_netid(), &rep->target);
-	if (rep->flags & BT_REPF_TARGET_PATH && bt_table() != NULL && join_path(fd, rep))
-		return 0;
+						  : bt_target_name(&sun, rep);
 	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) == 0)
 		return 0;
 	int e = errno;
+	if (bt_no_file(e)) { /* berthd reaches it */
+		bt_req_init(&q, BT_JOIN, n);
+		e = bt_call(fd, &q, NULL, &answer, NULL, NULL);
+		if (e == 0)
+			return 0;
+	}
 	bt_req_init(&q, BT_CONNECT_FAIL, n);
 	q.value = (uint32_t)e;
 	bt_notice(bt_proof(fd, n), &q);

@@ -89,7 +89,7 @@ static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, st
 	w->lost = rep.flags & BT_REPF_LOST;
 	w->target = rep.target.slot;
 	if (w->target != BT_SLOT_NONE)
-		w->len = bt_name_make(&w->name, bt_netid(), &rep.target);
+		w->len = bt_target_name(&w->name, &rep);
 	w->used = true;
 	return 0;
 }
@@ -227,7 +227,8 @@ static void refuse(int fd, struct note *n)
 	}
 	struct sockaddr_un own, helper = {.sun_family = AF_UNIX};
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
-	socklen_t own_len = bt_name_make(&own, bt_netid(), &n->id), len = sizeof(helper);
+	socklen_t own_len = sizeof(own), len = sizeof(helper);
+	bt_sys(SYS_getsockname, fd, (long)&own, (long)&own_len, 0, 0, 0);
 	long h = bt_sys(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, 0, 0, 0);
 	if (h < 0)
 		return;
@@ -340,7 +341,7 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 			w->used = false;
 			return nobody(fd, &n, w, addr, port, size);
 		}
-		if (errno != EAGAIN && errno != EPERM && errno != ENOBUFS)
+		if (errno != EAGAIN && errno != EPERM && errno != ENOBUFS && !bt_no_file(errno))
 			return -1;
 	}
 	e = by_relay(fd, &n, addr, port, m, size, &choice);

@@ -317,6 +317,19 @@ static long bind_path(int fd, const struct bt_ident *id)
 	return len == 0 ? -1 : bt_sys(SYS_bind, fd, (long)&sun, (long)len, 0, 0, 0);
 }
 
+socklen_t bt_target_name(struct sockaddr_un *sun, const struct bt_rep *rep)
+{
+	socklen_t len = 0;
+	if (rep->flags & BT_REPF_TARGET_PATH && bt_table() != NULL)
+		len = bt_name_path(sun, bt_table()->names, bt_netid(), &rep->target);
+	return len != 0 ? len : bt_name_make(sun, bt_netid(), &rep->target);
+}
+
+bool bt_no_file(int e)
+{
+	return e == ENOENT || e == EACCES || e == ENOTDIR || e == ELOOP;
+}
+
 int bt_take_name(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;

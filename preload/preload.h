@@ -267,6 +267,10 @@ bool bt_note_row(const struct note *n, struct bt_row *row);
 void bt_settle(const struct note *n);
 /* Makes sure that the socket has a name, asking berthd for one. 0 or errno. */
 int bt_name_it(int fd, struct note *n);
+/* The kernel name of the reply's target. bt_no_file(errno): it is a file that this program cannot
+ * reach (another user's, or in a chroot), and berthd stands in. */
+socklen_t bt_target_name(struct sockaddr_un *sun, const struct bt_rep *rep);
+bool bt_no_file(int e);
 /* Binds fd to the kernel name in the reply and notes it. 0 or errno. */
 int bt_take_name(int fd, struct note *n, const struct bt_rep *rep);
 /* The descriptor that must go with a request about it: berthd obeys the connection over which a

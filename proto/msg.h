@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#define BT_MSG_VERSION 3
+#define BT_MSG_VERSION 4
 #define BT_MSG_MAX     (65536 + 256) /* bytes of the largest packet */
 #define BT_TOKEN_BYTES 24	     /* who (8), MAC (16); in BERTH_TOKEN as hex after "NETID:" */
 /* The token's first 8 bytes, a native number: bits 0-15 the host; bit 16 BT_TOKEN_UNPRIVILEGED: not
@@ -47,8 +47,10 @@ enum bt_msg_type {
 			 ECONNREFUSED), target = listener */
 	BT_CONNECT_FAIL, /* notice: the descriptor could not be joined to the target; value = errno
 			  */
-	BT_UDP_CONNECT,	 /* addr, port; port 0 and flag BT_REQF_UNSPEC: disconnect. Reply: addr/port
-			    = local */
+	BT_JOIN, /* TCP, after BT_CONNECT, with the descriptor: berthd joins it to the target, whose
+		    file the program cannot reach */
+	BT_UDP_CONNECT, /* addr, port; port 0 and flag BT_REQF_UNSPEC: disconnect. Reply: addr/port
+			   = local */
 	BT_UDP_ROUTE, /* addr, port. Reply: target (slot BT_SLOT_NONE: nobody has the port), value =
 		       * epoch, flags: BT_REPF_RELAY send through berthd; addr/port = the sender's
 		       * local end */
@@ -118,7 +120,7 @@ enum bt_rep_flag {
 	BT_REPF_PATH = 1 << 5, /* with NEW: bind it to the path instead, if that can be done */
 	BT_REPF_WIRE = 1 << 7, /* CONNECT: its bytes travel in packets; join bt_name_wire with a
 				* plug, and wait until it can be written to */
-	BT_REPF_TARGET_PATH = 1 << 6, /* CONNECT: the target may have a path for a name */
+	BT_REPF_TARGET_PATH = 1 << 6, /* CONNECT: the target's name may be a file */
 };
 
 /* A connecting socket is not writable: the program fills the smallest send buffer with one message

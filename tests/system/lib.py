@@ -101,6 +101,11 @@ def header_enum(header, name):
     return found
 
 
+def header_define(header, name):
+    with open(os.path.join(HERE, '../../proto', header)) as f:
+        return int(re.search(r'^#define %s (\d+)$' % name, f.read(), re.M).group(1))
+
+
 def addr(v4):
     """An IPv4 address, or what stands for it when the tests run for IPv6."""
     if not V6:

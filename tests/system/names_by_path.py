@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""With many sockets in a network, those that connect have files for names: nobody notices."""
+"""With many sockets in a network, those that connect or bind to port 0 have files for names:
+nobody notices."""
+import errno
 import os
 import resource
 import signal
@@ -10,9 +12,9 @@ WEB, PC = '192.168.1.100', '10.0.0.50'
 MANY = 2200  # daemon/calls.c: files are used beyond 2,048 names
 
 
-def server():
-    s = lib.listen('0.0.0.0', 80, 4096)
-    lib.say('ready')
+def server(port=80):
+    s = lib.listen('0.0.0.0', port, 4096)
+    lib.say(s.getsockname()[1])
     held = []
     while (n := lib.hear()) != 'end':
         for _ in range(n):
@@ -29,21 +31,21 @@ def fill():
     held = []
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    for _ in range(MANY):
+    for i in range(MANY):
         u = lib.udp()
-        u.bind(('0.0.0.0', 0))
+        u.bind(('0.0.0.0', 20000 + i))
         held.append(u)
     lib.say('full')
     lib.hear()
 
 
-def client(n, drop_to=None, root=None):
+def client(n, drop_to=None, root=None, port=80):
     if root is not None:
         'host'.encode('idna')  # a module that cannot be read later
         os.chroot(root)
     if drop_to is not None:
         os.setresuid(drop_to, drop_to, drop_to)
-    held = [lib.connect(WEB, 80) for _ in range(n)]
+    held = [lib.connect(WEB, port) for _ in range(n)]
     lib.say([list(c.getsockname()) for c in held])
     while (word := lib.hear()) != 'end':
         if word == 'recv':
@@ -55,6 +57,41 @@ def client(n, drop_to=None, root=None):
             for c in held:
                 c.close()
             lib.say(child)
+
+
+def receiver():
+    u = lib.udp()
+    u.bind(('0.0.0.0', 0))
+    u.settimeout(20)
+    lib.say(u.getsockname()[1])
+    while lib.hear() != 'end':
+        data, sender = u.recvfrom(100)
+        u.sendto(data.upper(), sender)
+        lib.say([data.decode(), list(sender)])
+
+
+def sender(port, drop_to=None, root=None):
+    u = lib.udp()
+    u.bind(('0.0.0.0', 0))
+    if root is not None:
+        os.chroot(root)
+    if drop_to is not None:
+        os.setresuid(drop_to, drop_to, drop_to)
+    u.settimeout(20)
+    while (word := lib.hear()) != 'end':
+        u.sendto(word.encode(), (WEB, port))
+        lib.say(PC if u.recv(100) == word.upper().encode() else 'other')
+
+
+def refused(port):
+    'host'.encode('idna')
+    os.chroot('/usr')
+    try:
+        lib.connect(WEB, port)
+        lib.say('connected')
+    except OSError as e:
+        lib.say(errno.errorcode[e.errno])
+    lib.hear()
 
 
 def files(net):
@@ -137,6 +174,70 @@ def test_who_cannot_reach_the_directory_does_without(net):
     lib.eq(s.get(), 'end')
     lib.eq(inside.ask('recv'), ['x'] * 3)
     for p in (inside, other, f, s):
+        p.kill()
+
+
+def test_a_listener_with_a_file(net):
+    lib.berth_only('names of sockets')
+    s, f = start(net)
+    named = net.part('web', server, 0)
+    port = named.get()
+    lib.eq(files(net), 1)
+    c = net.part('pc', client, 20, None, None, port)
+    lib.eq(named.ask(20), c.get())
+    lib.eq(len([r for r in net.ss('-tn') if r.state == 'ESTAB' and r.lport == port]), 20)
+    c.kill()
+    net.berth('link', 'set', 'web', 'pc', 'delay', '1ms')
+    far = net.part('pc', client, 2, None, None, port)
+    lib.eq(named.ask(2), far.get(), 'in packets')
+    named.put('end')
+    lib.eq(named.get(), 'end')
+    lib.eq(far.ask('recv'), ['x'] * 2)
+    for p in (far, named):
+        p.kill()
+    lib.until('the files of the dead are gone', lambda: files(net) == 0)
+    for p in (f, s):
+        p.kill()
+
+
+def test_datagrams_to_a_file_and_from_one(net):
+    lib.berth_only('names of sockets')
+    s, f = start(net)
+    r = net.part('web', receiver)
+    port = r.get()
+    drops = ((None, None), (65534, None), (None, '/usr')) if lib.real_root() else ((None, None),)
+    for drop_to, root in drops:
+        c = net.part('pc', sender, port, drop_to, root)
+        for word in ('one', 'two'):
+            c.put(word)
+            lib.eq(r.ask('next')[0], word)
+            lib.eq(c.get(), PC, 'the answer')
+        lib.until('a file each', lambda: files(net) == 2)
+        c.kill()
+    r.kill()
+    lib.until('the files of the dead are gone', lambda: files(net) == 0)
+    for p in (f, s):
+        p.kill()
+
+
+def test_who_cannot_reach_a_listeners_file_is_joined_by_berthd(net):
+    lib.berth_only('names of sockets')
+    if not lib.real_root():
+        raise lib.Skip('changing the user and the root directory needs root')
+    s, f = start(net)
+    named = net.part('web', server, 0)
+    port = named.get()
+    other = net.part('pc', client, 3, 65534, None, port)
+    lib.eq(named.ask(3), other.get())
+    inside = net.part('pc', client, 3, None, '/usr', port)
+    lib.eq(named.ask(3), inside.get())
+    named.put('end')
+    lib.eq(named.get(), 'end')
+    lib.eq(inside.ask('recv'), ['x'] * 3)
+    named.kill()
+    late = net.part('pc', refused, port)
+    lib.eq(late.get(), 'ECONNREFUSED')
+    for p in (late, inside, other, f, s):
         p.kill()
 
 
