@@ -51,13 +51,28 @@ struct launch {
 	int pidfd;
 };
 
+#define D_MS 1000000ull
+
+enum d_timer_of { D_CLOCK, D_IDLE, D_SWEEP, D_LOOK, D_DROP, D_TIMERS };
+
+struct daemon;
+
+struct d_timer {
+	void (*run)(struct daemon *);
+	uint64_t at_ns, every_ns; /* 0: does not run; once */
+};
+
+#define D_DROPS 8u /* files that wait to be removed */
+
 struct daemon {
 	uv_loop_t loop;
 	uv_poll_t listener, self, wire_listener;
-	uv_timer_t clock, idle, sweeper, looker;
-	struct conn *hot; /* whose inboxes we look into by ourselves */
+	uv_poll_t timer; /* of timer_fd */
+	struct d_timer timers[D_TIMERS];
+	uint64_t rings_ns; /* when timer_fd does; 0: never */
+	struct conn *hot;  /* whose inboxes we look into by ourselves */
 	uint32_t n_hot;
-	int listen_fd, self_fd, wire_fd, lock_fd, table_fd, table_ro_fd;
+	int timer_fd, listen_fd, self_fd, wire_fd, lock_fd, table_fd, table_ro_fd;
 	char dir[256];
 	const char *network;
 	uint64_t netid;
@@ -71,6 +86,8 @@ struct daemon {
 	struct wire *wire; /* NULL: no link does anything */
 	uint32_t **owners; /* chunks of 4,096: owner number of each slot, 0: none; SUSPECT_BIT */
 	uint64_t nonce_count;
+	struct bt_ident drops[D_DROPS]; /* whose files are to be removed soon */
+	uint32_t n_drops;
 	uint32_t n_named;  /* sockets with an abstract name */
 	uint64_t clock_at; /* what the clock waits for */
 	uint64_t sweep_delay_ms;
@@ -95,11 +112,6 @@ void d_publish(struct daemon *d);
 void d_publish_host(struct daemon *d, uint16_t host);
 /* Gives a new slot its generation and nonce. */
 void d_identify(struct daemon *d, uint32_t slot, pid_t pid, uint32_t owner);
-/* Whether the kernel has a name for the row's socket, as far as programs have said. */
-bool d_named(const struct bt_row *r);
-/* Connects an AF_UNIX descriptor to the socket's name, of whichever kind. Never waits where fd's
- * description is non-blocking. 0, or -1 and errno. */
-int d_join(struct daemon *d, int fd, uint32_t slot);
 void d_row_begin(struct bt_row *r);
 void d_row_end(struct bt_row *r);
 struct bt_row *d_row(const struct daemon *d, uint32_t slot);
@@ -107,6 +119,28 @@ uint32_t *d_owner(struct daemon *d, uint32_t slot);
 /* Whoever remembers where datagrams lead must ask again. */
 void d_ways_changed(struct daemon *d);
 void d_count(struct daemon *d, enum bt_counter c);
+
+/* timers.c */
+int d_timers_open(struct daemon *d); /* 0 or -errno */
+/* Starts it, or starts it anew. every_ns 0: once. */
+void d_timer_start(struct daemon *d, enum d_timer_of which, void (*run)(struct daemon *),
+		   uint64_t after_ns, uint64_t every_ns);
+void d_timer_stop(struct daemon *d, enum d_timer_of which);
+bool d_timer_runs(const struct daemon *d, enum d_timer_of which);
+
+/* names.c */
+void d_names_open(struct daemon *d);
+/* Removes the files of sockets that are no more, or all. */
+void d_names_clear(struct daemon *d, bool all);
+/* Whether the kernel has a name for the row's socket, as far as programs have said. */
+bool d_named(const struct bt_row *r);
+void d_name_changed(struct daemon *d, uint32_t slot, const struct bt_row *old, bool has);
+/* Connects an AF_UNIX descriptor to the socket's name, of whichever kind. Never waits where fd's
+ * description is non-blocking. 0, or -1 and errno. */
+int d_join(struct daemon *d, int fd, uint32_t slot);
+/* A file that is refused to whoever joins it belongs to nobody; of one that is not there, the sweep
+ * tells. */
+bool d_file_free(struct daemon *d, const struct bt_ident *id);
 
 /* serve.c */
 int d_serve_open(struct daemon *d);

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define LOOK_MS 2
+#define LOOK_NS (2 * D_MS)
 
 static struct conn *holders[BT_INBOXES];
 
@@ -83,9 +83,8 @@ static void cool(struct daemon *d, struct conn *c)
 
 static void heat(struct daemon *d, struct conn *c);
 
-static void on_look(uv_timer_t *t)
+static void on_look(struct daemon *d)
 {
-	struct daemon *d = t->loop->data;
 	d_inbox_look(d);
 	for (struct conn *c = d->hot, *next; c != NULL; c = next) {
 		next = c->hot_next;
@@ -101,7 +100,7 @@ static void on_look(uv_timer_t *t)
 	d_publish(d);
 	d_settle(d);
 	if (d->hot == NULL)
-		uv_timer_stop(t);
+		d_timer_stop(d, D_LOOK);
 }
 
 static void heat(struct daemon *d, struct conn *c)
@@ -113,8 +112,8 @@ static void heat(struct daemon *d, struct conn *c)
 	d->hot = c;
 	d->n_hot++;
 	atomic_store(&d->table->inboxes[c->inbox_at].hot, 1);
-	if (!uv_is_active((uv_handle_t *)&d->looker))
-		uv_timer_start(&d->looker, on_look, LOOK_MS, LOOK_MS);
+	if (!d_timer_runs(d, D_LOOK))
+		d_timer_start(d, D_LOOK, on_look, LOOK_NS, LOOK_NS);
 }
 
 void d_inbox_knock(struct daemon *d, struct conn *c)

@@ -96,12 +96,10 @@ static int run(struct daemon *d, int ready_fd)
 	int r = uv_loop_init(&d->loop);
 	if (r == 0) {
 		d->loop.data = d;
-		uv_timer_init(&d->loop, &d->clock);
-		uv_timer_init(&d->loop, &d->idle);
-		uv_timer_init(&d->loop, &d->sweeper);
-		uv_timer_init(&d->loop, &d->looker);
-		r = d_serve_open(d);
+		r = d_timers_open(d);
 	}
+	if (r == 0)
+		r = d_serve_open(d);
 	if (r < 0) {
 		fprintf(stderr, "berthd: cannot listen: %s\n", strerror(-r));
 		return 1;

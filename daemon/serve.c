@@ -153,7 +153,7 @@ static void on_connection(uv_poll_t *h, int status, int events)
 	}
 	uv_poll_start(&c->poll, UV_READABLE, on_packets);
 	d_conn_add(d, c);
-	uv_timer_stop(&d->idle);
+	d_timer_stop(d, D_IDLE);
 }
 
 int d_serve_open(struct daemon *d)
@@ -235,18 +235,16 @@ static bool sockets_live(struct daemon *d)
 	return false;
 }
 
-static void on_idle(uv_timer_t *t)
+static void on_idle(struct daemon *d)
 {
-	struct daemon *d = t->loop->data;
 	if (sockets_live(d) && d_sweep(d) == 0 && sockets_live(d))
-		uv_timer_start(&d->idle, on_idle, IDLE_MS, 0);
+		d_timer_start(d, D_IDLE, on_idle, IDLE_MS * D_MS, 0);
 	else
 		d_serve_close(d);
 }
 
-static void on_clock(uv_timer_t *t)
+static void on_clock(struct daemon *d)
 {
-	struct daemon *d = t->loop->data;
 	bt_net_advance(d->net, d_now());
 	d_publish(d);
 	d_settle(d);
@@ -255,18 +253,17 @@ static void on_clock(uv_timer_t *t)
 void d_settle(struct daemon *d)
 {
 	if (d->n_conns == 0 && d->launches == NULL) {
-		if (!uv_is_active((uv_handle_t *)&d->idle))
-			uv_timer_start(&d->idle, on_idle, IDLE_MS, 0);
-	} else if (uv_is_active((uv_handle_t *)&d->idle)) {
-		uv_timer_stop(&d->idle);
+		if (!d_timer_runs(d, D_IDLE))
+			d_timer_start(d, D_IDLE, on_idle, IDLE_MS * D_MS, 0);
+	} else if (d_timer_runs(d, D_IDLE)) {
+		d_timer_stop(d, D_IDLE);
 	}
 	/* A clock that is running is only set again for an earlier end than the one it waits for.
 	 */
 	uint64_t at = bt_net_deadline(d->net);
-	if (at != UINT64_MAX && (!uv_is_active((uv_handle_t *)&d->clock) || at < d->clock_at)) {
+	if (at != UINT64_MAX && (!d_timer_runs(d, D_CLOCK) || at < d->clock_at)) {
 		uint64_t now = d_now();
 		d->clock_at = at;
-		uv_update_time(&d->loop);
-		uv_timer_start(&d->clock, on_clock, at <= now ? 0 : (at - now) / 1000000u + 1, 0);
+		d_timer_start(d, D_CLOCK, on_clock, at <= now ? 0 : at - now, 0);
 	}
 }

@@ -5,17 +5,14 @@
 #include "vals.h"
 #include "wire.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,46 +96,6 @@ static int table_open(struct daemon *d)
 	return 0;
 }
 
-/* ---- the directory of names ---- */
-
-/* Sockets' files are good for what they save only where making one writes to no disk. */
-static void names_open(struct daemon *d)
-{
-	char made[512], *path;
-	struct statfs fs;
-	memset(d->table->names, 0, sizeof(d->table->names));
-	snprintf(made, sizeof(made), "%s/n", d->dir);
-	if ((mkdir(made, 0700) < 0 && errno != EEXIST) || statfs(made, &fs) < 0 ||
-	    (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC))
-		return;
-	path = realpath(made, NULL);
-	if (path != NULL && strlen(path) < sizeof(d->table->names))
-		memcpy(d->table->names, path, strlen(path));
-	free(path);
-}
-
-/* Removes the files of sockets that are no more, or all. */
-static void names_clear(struct daemon *d, bool all)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	const char *names = d->table->names;
-	DIR *dir = names[0] == '\0' ? NULL : opendir(names);
-	struct dirent *e;
-	while (dir != NULL && (e = readdir(dir)) != NULL) {
-		struct bt_ident id;
-		int n = snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%.52s", names, e->d_name);
-		socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
-		if (e->d_name[0] == '.')
-			continue;
-		if (!all && bt_name_parse(&sun, len, d->netid, &id) && id.slot < BT_MAX_ROWS &&
-		    d_row(d, id.slot)->gen == id.gen && d_named(d_row(d, id.slot)))
-			continue;
-		unlinkat(dirfd(dir), e->d_name, 0);
-	}
-	if (dir != NULL)
-		closedir(dir);
-}
-
 int d_state_open(struct daemon *d)
 {
 	uint8_t netkey[16];
@@ -177,9 +134,9 @@ int d_state_open(struct daemon *d)
 	if (table_usable(d)) {
 		t->daemon_pid = getpid();
 		t->started_s = (uint64_t)time(NULL);
-		names_open(d);
+		d_names_open(d);
 		d_recover(d);
-		names_clear(d, false);
+		d_names_clear(d, false);
 		return 0;
 	}
 	t->magic = 0;
@@ -192,8 +149,8 @@ int d_state_open(struct daemon *d)
 	t->owner_uid = geteuid();
 	t->daemon_pid = getpid();
 	t->started_s = (uint64_t)time(NULL);
-	names_open(d);
-	names_clear(d, true);
+	d_names_open(d);
+	d_names_clear(d, true);
 	t->magic = BT_TABLE_MAGIC;
 	return 0;
 }
@@ -202,7 +159,7 @@ void d_state_remove(struct daemon *d)
 {
 	static const char *const files[] = {"table", "key", "netid", "lock"};
 	char path[512];
-	names_clear(d, true);
+	d_names_clear(d, true);
 	snprintf(path, sizeof(path), "%s/n", d->dir);
 	rmdir(path);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -286,39 +243,6 @@ static void udp_changed(struct daemon *d, const struct bt_row *old, const struct
 		bump(d, now->lport);
 }
 
-bool d_named(const struct bt_row *r)
-{
-	return r->state != BT_ROW_FREE && r->state != BT_ROW_TIME_WAIT &&
-	       !(r->flags & (BT_ROWF_CHILD | BT_ROWF_ORPHAN | BT_ROWF_ALIAS));
-}
-
-int d_join(struct daemon *d, int fd, uint32_t slot)
-{
-	const struct bt_row *r = d_row(d, slot);
-	const struct bt_ident id = {slot, r->gen, r->nonce};
-	struct sockaddr_un sun;
-	socklen_t len = r->by_path ? bt_name_path(&sun, d->table->names, d->netid, &id) : 0;
-	if (len != 0 && connect(fd, (struct sockaddr *)&sun, len) == 0)
-		return 0;
-	if (len != 0 && errno != ENOENT)
-		return -1;
-	len = bt_name_make(&sun, d->netid, &id); /* its maker did not reach the directory */
-	return connect(fd, (struct sockaddr *)&sun, len);
-}
-
-static void name_changed(struct daemon *d, uint32_t slot, const struct bt_row *old, bool has)
-{
-	const struct bt_ident id = {slot, old->gen, old->nonce};
-	struct sockaddr_un sun;
-	bool had = d_named(old);
-	if (had == has)
-		return;
-	if (!old->by_path)
-		d->n_named += has ? 1 : UINT32_MAX;
-	else if (had && bt_name_path(&sun, d->table->names, d->netid, &id) != 0)
-		unlink(sun.sun_path);
-}
-
 static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 {
 	struct bt_row *r = d_row(d, slot), old;
@@ -361,7 +285,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 			r->flags |= BT_ROWF_WIRE;
 	}
 	d_row_end(r);
-	name_changed(d, slot, &old, d_named(r));
+	d_name_changed(d, slot, &old, d_named(r));
 	if ((r->state == BT_ROW_LISTEN) != (old.state == BT_ROW_LISTEN))
 		d_wire_listens(d, slot, r->state == BT_ROW_LISTEN);
 	if (r->proto == BT_UDP)

@@ -101,44 +101,28 @@ static uint64_t not_before_ms(const struct daemon *d, uint64_t ms)
 	return ms > least ? ms : least;
 }
 
-static void on_sweep(uv_timer_t *t)
+static void on_sweep(struct daemon *d)
 {
-	struct daemon *d = t->loop->data;
 	int r = d_sweep(d);
 	d_settle(d);
 	if (r == 0 && !suspects_left(d))
 		return;
 	d->sweep_delay_ms = d->sweep_delay_ms * 2 < LAST_MS ? d->sweep_delay_ms * 2 : LAST_MS;
-	uv_timer_start(&d->sweeper, on_sweep, not_before_ms(d, d->sweep_delay_ms), 0);
+	d_timer_start(d, D_SWEEP, on_sweep, not_before_ms(d, d->sweep_delay_ms) * D_MS, 0);
 }
 
 void d_sweep_soon(struct daemon *d)
 {
-	if (uv_is_active((uv_handle_t *)&d->sweeper) && d->sweep_delay_ms <= FIRST_MS)
+	if (d_timer_runs(d, D_SWEEP) && d->sweep_delay_ms <= FIRST_MS)
 		return;
 	d->sweep_delay_ms = FIRST_MS;
-	uv_update_time(&d->loop);
-	uv_timer_start(&d->sweeper, on_sweep, not_before_ms(d, FIRST_MS), 0);
+	d_timer_start(d, D_SWEEP, on_sweep, not_before_ms(d, FIRST_MS) * D_MS, 0);
 }
 
 static void suspect(struct daemon *d, uint32_t slot)
 {
 	*d_owner(d, slot) |= SUSPECT_BIT;
 	d_sweep_soon(d);
-}
-
-/* A file that is refused to whoever joins it belongs to nobody; of one that is not there, the sweep
- * tells. */
-static bool file_free(struct daemon *d, const struct bt_ident *id)
-{
-	struct sockaddr_un sun;
-	socklen_t len = bt_name_path(&sun, d->table->names, d->netid, id);
-	int fd = len == 0 ? -1 : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	bool free = connect(fd, (struct sockaddr *)&sun, len) < 0 && errno == ECONNREFUSED;
-	close(fd);
-	return free;
 }
 
 /* A name that can be bound belongs to nobody. */
@@ -153,7 +137,7 @@ static bool name_free(struct daemon *d, uint32_t slot, int type)
 		return false;
 	bool free = bind(fd, (struct sockaddr *)&sun, len) == 0;
 	close(fd);
-	return free && (!r->by_path || file_free(d, &id));
+	return free && (!r->by_path || d_file_free(d, &id));
 }
 
 /* A caller's conflict may cost a look at the kernel: a twentieth of the time, with some in hand. */

@@ -402,7 +402,7 @@ static void one_act(void)
 		bt_net_advance(d->net, fake_now_ns);
 		d_publish(d);
 	} else if (what < 215) {
-		fake_timer_fire(what, &d->looker);
+		fake_timer_fire(d, what);
 		d_publish(d);
 	} else if (what < 225) {
 		uv_run(&d->loop, UV_RUN_NOWAIT);
@@ -434,15 +434,10 @@ static void begin(void)
 	fake_random = 1;
 	n_ids = n_named = 0;
 	all_dead = false;
-	fake_timers_forget();
 	for (unsigned i = 0; i < N_NAMED; i++)
 		named[i].fd = -1;
 	MUST(uv_loop_init(&d->loop) == 0);
 	d->loop.data = d;
-	uv_timer_init(&d->loop, &d->clock);
-	uv_timer_init(&d->loop, &d->idle);
-	uv_timer_init(&d->loop, &d->sweeper);
-	uv_timer_init(&d->loop, &d->looker);
 	MUST(d_state_open(d) == 0);
 	d_state_remove(d); /* nothing stays behind when we abort */
 	for (unsigned i = 0; i < N_CONNS; i++)

@@ -8,14 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define N_TIMERS 4u
-
 uint64_t fake_now_ns, fake_random;
-
-static struct {
-	uv_timer_t *timer;
-	uv_timer_cb cb;
-} timers[N_TIMERS];
 
 ssize_t getrandom(void *buf, size_t len, unsigned flags)
 {
@@ -46,45 +39,31 @@ time_t time(time_t *t)
 	return (time_t)(fake_now_ns / SEC);
 }
 
-int uv_timer_start(uv_timer_t *timer, uv_timer_cb cb, uint64_t after_ms, uint64_t repeat_ms)
+void d_timer_start(struct daemon *daemon, enum d_timer_of which, void (*run)(struct daemon *),
+		   uint64_t after_ns, uint64_t every_ns)
 {
-	(void)after_ms;
-	(void)repeat_ms;
-	for (unsigned i = 0; i < N_TIMERS; i++)
-		if (timers[i].timer == timer || timers[i].timer == NULL) {
-			timers[i].timer = timer;
-			timers[i].cb = cb;
-			return 0;
-		}
-	abort();
+	daemon->timers[which] = (struct d_timer){run, fake_now_ns + after_ns + 1, every_ns};
 }
 
-int uv_timer_stop(uv_timer_t *timer)
+void d_timer_stop(struct daemon *daemon, enum d_timer_of which)
 {
-	for (unsigned i = 0; i < N_TIMERS; i++)
-		if (timers[i].timer == timer)
-			timers[i].cb = NULL;
-	return 0;
+	daemon->timers[which].at_ns = 0;
 }
 
-void fake_timer_fire(unsigned which, const uv_timer_t *repeats)
+bool d_timer_runs(const struct daemon *daemon, enum d_timer_of which)
 {
-	unsigned t = which % N_TIMERS;
-	uv_timer_cb cb = timers[t].cb;
+	return daemon->timers[which].at_ns != 0;
+}
 
-	if (cb == NULL)
+void fake_timer_fire(struct daemon *daemon, unsigned which)
+{
+	struct d_timer *t = &daemon->timers[which % D_TIMERS];
+
+	if (t->at_ns == 0)
 		return;
-	if (timers[t].timer != repeats)
-		timers[t].cb = NULL;
-	cb(timers[t].timer);
-}
-
-void fake_timers_forget(void)
-{
-	for (unsigned i = 0; i < N_TIMERS; i++) {
-		timers[i].timer = NULL;
-		timers[i].cb = NULL;
-	}
+	if (t->every_ns == 0)
+		t->at_ns = 0;
+	t->run(daemon);
 }
 
 void d_serve_close(struct daemon *daemon)

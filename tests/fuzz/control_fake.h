@@ -9,8 +9,7 @@
 
 extern uint64_t fake_now_ns, fake_random;
 
-/* Calls what the which-th timer was set for, if it is set; `repeats` stays set. */
-void fake_timer_fire(unsigned which, const uv_timer_t *repeats);
-void fake_timers_forget(void);
+/* Runs the which-th timer, if it is set, whatever its time. */
+void fake_timer_fire(struct daemon *daemon, unsigned which);
 
 #endif
