@@ -16,6 +16,7 @@ enum bt_exit {
 	BT_EXIT_OK = 0,
 	BT_EXIT_FAIL = 1,
 	BT_EXIT_USAGE = 2,
+	BT_EXIT_NO = 3,	   /* the answer to what was asked is no */
 	BT_EXIT_RUN = 125, /* berth run: berth's own failure; 126 and 127 as a shell has them */
 	BT_EXIT_CANNOT_EXEC = 126,
 	BT_EXIT_NOT_FOUND = 127,
@@ -115,6 +116,7 @@ int bt_cmd_services(const struct bt_args *args);
 int bt_cmd_sysctl(const struct bt_args *args);
 int bt_cmd_link(const struct bt_args *args);
 int bt_cmd_capture(const struct bt_args *args);
+int bt_cmd_explain(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

@@ -70,6 +70,12 @@ static const struct bt_opt list_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt explain_opts[] = {
+	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
 static const struct bt_opt services_opts[] = {
 	{BT_OPT_LIST, "list", NULL, "all services"},
 	{BT_OPT_RANGE, "range", "RANGE",
@@ -114,6 +120,10 @@ const struct bt_cmd bt_commands[] = {
 	 netstat_opts, COUNT(netstat_opts), 1, bt_cmd_netstat},
 	{"hosts", "[OPTIONS]", "show the hosts, their addresses and their number of sockets", NULL,
 	 list_opts, COUNT(list_opts), 0, bt_cmd_hosts},
+	{"explain", "[OPTIONS] tcp|udp [FROM] TO", "say which program gets it, and why",
+	 "An end is written as web:80, 192.168.1.100:http, [fd00::5]:80; FROM may lack the port.\n"
+	 "The exit status is 0 if somebody gets it, 3 if not.\n",
+	 explain_opts, COUNT(explain_opts), 3, bt_cmd_explain},
 	{"services", "[OPTIONS] [PORT[/PROTO] | NAME]...",
 	 "look up ports and names of services in IANA's registry",
 	 "A port below 1024 may be bound by the host's root only, unless the host's\n"

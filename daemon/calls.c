@@ -160,27 +160,37 @@ static bool conflict_is_dead(struct call *k, int r)
 	return d_dead(k->d, slot);
 }
 
+int d_try_bind(struct call *k, bool root)
+{
+	int r;
+	do
+		r = bt_net_bind(k->d->net, k->slot, &k->addr, k->req->port, root, d_now(), &k->why);
+	while (conflict_is_dead(k, r));
+	return r;
+}
+
+int d_try_listen(struct call *k)
+{
+	int r;
+	do
+		r = bt_net_listen(k->d->net, k->slot, d_now(), &k->why);
+	while (conflict_is_dead(k, r));
+	return r;
+}
+
 static int call_bind(struct call *k)
 {
 	int r = take(k);
-	if (r == 0) {
-		do
-			r = bt_net_bind(k->d->net, k->slot, &k->addr, k->req->port,
-					k->c->root && k->req->flags & BT_REQF_ROOT, d_now(),
-					&k->why);
-		while (conflict_is_dead(k, r));
-	}
+	if (r == 0)
+		r = d_try_bind(k, k->c->root && k->req->flags & BT_REQF_ROOT);
 	return finish(k, r);
 }
 
 static int call_listen(struct call *k)
 {
 	int r = take(k);
-	if (r == 0) {
-		do
-			r = bt_net_listen(k->d->net, k->slot, d_now(), &k->why);
-		while (conflict_is_dead(k, r));
-	}
+	if (r == 0)
+		r = d_try_listen(k);
 	if (r == 0) {
 		uint32_t n = k->req->value,
 			 max = (uint32_t)bt_net_conf(k->d->net, k->c->host)->somaxconn;
@@ -546,6 +556,8 @@ static const struct {
 	[BT_LINK_SET] = {d_call_link_set, COMMAND, false},
 	[BT_LINK_SHOW] = {d_call_link_show, COMMAND, false},
 	[BT_CAPTURE] = {d_call_capture, COMMAND, false},
+	[BT_EXPLAIN] = {d_call_explain, COMMAND, false},
+	[BT_MAY_BIND] = {d_call_may_bind, COMMAND, false},
 	[BT_SYNC] = {call_sync, COMMAND, false},
 	[BT_DOWN] = {call_down, COMMAND, false},
 };

@@ -22,6 +22,14 @@ struct call {
 	struct bt_reason why;
 };
 
+/* bind(2) and listen(2) of k->slot; conflicts with sockets of the dead do not count. */
+int d_try_bind(struct call *k, bool root);
+int d_try_listen(struct call *k);
+
+/* calls_ask.c */
+int d_call_explain(struct call *k);
+int d_call_may_bind(struct call *k);
+
 /* calls_host.c: 0 or a negative errno, the reply filled in. */
 int d_call_sysctl(struct call *k);
 int d_call_resolve(struct call *k);

@@ -92,9 +92,15 @@ enum bt_msg_type {
 			 the first host sends and gets (from the other); without one, what all send.
 			 Reply: a SOCK_SEQPACKET descriptor on which each packet comes as struct
 			 bt_captured and its bytes, until it is closed; ENOENT: no such host */
-	BT_SYNC,      /* reply comes when the table agrees with the kernel */
-	BT_DOWN,      /* berthd ends; the reply comes first; flag BT_REQF_FORCE: also with programs
-			 running */
+	BT_EXPLAIN,  /* proto, addr, port = destination, value = host that sends; extra: its address
+			(a wildcard: not bound), 16 bytes, and port (0: any), 2 bytes. Reply extra:
+			struct bt_explained; ENOENT: no such host */
+	BT_MAY_BIND, /* could a socket of proto/family with opts and uid bind addr, port in host
+			`value` (BT_REQF_ROOT: as its root), and listen if it is TCP? Nothing
+			changes. err as bind and listen say; reply extra: struct bt_refusal_why */
+	BT_SYNC,     /* reply comes when the table agrees with the kernel */
+	BT_DOWN,     /* berthd ends; the reply comes first; flag BT_REQF_FORCE: also with programs
+			running */
 	BT_MSG_TYPES,
 };
 
@@ -177,6 +183,33 @@ struct bt_rep {
 
 _Static_assert(sizeof(struct bt_req) == 64, "wire format");
 _Static_assert(sizeof(struct bt_rep) == 72, "wire format");
+
+/* The answer of the look-up that a packet would meet. */
+#define BT_CANDIDATES 32u
+struct bt_candidate {
+	uint32_t slot;	/* the first of those that are alike */
+	uint32_t count; /* so many are */
+	int32_t score;	/* the highest wins, the youngest of equals; -1: not for this packet */
+	uint32_t group; /* 1: one of those that share by SO_REUSEPORT with the best */
+};
+struct bt_explained {
+	int32_t route;	   /* 0, 1: it is lost on the way and nobody says so, or a negative errno */
+	uint16_t to;	   /* host */
+	uint8_t dev;	   /* interface on which it arrives */
+	uint8_t connected; /* 1: a connection has the 5-tuple; nothing else was looked at */
+	uint8_t src[16], dst[16];
+	uint32_t slot;	  /* who gets it; BT_SLOT_NONE: nobody */
+	uint32_t packets; /* 1: a new connection would travel in packets */
+	uint32_t n, more; /* candidates; further ones */
+	struct bt_candidate candidates[BT_CANDIDATES];
+};
+struct bt_refusal_why {
+	uint32_t why;  /* enum bt_why */
+	uint32_t call; /* BT_BIND or BT_LISTEN_ON */
+	uint32_t slot; /* whose socket is in the way; BT_SLOT_NONE: nobody's */
+	uint32_t pad;
+	uint64_t frees_in_ns; /* 0: not by itself */
+};
 
 /* BT_HOST_OPEN: a host named again is the same host; addresses it lacks are added. With no address
  * a new host gets the next free one of 10.64.0.0/16. err EADDRINUSE: another host has the address

@@ -346,8 +346,27 @@ static uint32_t spread(const struct bt_port_net *net, const struct class *first,
 	return best->head;
 }
 
+static void note(struct bt_port_trace *trace, const struct class *c, int score)
+{
+	if (trace->n < BT_PORT_CANDIDATES)
+		trace->candidates[trace->n++] =
+			(struct bt_port_candidate){c->head, c->count, score, false};
+	else
+		trace->more++;
+}
+
+static void note_group(const struct bt_port_net *net, struct bt_port_trace *trace,
+		       const struct class *first, const struct class *best)
+{
+	uint32_t i = 0;
+
+	for (const struct class *c = first; c != NULL && i < trace->n; c = next_class(net, c))
+		trace->candidates[i++].group = one_group(&c->key, &best->key);
+}
+
+/* trace: NULL, or where to note what was looked at. */
 static uint32_t find_unconnected(const struct bt_port_net *net, const struct tuple *t,
-				 enum class_kind kind, uint8_t dev)
+				 enum class_kind kind, uint8_t dev, struct bt_port_trace *trace)
 {
 	const struct host *h = btp_host(net, t->host);
 	const struct space *sp = h == NULL ? NULL : h->space[t->proto == BT_UDP];
@@ -362,6 +381,8 @@ static uint32_t find_unconnected(const struct bt_port_net *net, const struct tup
 	for (const struct class *c = first; c != NULL; c = next_class(net, c)) {
 		int n = c->key.kind == kind ? score(c, &t->laddr, v4, dev) : -1;
 
+		if (trace != NULL)
+			note(trace, c, n);
 		if (n < 0 || n < high)
 			continue;
 		if (n > high || sock_at(net, c->head)->aux > sock_at(net, best->head)->aux)
@@ -370,6 +391,8 @@ static uint32_t find_unconnected(const struct bt_port_net *net, const struct tup
 	}
 	if (best == NULL)
 		return BT_NO_SLOT;
+	if (trace != NULL)
+		note_group(net, trace, first, best);
 	return best->key.opts & BT_REUSEPORT ? spread(net, first, best, t) : best->head;
 }
 
@@ -418,16 +441,35 @@ uint32_t bt_port_lookup_next(const struct bt_port_net *net, uint16_t host,
 	return BT_NO_SLOT;
 }
 
+static uint32_t lookup(const struct bt_port_net *net, const struct tuple *t, uint8_t dev,
+		       struct bt_port_trace *trace)
+{
+	uint32_t slot = btp_find_tuple(net, t, dev);
+
+	if (slot != BT_NO_SLOT) {
+		if (trace != NULL)
+			trace->connected = true;
+		return slot;
+	}
+	return find_unconnected(net, t, t->proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN, dev, trace);
+}
+
 uint32_t bt_port_lookup(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,
 			const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
 			uint16_t rport, uint8_t dev)
 {
 	struct tuple t = {*laddr, *raddr, lport, rport, host, (uint16_t)proto};
-	uint32_t slot = btp_find_tuple(net, &t, dev);
+	return lookup(net, &t, dev, NULL);
+}
 
-	if (slot != BT_NO_SLOT)
-		return slot;
-	return find_unconnected(net, &t, proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN, dev);
+uint32_t bt_port_explain(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,
+			 const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
+			 uint16_t rport, uint8_t dev, struct bt_port_trace *trace)
+{
+	struct tuple t = {*laddr, *raddr, lport, rport, host, (uint16_t)proto};
+
+	memset(trace, 0, sizeof(*trace));
+	return lookup(net, &t, dev, trace);
 }
 
 uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host,
@@ -436,7 +478,7 @@ uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host,
 {
 	struct tuple t = {*laddr, *raddr, lport, rport, host, BT_TCP};
 
-	return find_unconnected(net, &t, KIND_LISTEN, dev);
+	return find_unconnected(net, &t, KIND_LISTEN, dev, NULL);
 }
 
 void bt_port_ends(const struct bt_port_net *net, uint32_t slot, struct bt_port_ends *ends)
@@ -487,7 +529,8 @@ void bt_port_lookup_batch(const struct bt_port_net *net, enum bt_proto proto,
 		slots[i] = find_in_chain(net, *(same[i] ? tuple_head(net, &t[i]) : heads[i]), &t[i],
 					 q[i].dev);
 		if (slots[i] == BT_NO_SLOT)
-			slots[i] = find_unconnected(
-				net, &t[i], proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN, q[i].dev);
+			slots[i] = find_unconnected(net, &t[i],
+						    proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN,
+						    q[i].dev, NULL);
 	}
 }

@@ -255,6 +255,24 @@ uint32_t bt_port_lookup_listener(const struct bt_port_net *net, uint16_t host,
 				 const struct bt_addr *laddr, uint16_t lport,
 				 const struct bt_addr *raddr, uint16_t rport, uint8_t dev);
 
+/* What a look-up has looked at. */
+#define BT_PORT_CANDIDATES 32u
+struct bt_port_candidate {
+	uint32_t slot;	/* the first of those that are alike */
+	uint32_t count; /* so many are */
+	int32_t score;	/* the highest wins, the youngest of equals; -1: not for this packet */
+	bool group;	/* one of those that share by SO_REUSEPORT with the best */
+};
+struct bt_port_trace {
+	bool connected; /* the 4-tuple is a connection's: nothing else was looked at */
+	uint32_t n, more;
+	struct bt_port_candidate candidates[BT_PORT_CANDIDATES]; /* those with the port */
+};
+/* bt_port_lookup itself, telling how it comes to its answer. */
+uint32_t bt_port_explain(const struct bt_port_net *net, uint16_t host, enum bt_proto proto,
+			 const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
+			 uint16_t rport, uint8_t dev, struct bt_port_trace *trace);
+
 /* The ends of a socket, for what is done for each packet: cheaper than bt_port_get. The slot must
  * be in use. */
 struct bt_port_ends {

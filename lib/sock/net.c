@@ -546,3 +546,24 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uin
 		       : bt_port_lookup(net->ports, to, BT_UDP, dst, port, src, i.lport, arrives);
 	return lost ? BT_NET_LOST : 0;
 }
+
+bool bt_net_explain(const struct bt_net *net, uint16_t host, enum bt_proto proto,
+		    const struct bt_addr *src, uint16_t sport, const struct bt_addr *dst,
+		    uint16_t dport, struct bt_net_explained *out)
+{
+	bool v4 = bt_addr_is_v4(dst) || (bt_addr_is_v4(src) && !bt_addr_is_any(src));
+	const struct bt_port_info i = {
+		.host = host, .proto = (uint8_t)proto, .family = v4 ? BT_V4 : BT_V6, .laddr = *src};
+	if (bt_net_host(net, host) == NULL)
+		return false;
+	memset(out, 0, sizeof(*out));
+	out->src = *src;
+	out->dst = *dst;
+	out->slot = BT_NO_SLOT;
+	out->to = BT_NET_NO_HOST;
+	out->err = way(net, &i, &out->dst, &out->src, &out->to, &out->dev);
+	if (out->err == 0)
+		out->slot = bt_port_explain(net->ports, out->to, proto, &out->dst, dport, &out->src,
+					    sport, out->dev, &out->trace);
+	return true;
+}

@@ -139,6 +139,21 @@ void bt_net_disconnect(struct bt_net *net, uint32_t slot);
 int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uint16_t port,
 		     uint64_t now_ns, uint32_t *target, struct bt_addr *src, struct bt_reason *why);
 
+/* What becomes of a packet, or of a connect: the route, and who gets it. */
+struct bt_net_explained {
+	int err; /* of the route: 0, BT_NET_LOST or a negative errno, as bt_net_connect says */
+	uint16_t to;
+	uint8_t dev; /* the interface on which it arrives */
+	struct bt_addr src, dst;
+	uint32_t slot; /* BT_NO_SLOT: nobody */
+	struct bt_port_trace trace;
+};
+/* From a socket of the host that is bound to src (a wildcard: not bound); sport 0: not yet chosen.
+ * Nothing changes. False: no such host. */
+bool bt_net_explain(const struct bt_net *net, uint16_t host, enum bt_proto proto,
+		    const struct bt_addr *src, uint16_t sport, const struct bt_addr *dst,
+		    uint16_t dport, struct bt_net_explained *out);
+
 /* shutdown(2) of the sending direction. */
 void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns);
 /* The last descriptor is gone. */
