@@ -36,6 +36,9 @@ enum bt_opt_id {
 	BT_OPT_TIME_WAIT,
 	BT_OPT_LIST,
 	BT_OPT_RANGE,
+	BT_OPT_PROGRAM,
+	BT_OPT_PAST,
+	BT_OPT_ONCE,
 };
 
 struct bt_opt {
@@ -116,6 +119,8 @@ int bt_cmd_services(const struct bt_args *args);
 int bt_cmd_sysctl(const struct bt_args *args);
 int bt_cmd_link(const struct bt_args *args);
 int bt_cmd_capture(const struct bt_args *args);
+int bt_cmd_why(const struct bt_args *args);
+int bt_cmd_events(const struct bt_args *args);
 int bt_cmd_explain(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * berth explain: which program gets it, and why. berthd answers with the look-up that a packet would
- * meet (daemon/calls_ask.c); here it becomes sentences.
+ * berth explain: which program gets it, and why. berthd answers with the look-up that a packet
+ * would meet (daemon/calls_ask.c); here it becomes sentences.
  */
 #include "addr.h"
 #include "cli.h"
@@ -91,9 +91,10 @@ static bool route(struct answer *a)
 	if (e->route < 0) {
 		const char *why = e->route == -EHOSTUNREACH
 					  ? "lies in a network of the host's, but no host has it"
-				  : e->route == -ENETUNREACH ? "is in no network that the host knows"
-				  : e->route == -EACCES	     ? "is a broadcast address"
-							     : "cannot be reached from that address";
+				  : e->route == -ENETUNREACH
+					  ? "is in no network that the host knows"
+				  : e->route == -EACCES ? "is a broadcast address"
+							: "cannot be reached from that address";
 		step(a, "route", "unreachable", NULL, "%s %s; host %s is told: %s", text, why, name,
 		     strerror(-e->route));
 		return false;
@@ -105,8 +106,9 @@ static bool route(struct answer *a)
 	step(a, "route", "found", NULL, "%s", to);
 	if (a->q->from.host != e->to)
 		step(a, "link", e->packets ? "packets" : "direct", NULL, "%s",
-		     e->packets ? "does something to packets ('berth link show'), so there are packets"
-				: "does nothing, so the bytes go straight from program to program");
+		     e->packets
+			     ? "does something to packets ('berth link show'), so there are packets"
+			     : "does nothing, so the bytes go straight from program to program");
 	return true;
 }
 
@@ -146,7 +148,8 @@ static void candidates(struct answer *a)
 		else
 			*alike = '\0';
 		if (c->score < 0)
-			step(a, "candidate", "no", c, "%s%s: no, %s", words, alike, not_for_this(a, &r));
+			step(a, "candidate", "no", c, "%s%s: no, %s", words, alike,
+			     not_for_this(a, &r));
 		else
 			step(a, "candidate", "yes", c, "%s%s: matches %s, score %d%s", words, alike,
 			     score_words(&r, c->score), c->score,
@@ -214,8 +217,8 @@ static bool verdict(struct answer *a)
 		step(a, "answer", "connection", &c, "the connection with this 5-tuple: %s", words);
 	else if (group > 1)
 		step(a, "answer", "delivered", &c,
-		     "%s: one of %u that share the port, by the hash of the 4-tuple%s", words, group,
-		     a->q->from.port == 0 ? " (another source port, another one)" : "");
+		     "%s: one of %u that share the port, by the hash of the 4-tuple%s", words,
+		     group, a->q->from.port == 0 ? " (another source port, another one)" : "");
 	else
 		step(a, "answer", "delivered", &c, "%s", words);
 	return true;
@@ -252,7 +255,8 @@ static void any_sender(const struct bt_table *t, struct question *q)
 	struct bt_host_row row;
 	q->from.has_host = q->from.named = true;
 	q->from.host = q->to.has_host ? q->to.host : 0;
-	for (uint32_t i = 0; q->to.has_host && i < atomic_load(&t->n_hosts) && i < BT_MAX_HOSTS; i++)
+	for (uint32_t i = 0; q->to.has_host && i < atomic_load(&t->n_hosts) && i < BT_MAX_HOSTS;
+	     i++)
 		if (i != q->to.host && bt_host_read(t, i, &row) && row.n_addrs > 2) {
 			q->from.host = i;
 			return;
@@ -289,9 +293,12 @@ static int read_question(const struct bt_args *args, const struct bt_table *t, s
 int bt_cmd_explain(const struct bt_args *args)
 {
 	static const struct bt_col cols[] = {
-		{.head = "", .key = "step"}, {.head = "", .key = "text", .before = ' '},
-		{.key = "verdict"},	     {.key = "slot"},
-		{.key = "pid"},		     {.key = "score"},
+		{.head = "", .key = "step"},
+		{.head = "", .key = "text", .before = ' '},
+		{.key = "verdict"},
+		{.key = "slot"},
+		{.key = "pid"},
+		{.key = "score"},
 	};
 	const char *network = bt_args_network(args);
 	struct question q = {.udp = false};

@@ -52,16 +52,16 @@ static bool host_named(const struct bt_table *t, const char *name, struct bt_end
 	return false;
 }
 
-static void host_having(const struct bt_table *t, struct bt_endpoint *out)
+bool bt_host_of(const struct bt_table *t, const uint8_t addr[16], uint32_t *host)
 {
 	struct bt_host_row row;
 	for (uint32_t i = 0; i < atomic_load(&t->n_hosts) && i < BT_MAX_HOSTS; i++)
 		for (uint16_t a = 2; bt_host_read(t, i, &row) && a < row.n_addrs; a++)
-			if (memcmp(row.addrs[a].addr, out->addr, 16) == 0) {
-				out->has_host = true;
-				out->host = i;
-				return;
+			if (memcmp(row.addrs[a].addr, addr, 16) == 0) {
+				*host = i;
+				return true;
 			}
+	return false;
 }
 
 static bool parse_addr(const struct bt_table *t, const char *text, struct bt_endpoint *out)
@@ -71,14 +71,15 @@ static bool parse_addr(const struct bt_table *t, const char *text, struct bt_end
 		return true;
 	if (inet_pton(AF_INET6, text, raw) == 1) {
 		memcpy(out->addr, raw, 16);
-	} else if (inet_pton(AF_INET, strcmp(text, "localhost") == 0 ? "127.0.0.1" : text, raw) == 1) {
+	} else if (inet_pton(AF_INET, strcmp(text, "localhost") == 0 ? "127.0.0.1" : text, raw) ==
+		   1) {
 		memset(out->addr, 0, 16);
 		out->addr[10] = out->addr[11] = 0xff;
 		memcpy(out->addr + 12, raw, 4);
 	} else {
 		return host_named(t, text, out);
 	}
-	host_having(t, out);
+	out->has_host = bt_host_of(t, out->addr, &out->host);
 	return true;
 }
 
@@ -108,7 +109,8 @@ bool bt_endpoint_parse(const struct bt_table *t, const char *text, bool udp,
 	if (good && colon != NULL)
 		good = parse_port(colon + 1, udp, &out->port);
 	if (!good)
-		bt_say("'%s' is not HOST:PORT; write it as web:80, 192.168.1.100:80, [fd00::5]:http or "
+		bt_say("'%s' is not HOST:PORT; write it as web:80, 192.168.1.100:80, "
+		       "[fd00::5]:http or "
 		       ":80, with a host that 'berth hosts' lists",
 		       text);
 	return good;
@@ -133,10 +135,10 @@ void bt_end_text(const uint8_t addr[16], uint16_t port, uint8_t family, char *bu
 static const char *doing(const struct bt_row *r)
 {
 	static const char *const words[] = {
-		[BT_ROW_LISTEN] = "listening",	       [BT_ROW_ESTABLISHED] = "connected",
-		[BT_ROW_TIME_WAIT] = "in TIME_WAIT",   [BT_ROW_CLOSE_WAIT] = "in CLOSE_WAIT",
-		[BT_ROW_SYN_SENT] = "connecting",      [BT_ROW_FIN_WAIT1] = "closing",
-		[BT_ROW_FIN_WAIT2] = "in FIN_WAIT2",   [BT_ROW_LAST_ACK] = "closing",
+		[BT_ROW_LISTEN] = "listening",	     [BT_ROW_ESTABLISHED] = "connected",
+		[BT_ROW_TIME_WAIT] = "in TIME_WAIT", [BT_ROW_CLOSE_WAIT] = "in CLOSE_WAIT",
+		[BT_ROW_SYN_SENT] = "connecting",    [BT_ROW_FIN_WAIT1] = "closing",
+		[BT_ROW_FIN_WAIT2] = "in FIN_WAIT2", [BT_ROW_LAST_ACK] = "closing",
 	};
 	if (r->state < sizeof(words) / sizeof(words[0]) && words[r->state] != NULL)
 		return words[r->state];
@@ -168,10 +170,10 @@ void bt_socket_words(const struct bt_table *t, uint32_t slot, char *buf, size_t 
 	age(r.since_s, since, sizeof(since));
 	if (!alive)
 		snprintf(name, sizeof(name), "a socket that a program has closed");
-	int n = user != NULL ? snprintf(buf, size, "%s (pid %d, user %s), %s, %s, for %s", name, r.pid,
-					user->pw_name, at, doing(&r), since)
-			     : snprintf(buf, size, "%s (pid %d, uid %u), %s, %s, for %s", name, r.pid,
-					r.uid, at, doing(&r), since);
+	int n = user != NULL ? snprintf(buf, size, "%s (pid %d, user %s), %s, %s, for %s", name,
+					r.pid, user->pw_name, at, doing(&r), since)
+			     : snprintf(buf, size, "%s (pid %d, uid %u), %s, %s, for %s", name,
+					r.pid, r.uid, at, doing(&r), since);
 	if (n < 0)
 		*buf = '\0';
 }

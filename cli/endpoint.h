@@ -16,10 +16,13 @@ struct bt_endpoint {
 	uint16_t port;	  /* 0: none */
 };
 
-/* False after one sentence about what was read and what is accepted. tcp or udp is where a service's
- * name is looked up. */
+/* False after one sentence about what was read and what is accepted. tcp or udp is where a
+ * service's name is looked up. */
 bool bt_endpoint_parse(const struct bt_table *t, const char *text, bool udp,
 		       struct bt_endpoint *out);
+
+/* The host that has the address (not one of loopback); false: none. */
+bool bt_host_of(const struct bt_table *t, const uint8_t addr[16], uint32_t *host);
 
 /* The socket of a slot in words: "nginx (pid 12, user www-data), 0.0.0.0:80, listening, for 41 s".
  * Empty if it is gone. */

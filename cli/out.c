@@ -108,6 +108,19 @@ void bt_out_begin(struct bt_out *o, bool json, bool header, const struct bt_col 
 	putchar('[');
 }
 
+void bt_out_line(struct bt_out *o, const struct bt_col *cols, unsigned n_cols)
+{
+	*o = (struct bt_out){.json = true, .first_key = true, .cols = cols};
+	o->n_cols = n_cols < MAX_COLS ? n_cols : MAX_COLS;
+	putc_unlocked('{', stdout);
+}
+
+void bt_out_line_end(struct bt_out *o)
+{
+	fputs_unlocked("}\n", stdout);
+	*o = (struct bt_out){0};
+}
+
 /* The next column; true: it is to be written (as JSON or as a new cell). */
 static bool next(struct bt_out *o, enum bt_style style)
 {

@@ -48,6 +48,10 @@ void bt_out_begin(struct bt_out *o, bool json, bool header, const struct bt_col 
 		  unsigned n_cols, const char *network, const char *list);
 void bt_out_end(struct bt_out *o);
 
+/* One record alone, as a line of JSON: begins; its cells as in a list; ends. */
+void bt_out_line(struct bt_out *o, const struct bt_col *cols, unsigned n_cols);
+void bt_out_line_end(struct bt_out *o);
+
 /* A record has one call for each column, in order. */
 void bt_out_record(struct bt_out *o);
 void bt_out_record_end(struct bt_out *o);

@@ -70,6 +70,21 @@ static const struct bt_opt list_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt why_opts[] = {
+	{'n', "last", "N", "so many refusals; default: 10"},
+	{BT_OPT_PROGRAM, "program", "NAME|PID", "only what was refused to this program"},
+	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
+static const struct bt_opt events_opts[] = {
+	{BT_OPT_PAST, "past", NULL, "begin with what is still known of the past"},
+	{BT_OPT_ONCE, "once", NULL, "only what is still known of the past"},
+	OPT_NETWORK,
+	OPT_HELP,
+};
+
 static const struct bt_opt explain_opts[] = {
 	OPT_NETWORK,
 	OPT_JSON,
@@ -124,6 +139,15 @@ const struct bt_cmd bt_commands[] = {
 	 "An end is written as web:80, 192.168.1.100:http, [fd00::5]:80; FROM may lack the port.\n"
 	 "The exit status is 0 if somebody gets it, 3 if not.\n",
 	 explain_opts, COUNT(explain_opts), 3, bt_cmd_explain},
+	{"why", "[OPTIONS] [HOST | [tcp|udp] HOST:PORT]",
+	 "the last calls that were refused, and why; or whether a bind would be",
+	 "With HOST:PORT: could a program bind it now, and if not, why? The exit status is 0 if "
+	 "it\n"
+	 "could, 3 if not.\n",
+	 why_opts, COUNT(why_opts), 2, bt_cmd_why},
+	{"events", "[OPTIONS]", "what happens to sockets, a line of JSON each",
+	 "bind, listen, connect, accept, close and refused, until the network ends or Ctrl-C.\n",
+	 events_opts, COUNT(events_opts), 0, bt_cmd_events},
 	{"services", "[OPTIONS] [PORT[/PROTO] | NAME]...",
 	 "look up ports and names of services in IANA's registry",
 	 "A port below 1024 may be bound by the host's root only, unless the host's\n"

@@ -155,9 +155,7 @@ static bool conflict_is_dead(struct call *k, int r)
 {
 	if (r != -EADDRINUSE || k->why.slot == BT_NO_SLOT || k->why.why == BT_WHY_IN_USE_TIME_WAIT)
 		return false;
-	uint32_t slot = k->why.slot;
-	k->why.slot = BT_NO_SLOT;
-	return d_dead(k->d, slot);
+	return d_dead(k->d, k->why.slot);
 }
 
 int d_try_bind(struct call *k, bool root)
@@ -237,6 +235,9 @@ static int call_connect_fail(struct call *k)
 {
 	if (!held(k))
 		return -ESTALE;
+	uint32_t child = bt_net_peer(k->d->net, k->slot);
+	if (k->req->value == EAGAIN && child != BT_NO_SLOT)
+		d_refused(k, ETIMEDOUT, bt_net_link(k->d->net, child));
 	bt_net_connect_undo(k->d->net, k->slot);
 	bt_net_wire_state(k->d->net, k->slot, BT_CLOSE, d_now());
 	return 0;
@@ -577,6 +578,7 @@ void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const ui
 	    int proof)
 {
 	struct call k = {.d = d, .c = c, .req = req, .extra = extra, .proof = proof, .fd = -1};
+	k.why.slot = BT_NO_SLOT;
 	k.rep.version = BT_MSG_VERSION;
 	k.rep.type = req->type;
 	k.rep.serial = req->serial;
@@ -589,6 +591,7 @@ void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const ui
 	if (r == -EPROTO || r == -ESTALE || r == -EPERM)
 		d_count(d, BT_CNT_MALFORMED);
 	d_publish(d);
+	d_called(&k, r);
 	if (k.silent)
 		return;
 	k.rep.err = -r;

@@ -26,6 +26,11 @@ struct call {
 int d_try_bind(struct call *k, bool root);
 int d_try_listen(struct call *k);
 
+/* events.c: a request was answered with r. */
+void d_called(const struct call *k, int r);
+/* by: the socket in the way, or BT_NO_SLOT. */
+void d_refused(const struct call *k, int err, uint32_t by);
+
 /* calls_ask.c */
 int d_call_explain(struct call *k);
 int d_call_may_bind(struct call *k);

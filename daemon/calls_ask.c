@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Questions: what would become of a packet or a call. They are answered by the functions that decide
- * it when it comes, so they cannot disagree. */
+/* Questions: what would become of a packet or a call. They are answered by the functions that
+ * decide it when it comes, so they cannot disagree. */
 #include "calls.h"
 #include "wire.h"
 

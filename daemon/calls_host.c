@@ -129,6 +129,8 @@ int d_call_hello(struct call *k)
 		return -EACCES;
 	}
 	k->c->hello = true;
+	if (k->c->host != BT_NET_NO_HOST)
+		d_program_joined(k->c->pid);
 	k->fd = d->table_ro_fd;
 	return 0;
 }

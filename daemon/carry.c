@@ -10,6 +10,7 @@
  * has left unread makes a reset of that (RFC 2525 2.17), which the kernel tells as ECONNRESET. The
  * peer's FIN becomes a shutdown of the descriptor, its reset the row's word and the end.
  */
+#include "../proto/events.h"
 #include "vals.h"
 #include "wire.h"
 
@@ -546,6 +547,7 @@ static void accepted(struct daemon *d, uint32_t listener, berth_socket s)
 		bt_net_closed(d->net, child, d_now());
 		return;
 	}
+	d_event(d, BT_EVENT_ACCEPT, child, d_row(d, child));
 	changing(c);
 	hand_on(c);
 	watch(c);

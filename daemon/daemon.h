@@ -10,6 +10,7 @@
  *	calls.c		one function a message about sockets; calls_host.c: about hosts
  *	sweep.c		what the kernel says about who is alive
  *	inbox.c		programs' notices without a wake-up
+ *	events.c	what happened and what was refused, for instruments
  *	relay.c		datagrams in waiting
  *	echo.c		sockets that are connected to themselves
  *	wire.c		links, and the engine that carries packets; carry.c its connections
@@ -95,7 +96,7 @@ struct daemon {
 	uint64_t credit_at_ns;
 	uint64_t swept_ns, sweep_cost_ns; /* the last sweep: when it ended, how long it took */
 	uint32_t auto_host;
-	bool leaving;
+	bool leaving, no_events;
 };
 
 #define OWNER_CHUNK 4096u
@@ -119,6 +120,12 @@ uint32_t *d_owner(struct daemon *d, uint32_t slot);
 /* Whoever remembers where datagrams lead must ask again. */
 void d_ways_changed(struct daemon *d);
 void d_count(struct daemon *d, enum bt_counter c);
+
+/* events.c */
+void d_program_joined(pid_t pid);
+void d_event(struct daemon *d, uint32_t kind, uint32_t slot, const struct bt_row *r);
+/* A row is not what it was. */
+void d_row_changed(struct daemon *d, uint32_t slot, const struct bt_row *old);
 
 /* timers.c */
 int d_timers_open(struct daemon *d); /* 0 or -errno */

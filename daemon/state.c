@@ -286,6 +286,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 	}
 	d_row_end(r);
 	d_name_changed(d, slot, &old, d_named(r));
+	d_row_changed(d, slot, &old);
 	if ((r->state == BT_ROW_LISTEN) != (old.state == BT_ROW_LISTEN))
 		d_wire_listens(d, slot, r->state == BT_ROW_LISTEN);
 	if (r->proto == BT_UDP)

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define BT_TABLE_MAGIC	 0x3162746874726562ull /* "berthtb1" */
-#define BT_TABLE_VERSION 3u
+#define BT_TABLE_VERSION 4u
 #define BT_MAX_HOSTS	 1024u
 #define BT_MAX_ROWS	 (1u << 20)
 #define BT_HOST_NAME	 64u /* bytes, with the NUL */
@@ -148,10 +148,17 @@ struct bt_table {
 	struct bt_host_row hosts[BT_MAX_HOSTS];
 	uint32_t plug_bytes; /* of a connecting socket's plug (proto/msg.h) */
 	char names[56];	     /* where sockets' files are (proto/name.h); empty: no such place */
+	_Atomic uint64_t n_events, n_refusals; /* number of the last one (proto/events.h) */
 };
 
-#define BT_ROWS_OFFSET ((sizeof(struct bt_table) + 4095u) & ~4095ul)
-#define BT_TABLE_BYTES (BT_ROWS_OFFSET + (uint64_t)BT_MAX_ROWS * sizeof(struct bt_row))
+#define BT_ROWS_OFFSET	   ((sizeof(struct bt_table) + 4095u) & ~4095ul)
+#define BT_EVENTS	   8192u
+#define BT_EVENTS_BYTES	   (1u << 20)
+#define BT_REFUSALS	   1024u
+#define BT_REFUSALS_BYTES  (256u << 10)
+#define BT_EVENTS_OFFSET   (BT_ROWS_OFFSET + (uint64_t)BT_MAX_ROWS * sizeof(struct bt_row))
+#define BT_REFUSALS_OFFSET (BT_EVENTS_OFFSET + BT_EVENTS_BYTES)
+#define BT_TABLE_BYTES	   (BT_REFUSALS_OFFSET + BT_REFUSALS_BYTES)
 
 static inline struct bt_row *bt_table_row(const struct bt_table *t, uint32_t slot)
 {

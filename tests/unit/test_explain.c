@@ -27,10 +27,12 @@ static struct bt_net *table(void)
 
 	for (unsigned h = 0; h < HOSTS; h++) {
 		char name[8];
-		struct bt_net_addr four = {.addr = bt_addr_v4(0x0a000001u + h), .bits = 24,
+		struct bt_net_addr four = {.addr = bt_addr_v4(0x0a000001u + h),
+					   .bits = 24,
 					   .family = BT_V4},
 				   six = {.addr = {{[0] = 0xfd, [15] = (uint8_t)(h + 1)}},
-					  .bits = 64, .family = BT_V6};
+					  .bits = 64,
+					  .family = BT_V6};
 		snprintf(name, sizeof(name), "h%u", h);
 		assert_int_equal(bt_net_host_add(net, name, &host), 0);
 		assert_int_equal(bt_net_addr_add(net, host, &four, &owner), 0);
@@ -58,8 +60,7 @@ static struct bt_net *table(void)
 					   (uint16_t)(1000 + rnd(PORTS)), 0, &why);
 		else if (rnd(4) == 0 && !udp)
 			bt_net_connect(net, slot, addr_of(rnd(HOSTS)),
-				       (uint16_t)(1000 + rnd(PORTS)), 0, &child, &listener,
-				       &why);
+				       (uint16_t)(1000 + rnd(PORTS)), 0, &child, &listener, &why);
 		else if (!udp && rnd(5))
 			bt_net_listen(net, slot, 0, &why);
 	}
@@ -78,9 +79,8 @@ static void one_tcp(struct bt_net *net, unsigned *reached)
 
 	if (!bt_addr_is_v4(&dst))
 		memset(&any, 0, sizeof(any));
-	assert_int_equal(bt_net_sock(net, host, BT_TCP, bt_addr_is_v4(&dst) ? BT_V4 : BT_V6, 0,
-				     &slot),
-			 0);
+	assert_int_equal(
+		bt_net_sock(net, host, BT_TCP, bt_addr_is_v4(&dst) ? BT_V4 : BT_V6, 0, &slot), 0);
 	int r = bt_net_connect(net, slot, dst, port, 0, &child, &listener, &why);
 	bt_net_tried(net, &src, &sport);
 	if (r == 0)
@@ -102,8 +102,7 @@ static void one_tcp(struct bt_net *net, unsigned *reached)
 
 static void one_udp(struct bt_net *net, unsigned *reached)
 {
-	struct bt_addr dst = addr_of(rnd(HOSTS)), asked = dst,
-		       any = bt_addr_v4(0), src = {{0}};
+	struct bt_addr dst = addr_of(rnd(HOSTS)), asked = dst, any = bt_addr_v4(0), src = {{0}};
 	uint16_t host = (uint16_t)rnd(HOSTS), port = (uint16_t)(1000 + rnd(PORTS));
 	struct bt_net_explained e;
 	struct bt_port_info i;
@@ -112,9 +111,8 @@ static void one_udp(struct bt_net *net, unsigned *reached)
 
 	if (!bt_addr_is_v4(&dst))
 		memset(&any, 0, sizeof(any));
-	assert_int_equal(bt_net_sock(net, host, BT_UDP, bt_addr_is_v4(&dst) ? BT_V4 : BT_V6, 0,
-				     &slot),
-			 0);
+	assert_int_equal(
+		bt_net_sock(net, host, BT_UDP, bt_addr_is_v4(&dst) ? BT_V4 : BT_V6, 0, &slot), 0);
 	int r = bt_net_udp_route(net, slot, &dst, port, 0, &target, &src, &why);
 	assert_true(bt_port_get(bt_net_ports(net), slot, &i));
 	assert_true(bt_net_explain(net, host, BT_UDP, &any, i.lport, &asked, port, &e));
@@ -137,7 +135,8 @@ static void trace_agrees(const struct bt_net_explained *e)
 			best = e->trace.candidates[i].score;
 	for (uint32_t i = 0; i < e->trace.n; i++)
 		if (e->trace.candidates[i].slot == e->slot || e->trace.candidates[i].group)
-			own = e->trace.candidates[i].score > own ? e->trace.candidates[i].score : own;
+			own = e->trace.candidates[i].score > own ? e->trace.candidates[i].score
+								 : own;
 	if (e->trace.connected || e->err != 0 || e->trace.more > 0)
 		return;
 	assert_int_equal(e->slot == BT_NO_SLOT, best < 0);
@@ -155,8 +154,7 @@ static void explained_is_what_happens(void **state)
 		struct bt_net *net = table();
 
 		for (unsigned q = 0; q < QUESTIONS; q++) {
-			struct bt_addr dst = addr_of(rnd(HOSTS)),
-				       any = {{0}};
+			struct bt_addr dst = addr_of(rnd(HOSTS)), any = {{0}};
 			struct bt_net_explained e;
 
 			if (q % 2)
