@@ -109,16 +109,16 @@ static int take(struct call *k)
 }
 
 /* A fresh socket whose request failed never was: the program's descriptor is still without a name.
- */
+ * But one that was refused has a port to show. */
 static int finish(struct call *k, int r)
 {
 	struct bt_port_info i;
-	if (r < 0 && k->fresh) {
+	if (r < 0 && k->fresh && r != -ECONNREFUSED) {
 		bt_net_closed(k->d->net, k->slot, d_now());
 		k->rep.flags &= (uint16_t)~BT_REPF_NEW;
 		return r;
 	}
-	if (r == 0 && bt_port_get(bt_net_ports(k->d->net), k->slot, &i)) {
+	if ((r == 0 || r == -ECONNREFUSED) && bt_port_get(bt_net_ports(k->d->net), k->slot, &i)) {
 		k->rep.id = ident(k->d, k->slot);
 		memcpy(k->rep.addr, i.laddr.b, 16);
 		k->rep.port = i.lport;
@@ -142,16 +142,27 @@ static bool conflict_is_dead(struct call *k, int r)
 	return d_dead(k->d, slot);
 }
 
+/* Where the socket's connection is in TIME_WAIT, that goes on without it. */
+static void part(struct call *k)
+{
+	uint32_t waits;
+	if (bt_net_part(k->d->net, k->slot, &waits) == 0)
+		d_identify(k->d, waits, 0, 0);
+}
+
 static int call_bind(struct call *k)
 {
 	int r = take(k);
 	if (r == 0) {
+		part(k);
 		do
 			r = bt_net_bind(k->d->net, k->slot, &k->addr, k->req->port,
 					k->c->root && k->req->flags & BT_REQF_ROOT, d_now(),
 					&k->why);
 		while (conflict_is_dead(k, r));
 	}
+	if (r == 0) /* publishing tells what it has now: also nothing, without a port */
+		d_row(k->d, k->slot)->lport = 0;
 	return finish(k, r);
 }
 
@@ -176,6 +187,28 @@ static int call_listen(struct call *k)
  */
 #define NAMES_MANY 2048u
 
+/* What getsockname shows of an attempt that has failed: the port, though it is free again; and the
+ * address until a call tells the outcome. */
+static void show_tried(struct call *k)
+{
+	struct bt_addr tried;
+	struct bt_row *row = d_row(k->d, k->slot);
+	uint16_t port;
+	bt_net_tried(k->d->net, &tried, &port);
+	d_row_begin(row);
+	row->lport = port;
+	d_row_end(row);
+	if (!(k->req->flags & BT_REQF_ASYNC))
+		bt_net_told(k->d->net, k->slot);
+}
+
+/* What a later call will tell; other errors this one does. */
+static void started(struct call *k, int r)
+{
+	if (k->req->flags & BT_REQF_ASYNC && (r == 0 || r == -ECONNREFUSED || r == -EHOSTUNREACH))
+		d_row(k->d, k->slot)->marks |= BT_ROWM_STARTED;
+}
+
 static int call_connect(struct call *k)
 {
 	uint32_t child, listener;
@@ -186,6 +219,7 @@ static int call_connect(struct call *k)
 		r = bt_net_connect_wire(k->d->net, k->slot, k->addr, k->req->port, d_now(),
 					&k->why);
 		k->rep.flags |= BT_REPF_WIRE;
+		started(k, r);
 		return finish(k, r);
 	}
 	if (r == 0)
@@ -197,19 +231,18 @@ static int call_connect(struct call *k)
 	} else if (r == 0) {
 		const struct bt_row *l = d_row(k->d, listener);
 		d_identify(k->d, child, l->pid, 0);
-		k->rep.flags |= l->by_path ? BT_REPF_TARGET_PATH : 0;
+		k->rep.flags |= l->marks & BT_ROWM_PATH ? BT_REPF_TARGET_PATH : 0;
 		k->rep.target = ident(k->d, listener);
 		d_count(k->d, BT_CNT_CONNECTS);
 	} else if (r == -ECONNREFUSED) {
-		struct bt_addr tried;
-		bt_net_tried(k->d->net, &tried, &k->rep.port);
-		memcpy(k->rep.addr, tried.b, 16);
+		show_tried(k);
 		d_count(k->d, BT_CNT_REFUSED);
 	}
 	if (r == 0 && k->fresh && k->d->n_named > NAMES_MANY && k->d->table->names[0] != '\0') {
-		d_row(k->d, k->slot)->by_path = 1;
+		d_row(k->d, k->slot)->marks |= BT_ROWM_PATH;
 		k->rep.flags |= BT_REPF_PATH;
 	}
+	started(k, r);
 	return finish(k, r);
 }
 
@@ -219,6 +252,16 @@ static int call_connect_fail(struct call *k)
 		return -ESTALE;
 	bt_net_connect_undo(k->d->net, k->slot);
 	bt_net_wire_state(k->d->net, k->slot, BT_CLOSE, d_now());
+	return 0;
+}
+
+static int call_told(struct call *k)
+{
+	if (!held(k))
+		return -ESTALE;
+	d_row(k->d, k->slot)->marks &= (uint8_t)~BT_ROWM_STARTED;
+	if (k->req->value != 0)
+		bt_net_told(k->d->net, k->slot);
 	return 0;
 }
 
@@ -397,6 +440,7 @@ static int call_shut(struct call *k)
 	if (!held(k))
 		return -ESTALE;
 	peer_was_first(k);
+	d_row(k->d, k->slot)->marks &= (uint8_t)~BT_ROWM_STARTED;
 	bt_net_shut(k->d->net, k->slot, d_now());
 	return 0;
 }
@@ -417,10 +461,13 @@ static int call_disconnect(struct call *k)
 		return -ESTALE;
 	if (d_row(k->d, k->slot)->proto != BT_TCP)
 		return -EPROTO;
+	uint16_t shown = d_row(k->d, k->slot)->lport;
+	part(k);
 	int r = bt_net_renew(k->d->net, k->slot, d_now(), &fresh);
 	if (r < 0)
 		return r;
 	d_identify(k->d, fresh, k->c->pid, k->c->id);
+	d_row(k->d, fresh)->lport = shown;
 	k->c->owned++;
 	d_vals_move(k->slot, k->req->id.gen, fresh, d_row(k->d, fresh)->gen);
 	k->slot = fresh;
@@ -497,6 +544,7 @@ static const struct {
 	[BT_LISTEN_ON] = {call_listen, PROGRAM, false},
 	[BT_CONNECT] = {call_connect, PROGRAM, false},
 	[BT_CONNECT_FAIL] = {call_connect_fail, PROGRAM, true},
+	[BT_TOLD] = {call_told, PROGRAM, false},
 	[BT_UDP_CONNECT] = {call_udp_connect, PROGRAM, false},
 	[BT_UDP_ROUTE] = {call_udp_route, PROGRAM, false},
 	[BT_UDP_SEND] = {call_udp_send, PROGRAM, false},

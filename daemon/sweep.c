@@ -153,7 +153,7 @@ static bool name_free(struct daemon *d, uint32_t slot, int type)
 		return false;
 	bool free = bind(fd, (struct sockaddr *)&sun, len) == 0;
 	close(fd);
-	return free && (!r->by_path || file_free(d, &id));
+	return free && (!(r->marks & BT_ROWM_PATH) || file_free(d, &id));
 }
 
 /* A caller's conflict may cost a look at the kernel: a twentieth of the time, with some in hand. */

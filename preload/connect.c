@@ -21,8 +21,22 @@ static int pending_error(int fd, struct note *n, int e)
 	struct note *own = bt_note(fd);
 	bt_pend(fd, n, e);
 	if (own != NULL)
-		own->flags |= NOTE_FAILED | NOTE_STARTED;
+		own->flags |= NOTE_STARTED;
 	return EINPROGRESS;
+}
+
+void bt_told(int fd, const struct note *n, int e)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	struct note *own = bt_note(fd);
+	if (own != NULL)
+		own->flags &= ~(uint32_t)NOTE_STARTED;
+	if (!(n->flags & NOTE_STARTED) || !(n->flags & NOTE_NAMED))
+		return;
+	bt_req_init(&q, BT_TOLD, n);
+	q.value = (uint32_t)e;
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 }
 
 /* The errors that a non-blocking connect reports later, by SO_ERROR; the others it says at once. */
@@ -129,23 +143,41 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 	return e == EAGAIN ? ETIMEDOUT : e;
 }
 
-/* addr: whether the address is shown with the port, as after an attempt that has not been told yet.
- */
-static void will_show(int fd, struct note *n, const uint8_t end[16], uint16_t port, bool addr)
+static int tcp_disconnect(int fd, struct note *n);
+
+/* The connection is over before any call has told that it was there. */
+static int lost(int fd, struct note *n)
 {
-	struct note *own = bt_note(fd);
-	n->flags = addr ? n->flags | NOTE_SHOWN : n->flags & ~(uint32_t)NOTE_SHOWN;
-	memcpy(n->shown, end, 16);
-	n->shown_port = port;
-	if (own == NULL)
-		return;
-	if (own->flags & NOTE_OURS)
-		own->flags = (own->flags & ~(uint32_t)NOTE_SHOWN) | (n->flags & NOTE_SHOWN);
-	memcpy(own->shown, end, 16);
-	own->shown_port = port;
+	int e = bt_pending(fd, n);
+	socklen_t len = sizeof(e);
+	if (e != 0)
+		return e;
+	if (bt_reset_untold(fd, n))
+		return ECONNRESET;
+	/* A reset that came after the peer's FIN. */
+	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&e, (long)&len, 0);
+	return e == 0 ? ECONNABORTED : EPIPE;
 }
 
-static int tcp_disconnect(int fd, struct note *n);
+/* connect on a socket that has, or had, a connection, or waits for one. */
+static int connect_again(int fd, struct note *n)
+{
+	struct bt_row row;
+	int e = n->flags & NOTE_JOINING ? bt_wire_outcome(fd, n) : 0;
+	if (e == EINPROGRESS)
+		return EALREADY;
+	if (!(n->flags & NOTE_STARTED))
+		return EISCONN;
+	if (e == 0 && (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)) {
+		bt_told(fd, n, 0);
+		return 0;
+	}
+	if (e == 0)
+		e = lost(fd, n);
+	bt_told(fd, n, e);
+	tcp_disconnect(fd, n);
+	return e;
+}
 
 /* bad: what is wrong with the address, which counts only where the socket may connect at all. */
 static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, int bad)
@@ -154,42 +186,16 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	struct bt_rep rep;
 	if (n->flags & NOTE_LISTENS)
 		return EISCONN;
-	if (n->flags & NOTE_CONNECTED) {
-		struct note *own = bt_note(fd);
-		struct bt_row row;
-		int outcome = n->flags & NOTE_JOINING ? bt_wire_outcome(fd, n) : 0;
-		if (outcome == EINPROGRESS)
-			return EALREADY;
-		if (own == NULL || !(own->flags & NOTE_STARTED))
-			return EISCONN;
-		if (outcome != 0) {
-			own->flags &= ~(uint32_t)(NOTE_STARTED | NOTE_SHOWN | NOTE_CONNECTED);
-			return outcome;
-		}
-		own->flags &= ~(uint32_t)NOTE_STARTED;
-		if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)
-			return 0;
-		own->flags &= ~(uint32_t)NOTE_SHOWN;
-		int lost = bt_pending(fd, n); /* and is over already */
-		socklen_t len = sizeof(lost);
-		if (lost == 0 && bt_reset_untold(fd, n))
-			return ECONNRESET;
-		if (lost == 0) /* a reset that came after the peer's FIN */
-			bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&lost, (long)&len,
-			       0);
-		return lost == 0 ? ECONNABORTED : EPIPE;
-	}
+	if (n->flags & NOTE_CONNECTED)
+		return connect_again(fd, n);
 	int pending = bt_pending(fd, n);
-	/* A new attempt forgets what was not asked for, and tcp_disconnect's own. */
-	if (!(n->flags & (NOTE_STARTED | NOTE_SHARED)) || pending == ECONNRESET)
-		pending = 0;
-	struct note *own = bt_note(fd);
-	if (own != NULL)
-		own->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
 	/* Of an earlier attempt: said by this call, the next one tries again. Somebody may have
 	 * been told meanwhile (inet_stream_connect). */
-	if (pending != 0 || n->flags & NOTE_STARTED)
-		return pending != 0 ? pending : ECONNABORTED;
+	if (n->flags & NOTE_STARTED) {
+		int e = pending != 0 ? pending : ECONNABORTED;
+		bt_told(fd, n, e);
+		return e;
+	}
 	if (bad != 0)
 		return bad;
 	if (UNLIKELY(n->flags & NOTE_WIRE)) { /* an attempt that failed has used the descriptor */
@@ -201,15 +207,17 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	bool async = nonblocking(fd, n);
 	bt_req_make(&q, BT_CONNECT, n, fd);
 	bt_req_addr(&q, addr, port);
+	q.flags = async ? BT_REQF_ASYNC : 0;
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
-	if (e == 0)
-		e = bt_take_name(fd, n, &rep);
+	if (e == 0 || e == ECONNREFUSED) {
+		int unnamed = bt_take_name(fd, n, &rep);
+		e = unnamed != 0 ? unnamed : e;
+	}
 	if (e == 0 && rep.flags & BT_REPF_WIRE) {
 		e = wire_join(fd, n);
 		if (e == 0)
 			e = async ? EINPROGRESS : wire_wait(fd, n);
 		if (e == EINPROGRESS || e == EINTR) {
-			will_show(fd, n, rep.addr, rep.port, true);
 			n->flags |= NOTE_CONNECTED | NOTE_STARTED;
 			bt_note_set(fd, n);
 			return e;
@@ -219,8 +227,6 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	} else if (e == 0) {
 		e = tcp_join(fd, n, &rep);
 	}
-	if (e == 0 || e == ECONNREFUSED)
-		will_show(fd, n, rep.addr, rep.port, e == 0 || async);
 	if (e != 0)
 		return async && comes_later(e) ? pending_error(fd, n, e) : e;
 	n->flags |= NOTE_CONNECTED | (async ? NOTE_STARTED : 0);
@@ -261,10 +267,10 @@ static int tcp_disconnect(int fd, struct note *n)
 	struct bt_req q;
 	struct bt_rep rep;
 	struct bt_row row;
-	if (bt_note(fd) != NULL)
-		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
-	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS | NOTE_WIRE)))
+	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS | NOTE_WIRE))) {
+		bt_told(fd, n, ECONNRESET);
 		return 0;
+	}
 	if (n->flags & NOTE_SHARED)
 		return EOPNOTSUPP;
 	long status = bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
@@ -275,9 +281,7 @@ static int tcp_disconnect(int fd, struct note *n)
 	if (fresh < 0)
 		return (int)-fresh;
 	uint32_t keep = NOTE_V6 | NOTE_NONBLOCK | NOTE_KEEPALIVE | NOTE_LINGER0 | NOTE_SNDBUF;
-	struct note clean = {.flags = NOTE_OURS | (n->flags & keep),
-			     .forks = bt_forks,
-			     .shown_port = n->shown_port};
+	struct note clean = {.flags = NOTE_OURS | (n->flags & keep), .forks = bt_forks};
 	bool unfinished = bt_note_row(n, &row) &&
 			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
 			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);

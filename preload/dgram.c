@@ -149,7 +149,7 @@ void bt_udp_autobind(int fd, struct note *n)
 	static const uint8_t any4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, any6[16];
 	struct bt_row row;
 	bool have = bt_note_row(n, &row), v6 = n->flags & NOTE_V6 && !(have && bt_is_v4(row.laddr));
-	if ((have && row.lport != 0) || bt_table() == NULL)
+	if ((have && bt_row_port(&row) != 0) || bt_table() == NULL)
 		return;
 	/* Whoever asks for a way gets a port. The interface that a socket is bound to may have one
 	 * for IPv4 alone. */

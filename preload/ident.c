@@ -113,6 +113,8 @@ static void from_row(struct note *n, const struct bt_row *row)
 		n->flags |= NOTE_V6;
 	if (row->state == BT_ROW_LISTEN)
 		n->flags |= NOTE_LISTENS;
+	if (row->marks & BT_ROWM_STARTED)
+		n->flags |= NOTE_STARTED;
 	if (row->flags & BT_ROWF_CHILD)
 		n->flags |= NOTE_CHILD;
 	if (row->rport != 0 || (row->proto == 17 && row->state == BT_ROW_ESTABLISHED))
@@ -184,12 +186,10 @@ static void catch_up(int fd, struct note *own)
 	if (!(own->flags & NOTE_NAMED)) {
 		if (ask_kernel(fd, &now, true) && now.flags & NOTE_NAMED) {
 			now.flags |= own->flags;
-			memcpy(now.shown, own->shown, sizeof(now.shown));
-			now.shown_port = own->shown_port;
 			*own = now;
 		}
 	} else if (bt_note_row(own, &row)) {
-		own->flags &= ~(uint32_t)NOTE_LISTENS;
+		own->flags &= ~(uint32_t)(NOTE_LISTENS | NOTE_STARTED);
 		if (own->flags & NOTE_UDP)
 			own->flags &= ~(uint32_t)NOTE_CONNECTED;
 		from_row(own, &row);
@@ -432,10 +432,10 @@ bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], u
 	if (memcmp(addr, any4, 16) == 0 || memcmp(addr, any6, 16) == 0) {
 		struct bt_host_row host;
 		/* It has been disconnected since. Its datagrams are as good as before. */
-		if (row.backlog == 0 && row.lport == 0)
+		if (row.backlog == 0)
 			return true;
-		if (row.backlog == 0 || !bt_host_read(t, row.host, &host) ||
-		    row.backlog > host.n_addrs || row.backlog > BT_HOST_ADDRS)
+		if (!bt_host_read(t, row.host, &host) || row.backlog > host.n_addrs ||
+		    row.backlog > BT_HOST_ADDRS)
 			return false;
 		memcpy(addr, host.addrs[row.backlog - 1].addr, 16);
 	}

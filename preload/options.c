@@ -146,7 +146,8 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	struct bt_row row;
 	if (o->bit == CB_V6ONLY)
 		bt_settle(n);
-	if (o->bit == CB_V6ONLY && bt_note_row(n, &row) && row.lport != 0)
+	if (o->bit == CB_V6ONLY && bt_note_row(n, &row) && bt_row_port(&row) != 0 &&
+	    row.state != BT_ROW_TIME_WAIT)
 		return EINVAL;
 	if (o->initial)
 		on = !on; /* the cookie's bit tells what differs from the default */

@@ -183,7 +183,8 @@ enum note_flag {
 	NOTE_CHILD = 1 << 4,
 	NOTE_SHARED = 1 << 5,	 /* another descriptor or process may hold it too */
 	NOTE_CONNECTED = 1 << 6, /* UDP with a peer; TCP after connect */
-	NOTE_STARTED = 1 << 7,	 /* a non-blocking connect has said EINPROGRESS */
+	NOTE_STARTED = 1 << 7,	 /* a non-blocking connect has said EINPROGRESS, and no call since
+				    what   became of it */
 	NOTE_LINGER0 = 1 << 8,	 /* SO_LINGER with a time of 0 */
 	NOTE_SHUT_RD = 1 << 9,
 	NOTE_COOKIE = 1 << 10, /* the kernel holds a cookie for it */
@@ -194,8 +195,7 @@ enum note_flag {
 	NOTE_KEEPALIVE = 1 << 17, /* a listener's; AF_UNIX does not pass it on */
 	NOTE_SHUT_WR = 1 << 19,	  /* this process has shut the sending direction */
 	NOTE_END = 1 << 21,	  /* the peer's end has been read */
-	NOTE_SHOWN = 1 << 20,	  /* getsockname shows `shown` once the connection is over */
-	NOTE_FAILED = 1 << 18,	  /* a non-blocking connect failed */
+	NOTE_FAILED = 1 << 18,	  /* UDP: an error is kept in the cookie (dgram.c) */
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
 	NOTE_SETTING = 1 << 24,	 /* no socket: a memfd that stands for a file of /proc/sys */
 	NOTE_NETLINK = 1 << 25,	 /* netlink.c's; `link` points to its state */
@@ -210,9 +210,6 @@ struct note {
 	struct bt_ident id;
 	uint64_t cookie;
 	uint64_t link; /* over which connection berthd learned that this process holds it */
-	/* The local end of the last connection or attempt: Linux shows it when it is over, too. */
-	uint8_t shown[16];
-	uint16_t shown_port;
 };
 
 /*
@@ -338,6 +335,8 @@ extern _Atomic uint32_t bt_udp_changes;
 /* connect.c: how a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
  * the errno of its failure, told once. Only with NOTE_JOINING. */
 int bt_wire_outcome(int fd, struct note *n);
+/* A call tells the outcome of the attempt to connect: e, or 0 for a connection. */
+void bt_told(int fd, const struct note *n, int e);
 /* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */
 int bt_pending(int fd, struct note *n);
 void bt_pend(int fd, struct note *n, int e); /* sets it */

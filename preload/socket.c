@@ -126,11 +126,6 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
 	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
 		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
-	struct note *own = bt_note(fd);
-	if ((e == 0 || e == EADDRINUSE) && own != NULL) /* an earlier address is gone */
-		own->flags &= ~(uint32_t)NOTE_SHOWN;
-	if (e == 0 && own != NULL)
-		own->shown_port = 0;
 	return e == 0 ? 0 : bt_fail(e);
 }
 
@@ -213,8 +208,7 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			return c;
 		if (LIKELY(vouched(&sun, n, l, &row, &slot))) {
 			struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD |
-						      NOTE_SHOWN | NOTE_CONNECTED |
-						      (l->flags & NOTE_V6) |
+						      NOTE_CONNECTED | (l->flags & NOTE_V6) |
 						      (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 					     .forks = bt_forks,
 					     .id = {slot, row.gen, row.nonce},
@@ -226,8 +220,6 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			if (UNLIKELY(l->flags & NOTE_KEEPALIVE))
 				bt_real()->setsockopt(c, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 			bt_new_fd(c);
-			memcpy(child.shown, row.laddr, 16);
-			child.shown_port = row.lport;
 			bt_note_set(c, &child);
 			/* Linux finds a bad address when the connection is off the queue, and drops
 			 * it. */
@@ -295,7 +287,7 @@ static int name_args(const void *sa, const socklen_t *len)
 
 PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 {
-	static const uint8_t any4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	static const uint8_t any4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, any6[16];
 	struct note n;
 	struct bt_row row;
 	if (!bt_in_host() || !bt_ident(fd, &n))
@@ -310,14 +302,10 @@ PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 		if (!(n.flags & NOTE_V6))
 			memcpy(row.laddr, any4, 16);
 	}
-	bool over = row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT ||
-		    row.state == BT_ROW_FREE;
-	if (over && !(n.flags & NOTE_UDP) && n.shown_port != 0 &&
-	    (row.lport == 0 || row.lport == n.shown_port)) {
-		row.lport = n.shown_port;
-		if (n.flags & NOTE_SHOWN)
-			memcpy(row.laddr, n.shown, 16);
-	}
+	if (row.marks & BT_ROWM_ADDR)
+		memcpy(row.laddr, n.flags & NOTE_V6 ? any6 : any4, 16);
+	if (n.flags & NOTE_UDP)
+		row.lport = bt_row_port(&row);
 	bt_addr_out(row.laddr, row.lport, n.flags & NOTE_V6, sa, len);
 	return 0;
 }
@@ -362,12 +350,9 @@ PUBLIC int __getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 static int shut_listener(int fd, const struct note *n, int how)
 {
 	struct bt_req q;
-	struct bt_row row;
 	struct note *own = bt_note(fd);
 	if (how == SHUT_WR)
 		return 0;
-	if (own != NULL && bt_note_row(n, &row))
-		own->shown_port = row.lport;
 	bt_req_init(&q, BT_SHUT, n);
 	q.value = (uint32_t)how;
 	bt_notice(bt_proof(fd, n), &q);
@@ -415,6 +400,7 @@ PUBLIC int shutdown(int fd, int how)
 	if (own != NULL)
 		own->flags &= ~(uint32_t)NOTE_STARTED;
 	if (how == SHUT_RD) {
+		bt_told(fd, &n, 0);
 		/* The kernel's would stop the peer from sending, which TCP's does not (tcp(7),
 		 * shutdown(2)). Ours ends this side's reading only: what comes is left, and readers
 		 * are told the end. */

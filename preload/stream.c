@@ -114,7 +114,8 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
 	    !(note.flags & NOTE_UDP)) {
 		saved = bt_pending(fd, &note);
-		if (saved == 0 && note.flags & NOTE_FAILED)
+		if (saved == 0 &&
+		    note.flags & NOTE_STARTED) /* the attempt failed, and that was told */
 			return 0;
 		if (saved == 0)
 			saved = ENOTCONN;

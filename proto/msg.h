@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#define BT_MSG_VERSION 3
+#define BT_MSG_VERSION 4
 #define BT_MSG_MAX     (65536 + 256) /* bytes of the largest packet */
 #define BT_TOKEN_BYTES 24	     /* who (8), MAC (16); in BERTH_TOKEN as hex after "NETID:" */
 /* The token's first 8 bytes, a native number: bits 0-15 the host; bit 16 BT_TOKEN_UNPRIVILEGED: not
@@ -43,12 +43,14 @@ enum bt_msg_type {
 	BT_IDENT,     /* only make it */
 	BT_BIND,      /* addr, port, opts. Reply: addr, port */
 	BT_LISTEN_ON, /* value = backlog. Reply: addr, port */
-	BT_CONNECT,   /* TCP: addr, port = destination. Reply: id, addr/port = local end (also with
-			 ECONNREFUSED), target = listener */
+	BT_CONNECT, /* TCP: addr, port = destination. Reply: id (also with ECONNREFUSED), addr/port
+		       = local end, target = listener */
 	BT_CONNECT_FAIL, /* notice: the descriptor could not be joined to the target; value = errno
 			  */
-	BT_UDP_CONNECT,	 /* addr, port; port 0 and flag BT_REQF_UNSPEC: disconnect. Reply: addr/port
-			    = local */
+	BT_TOLD, /* TCP: a call has told the outcome of a connect. value: 0 connected; else the
+		    local end is forgotten, but for what bind gave */
+	BT_UDP_CONNECT, /* addr, port; port 0 and flag BT_REQF_UNSPEC: disconnect. Reply: addr/port
+			   = local */
 	BT_UDP_ROUTE, /* addr, port. Reply: target (slot BT_SLOT_NONE: nobody has the port), value =
 		       * epoch, flags: BT_REPF_RELAY send through berthd; addr/port = the sender's
 		       * local end */
@@ -107,6 +109,7 @@ enum bt_req_flag {
 	BT_REQF_END = 1 << 6, /* BT_SHUT, BT_CLOSED: the peer's end was read before, so the peer was
 				 first, whatever order the notices come in */
 	BT_REQF_SOURCE = 1 << 7,
+	BT_REQF_ASYNC = 1 << 8, /* CONNECT: non-blocking: a later call tells the outcome */
 };
 
 enum bt_rep_flag {

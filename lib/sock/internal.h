@@ -59,6 +59,8 @@ struct bt_net {
 struct sock *btn_find(const struct bt_net *net, uint32_t slot);
 /* The entry to write; NULL: out of memory. */
 struct sock *btn_touch(struct bt_net *net, uint32_t slot);
+/* A slot's new life: whatever its last one left is forgotten. NULL: out of memory. */
+struct sock *btn_begin(struct bt_net *net, uint32_t slot);
 /* Has bt_net_changed hand the slot out. */
 void btn_mark(struct bt_net *net, uint32_t slot);
 /* Frees the slot, when bt_net_changed has told of it. */

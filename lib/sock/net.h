@@ -126,9 +126,16 @@ void bt_net_connect_undo(struct bt_net *net, uint32_t slot);
 /* UDP connect(2). */
 int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		       uint64_t now_ns, struct bt_reason *why);
+/* A call has told that the TCP socket's connection, or attempt to connect, is over: its ends are
+ * forgotten, but for what bind gave. Until then they are the socket's (inet_stream_connect). */
+void bt_net_told(struct bt_net *net, uint32_t slot);
+/* The TIME_WAIT of a socket that somebody still holds goes on in a slot of its own, *waits, so that
+ * the socket may be bound anew. -EINVAL: it is not in TIME_WAIT; -ENFILE, -ENOMEM. */
+int bt_net_part(struct bt_net *net, uint32_t slot, uint32_t *waits);
 /* connect(2) with AF_UNSPEC of a TCP socket: the connection is reset, or the listening ends, and a
  * fresh socket takes over what bind gave the old one, and its options; the old one is closed.
- * -ENFILE, -ENOMEM, -EBADF: nothing has changed. */
+ * -EINVAL: it is in TIME_WAIT (bt_net_part first); -ENFILE, -ENOMEM, -EBADF: nothing has changed.
+ */
 int bt_net_renew(struct bt_net *net, uint32_t slot, uint64_t now_ns, uint32_t *fresh);
 /* connect(2) with AF_UNSPEC of a UDP socket. */
 void bt_net_disconnect(struct bt_net *net, uint32_t slot);

@@ -11,7 +11,7 @@ MESSAGES = lib.header_enum('msg.h', 'bt_msg_type')
 for _name, _number in MESSAGES.items():  # BT_HELLO is control.HELLO
     globals()[_name.removeprefix('BT_')] = _number
 SOLE, UNSPEC, WANT_REPLY, FORCE, ROOT, WRITE = 1, 2, 4, 8, 16, 32
-VERSION = 3  # BT_MSG_VERSION
+VERSION = 4  # BT_MSG_VERSION
 NONE = 0xffffffff
 
 REQUEST = struct.Struct('=BBHI IIQ BBHHH 16s IIII')
