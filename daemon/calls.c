@@ -475,6 +475,17 @@ static int call_disconnect(struct call *k)
 	return finish(k, 0);
 }
 
+static int call_unread(struct call *k)
+{
+	if (!held(k))
+		return -ESTALE;
+	struct bt_row *r = d_row(k->d, k->slot);
+	r->marks &= (uint8_t)~BT_ROWM_UNREAD;
+	r->marks |= k->req->value != 0 ? BT_ROWM_UNREAD : 0;
+	bt_net_unread(k->d->net, k->slot, k->req->value != 0);
+	return 0;
+}
+
 static int call_closed(struct call *k)
 {
 	if (!known(k))
@@ -554,6 +565,7 @@ static const struct {
 	[BT_SHUT] = {call_shut, PROGRAM, true},
 	[BT_RESET] = {call_reset, PROGRAM, false},
 	[BT_DISCONNECT] = {call_disconnect, PROGRAM, false},
+	[BT_UNREAD] = {call_unread, PROGRAM, true},
 	[BT_CLOSED] = {call_closed, PROGRAM, true},
 	[BT_FORGED] = {call_forged, PROGRAM, true},
 	[BT_ACCEPTS] = {call_accepts, PROGRAM, true},

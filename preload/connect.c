@@ -290,6 +290,8 @@ static int tcp_disconnect(int fd, struct note *n)
 	if (e == 0)
 		e = bt_take_name((int)fresh, &clean, &rep);
 	bt_note_clear((int)fresh);
+	uint64_t cookie = 0;
+	bt_cookie_get(fd, &cookie);
 	if (e == 0) {
 		copy_options(fd, (int)fresh);
 		bt_sys(SYS_dup3, fresh, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
@@ -298,8 +300,9 @@ static int tcp_disconnect(int fd, struct note *n)
 	if (e != 0)
 		return e;
 	bt_note_set(fd, &clean);
-	if (n->cookie != 0)
-		e = bt_cookie_set(fd, &clean, n->cookie);
+	cookie &= ~COOKIE_BIT(CB_RESET_SAID);
+	if (cookie != 0)
+		e = bt_cookie_set(fd, &clean, cookie);
 	if (e == 0 && unfinished) /* tcp_need_reset */
 		bt_pend(fd, &clean, ECONNRESET);
 	return e;

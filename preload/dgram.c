@@ -251,7 +251,7 @@ static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 		loopback4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
 	struct bt_row row;
 	const uint8_t *to = addr;
-	if (n->cookie & COOKIE_BIT(CB_RECVERR))
+	if (n->cookie & COOKIE_BIT(bt_is_v4(addr) ? CB_RECVERR : CB_RECVERR6))
 		return true;
 	/* Port 0 of connect is any. */
 	if (!(n->flags & NOTE_CONNECTED) || !bt_note_row(n, &row) ||

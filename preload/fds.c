@@ -42,6 +42,19 @@ static bool unread(int fd)
 	return bt_sys(SYS_ioctl, fd, FIONREAD, (long)&n, 0, 0, 0) == 0 && n > 0;
 }
 
+/* It may be the last close; what an earlier one left has perhaps been read since. */
+static void say_unread(int fd, const struct note *n)
+{
+	struct bt_req q;
+	struct bt_row row;
+	bool left = unread(fd);
+	if (!bt_note_row(n, &row) || left == ((row.marks & BT_ROWM_UNREAD) != 0))
+		return;
+	bt_req_init(&q, BT_UNREAD, n);
+	q.value = left;
+	bt_notice(bt_proof(fd, n), &q);
+}
+
 void bt_closing(int fd, struct note *n, bool *tell)
 {
 	struct bt_req q;
@@ -59,6 +72,10 @@ void bt_closing(int fd, struct note *n, bool *tell)
 		bt_req_init(&q, BT_RESET, n);
 		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	}
+	if (*tell && (n->flags & (NOTE_LISTENS | NOTE_SHARED)) == NOTE_LISTENS)
+		bt_drain(fd, n);
+	if (*tell && n->flags & NOTE_SHARED && n->flags & NOTE_CONNECTED && !(n->flags & NOTE_UDP))
+		say_unread(fd, n);
 	bt_note_clear(fd);
 }
 

@@ -240,6 +240,8 @@ enum cookie_bit {
 	CB_PKTINFO6,
 	CB_RECVHOPS,
 	CB_RECVTCLASS,
+	CB_RECVERR6,
+	CB_RESET_SAID, /* a holder has been told the peer's reset: it is said once */
 	CB_ERROR = 40, /* 8 bits: pending SO_ERROR */
 };
 
@@ -345,6 +347,7 @@ bool bt_silenced(void);
 void bt_silence(void);
 void bt_closing(int fd, struct note *n, bool *tell); /* fds.c: before and after a native close */
 void bt_closed(const struct note *n, bool tell);
+void bt_drain(int fd, struct note *n); /* socket.c: a listener ends, n is its */
 ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m,
 		    int flags); /* dgram.c: -1 and errno */
 /* Gives an unbound UDP socket its port, as Linux does before it looks at the rest of a call. */

@@ -194,6 +194,36 @@ static bool vouched(const struct sockaddr_un *sun, socklen_t len, const struct n
 	return row->flags & BT_ROWF_CHILD && row->link == l->id.slot && row->peer == id.slot;
 }
 
+/* Who waits to be accepted is reset when the listening ends (inet_csk_listen_stop). The kernel would
+ * tell a client so when that uses the connection; berthd must know at once. */
+void bt_drain(int fd, struct note *n)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct sockaddr_un sun;
+	struct bt_req q;
+	struct bt_rep rep;
+	struct bt_row row;
+	while (bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) == 1 && p.revents & POLLIN) {
+		socklen_t len = sizeof(sun);
+		struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD};
+		say_accepts(fd, n);
+		long c = bt_sys(SYS_accept4, fd, (long)&sun, (long)&len,
+				SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0);
+		if (c < 0)
+			return;
+		if (vouched(&sun, len, n, &row, &child.id.slot)) {
+			child.id.gen = row.gen;
+			child.id.nonce = row.nonce;
+			bt_req_init(&q, BT_RESET, &child);
+			bt_call(-1, &q, NULL, &rep, NULL, NULL);
+			bt_req_init(&q, BT_CLOSED, &child);
+			q.flags = BT_REQF_SOLE;
+			bt_notice(-1, &q);
+		}
+		bt_sys(SYS_close, c, 0, 0, 0, 0, 0);
+	}
+}
+
 static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flags,
 			   const struct note *l)
 {
@@ -353,6 +383,8 @@ static int shut_listener(int fd, const struct note *n, int how)
 	struct note *own = bt_note(fd);
 	if (how == SHUT_WR)
 		return 0;
+	struct note mine = *n;
+	bt_drain(fd, &mine);
 	bt_req_init(&q, BT_SHUT, n);
 	q.value = (uint32_t)how;
 	bt_notice(bt_proof(fd, n), &q);

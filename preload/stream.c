@@ -31,17 +31,37 @@ static bool last_close(int fd, const struct note *n, const struct bt_row *row)
 	       p.revents & POLLHUP;
 }
 
+/* A reset is said once, to whichever holder asks first; then it is an end of file, as in Linux. */
+static bool said(int fd, const struct note *own)
+{
+	uint64_t c = 0;
+	if (own == NULL || own->flags & NOTE_RESET_SAID)
+		return true;
+	return own->flags & NOTE_SHARED && bt_cookie_get(fd, &c) == 0 &&
+	       c & COOKIE_BIT(CB_RESET_SAID);
+}
+
+static void say(int fd)
+{
+	struct note *own = bt_note(fd);
+	uint64_t c = 0;
+	if (own == NULL)
+		return;
+	own->flags |= NOTE_RESET_SAID;
+	if (own->flags & NOTE_SHARED && bt_cookie_get(fd, &c) == 0)
+		bt_cookie_set(fd, own, c | COOKIE_BIT(CB_RESET_SAID));
+}
+
 bool bt_reset_untold(int fd, const struct note *n)
 {
 	struct bt_row row;
-	struct note *own = bt_note(fd);
-	if (own == NULL || own->flags & NOTE_RESET_SAID || !bt_note_row(n, &row))
+	if (said(fd, bt_note(fd)) || !bt_note_row(n, &row))
 		return false;
 	if (!(row.flags & BT_ROWF_RESET) && last_close(fd, n, &row))
 		end_by_reset(fd, n);
 	else if (!bt_note_row(n, &row) || !(row.flags & BT_ROWF_RESET)) /* berthd was quicker */
 		return false;
-	own->flags |= NOTE_RESET_SAID; /* said once; then it is an end of file, as in Linux */
+	say(fd);
 	/* AF_UNIX keeps the same error where the peer left data unread. */
 	int said;
 	socklen_t len = sizeof(said);
@@ -70,8 +90,7 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 static void told_by_kernel(int fd, const struct note *n)
 {
 	struct bt_row row;
-	if (bt_note(fd) != NULL)
-		bt_note(fd)->flags |= NOTE_RESET_SAID;
+	say(fd);
 	if (bt_note_row(n, &row) &&
 	    (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT))
 		end_by_reset(fd, n);
@@ -246,15 +265,14 @@ static bool first_after_end(int fd, struct note *n, size_t size)
 
 static bool reset_by_kernel(int fd, const struct note *n)
 {
-	struct note *own = bt_note(fd);
 	int e = 0;
 	socklen_t len = sizeof(e);
-	if (own == NULL || own->flags & NOTE_RESET_SAID ||
+	if (said(fd, bt_note(fd)) ||
 	    bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&e, (long)&len, 0) < 0 ||
 	    e != ECONNRESET)
 		return false;
 	if (bt_over_after_end(n)) {
-		own->flags |= NOTE_RESET_SAID;
+		say(fd);
 		return false;
 	}
 	told_by_kernel(fd, n);

@@ -171,6 +171,13 @@ static void orphans_advance(struct bt_net *net, uint64_t now_ns)
 	}
 }
 
+void bt_net_unread(struct bt_net *net, uint32_t slot, bool unread)
+{
+	struct sock *s = btn_touch(net, slot);
+	if (s != NULL)
+		s->flags = unread ? s->flags | UNREAD : s->flags & ~UNREAD;
+}
+
 void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 {
 	struct bt_port_info i;
@@ -178,7 +185,7 @@ void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	if (s == NULL || !bt_port_get(net->ports, slot, &i) || s->flags & BT_NETF_ORPHAN)
 		return;
 	uint32_t peer = s->peer;
-	if (s->flags & BT_NETF_LINGER0)
+	if (s->flags & (BT_NETF_LINGER0 | UNREAD))
 		bt_net_reset(net, slot);
 	if (i.proto == BT_TCP)
 		bt_net_shut(net, slot, now_ns);

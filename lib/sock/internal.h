@@ -19,6 +19,7 @@ struct sock {
 #define END   (UINT32_MAX - 1)
 #define GONE  0x100u   /* with BT_NETF_FREED: the port space has freed the slot already */
 #define WIRE  0x200u   /* its bytes travel in packets */
+#define UNREAD 0x400u /* closed with data unread, perhaps by the last holder */
 #define STAMP 0x10000u /* the upper half of the flags counts the slot's lives */
 
 struct addr_entry {
