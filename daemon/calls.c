@@ -252,6 +252,8 @@ static int call_connect_fail(struct call *k)
 		return -ESTALE;
 	bt_net_connect_undo(k->d->net, k->slot);
 	bt_net_wire_state(k->d->net, k->slot, BT_CLOSE, d_now());
+	if (!(d_row(k->d, k->slot)->marks & BT_ROWM_STARTED))
+		bt_net_told(k->d->net, k->slot);
 	return 0;
 }
 
@@ -461,7 +463,10 @@ static int call_disconnect(struct call *k)
 		return -ESTALE;
 	if (d_row(k->d, k->slot)->proto != BT_TCP)
 		return -EPROTO;
+	const struct bt_ident old = ident(k->d, k->slot);
 	uint16_t shown = d_row(k->d, k->slot)->lport;
+	bool named = !(bt_net_flags(k->d->net, k->slot) & BT_NETF_CHILD);
+	bool by_path = d_row(k->d, k->slot)->marks & BT_ROWM_PATH;
 	part(k);
 	int r = bt_net_renew(k->d->net, k->slot, d_now(), &fresh);
 	if (r < 0)
@@ -472,7 +477,30 @@ static int call_disconnect(struct call *k)
 	d_vals_move(k->slot, k->req->id.gen, fresh, d_row(k->d, fresh)->gen);
 	k->slot = fresh;
 	k->rep.flags |= BT_REPF_NEW;
+	const struct bt_ident now = ident(k->d, fresh);
+	if (named && k->req->value != 0)
+		d_heir_expect(k->c->host, &old, by_path, &now);
 	return finish(k, 0);
+}
+
+static int call_heir(struct call *k)
+{
+	if (!held(k) || !proved(k))
+		return -ESTALE;
+	d_heir_keep(k->d, &k->req->id, k->proof);
+	return 0;
+}
+
+static int call_successor(struct call *k)
+{
+	struct sockaddr_un sun;
+	struct bt_ident id;
+	socklen_t len = sizeof(sun);
+	if (k->proof < 0 || getsockname(k->proof, (struct sockaddr *)&sun, &len) < 0 ||
+	    !bt_name_parse(&sun, len, k->d->netid, &id) || !same(&id, &k->req->id))
+		return -EPERM;
+	k->fd = d_heir_find(k->c->host, &id, &k->rep.id);
+	return k->fd < 0 ? -ENOENT : 0;
 }
 
 static int call_unread(struct call *k)
@@ -488,8 +516,11 @@ static int call_unread(struct call *k)
 
 static int call_closed(struct call *k)
 {
-	if (!known(k))
+	if (!known(k)) {
+		if (d_heir_of(&k->req->id))
+			d_sweep_soon(k->d);
 		return 0; /* closed by both of two holders: the first notice was enough */
+	}
 	if (k->req->flags & BT_REQF_END && held(k))
 		peer_was_first(k);
 	if (k->req->flags & BT_REQF_SOLE && held(k))
@@ -565,6 +596,8 @@ static const struct {
 	[BT_SHUT] = {call_shut, PROGRAM, true},
 	[BT_RESET] = {call_reset, PROGRAM, false},
 	[BT_DISCONNECT] = {call_disconnect, PROGRAM, false},
+	[BT_HEIR] = {call_heir, PROGRAM, true},
+	[BT_SUCCESSOR] = {call_successor, PROGRAM, false},
 	[BT_UNREAD] = {call_unread, PROGRAM, true},
 	[BT_CLOSED] = {call_closed, PROGRAM, true},
 	[BT_FORGED] = {call_forged, PROGRAM, true},

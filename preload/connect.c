@@ -143,8 +143,6 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 	return e == EAGAIN ? ETIMEDOUT : e;
 }
 
-static int tcp_disconnect(int fd, struct note *n);
-
 /* The connection is over before any call has told that it was there. */
 static int lost(int fd, struct note *n)
 {
@@ -175,7 +173,7 @@ static int connect_again(int fd, struct note *n)
 	if (e == 0)
 		e = lost(fd, n);
 	bt_told(fd, n, e);
-	tcp_disconnect(fd, n);
+	bt_renew(fd, n);
 	return e;
 }
 
@@ -199,7 +197,7 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	if (bad != 0)
 		return bad;
 	if (UNLIKELY(n->flags & NOTE_WIRE)) { /* an attempt that failed has used the descriptor */
-		int fresh = tcp_disconnect(fd, n);
+		int fresh = bt_renew(fd, n);
 		if (fresh != 0)
 			return fresh;
 		bt_ident(fd, n);
@@ -234,78 +232,18 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	return async ? EINPROGRESS : 0;
 }
 
-/* What the kernel keeps in the descriptor is copied to the one that takes its place. */
-static void copy_options(int from, int to)
-{
-	static const int names[] = {SO_KEEPALIVE, SO_LINGER,	SO_SNDTIMEO,  SO_RCVTIMEO,
-				    SO_SNDBUF,	  SO_RCVBUF,	SO_OOBINLINE, SO_BROADCAST,
-				    SO_PRIORITY,  SO_TIMESTAMP, SO_RCVLOWAT,  SO_DONTROUTE};
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		union {
-			int number;
-			struct linger linger;
-			struct timeval time;
-		} value;
-		socklen_t len = sizeof(value);
-		if (bt_sys(SYS_getsockopt, from, SOL_SOCKET, names[i], (long)&value, (long)&len,
-			   0) < 0)
-			continue;
-		if (names[i] == SO_SNDBUF || names[i] == SO_RCVBUF)
-			value.number /= 2; /* the kernel doubles what it is given */
-		bt_sys(SYS_setsockopt, to, SOL_SOCKET, names[i], (long)&value, (long)len, 0);
-	}
-}
-
 /*
  * connect with AF_UNSPEC ends the connection with a reset, or the listening, and the socket may be
- * used anew with the port that bind gave it (tcp_disconnect). An AF_UNIX stream cannot be joined
- * twice: a new descriptor takes the number. Where others hold the old one, it would not be the same
- * socket any more.
+ * used anew with the port that bind gave it (tcp_disconnect).
  */
 static int tcp_disconnect(int fd, struct note *n)
 {
-	struct bt_req q;
-	struct bt_rep rep;
-	struct bt_row row;
-	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS | NOTE_WIRE))) {
-		bt_told(fd, n, ECONNRESET);
-		return 0;
-	}
-	if (n->flags & NOTE_SHARED)
-		return EOPNOTSUPP;
-	long status = bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
-	long cloexec = bt_sys(SYS_fcntl, fd, F_GETFD, 0, 0, 0, 0);
-	long fresh = bt_sys(SYS_socket, AF_UNIX,
-			    SOCK_STREAM | SOCK_CLOEXEC | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0),
-			    0, 0, 0, 0);
-	if (fresh < 0)
-		return (int)-fresh;
-	uint32_t keep = NOTE_V6 | NOTE_NONBLOCK | NOTE_KEEPALIVE | NOTE_LINGER0 | NOTE_SNDBUF;
-	struct note clean = {.flags = NOTE_OURS | (n->flags & keep), .forks = bt_forks};
-	bool unfinished = bt_note_row(n, &row) &&
-			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
-			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);
-	bt_req_init(&q, BT_DISCONNECT, n);
-	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
-	if (e == 0)
-		e = bt_take_name((int)fresh, &clean, &rep);
-	bt_note_clear((int)fresh);
-	uint64_t cookie = 0;
-	bt_cookie_get(fd, &cookie);
-	if (e == 0) {
-		copy_options(fd, (int)fresh);
-		bt_sys(SYS_dup3, fresh, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
-	}
-	bt_sys(SYS_close, fresh, 0, 0, 0, 0, 0);
-	if (e != 0)
-		return e;
-	bt_note_set(fd, &clean);
-	cookie &= ~COOKIE_BIT(CB_RESET_SAID);
-	if (cookie != 0)
-		e = bt_cookie_set(fd, &clean, cookie);
-	if (e == 0 && unfinished) /* tcp_need_reset */
-		bt_pend(fd, &clean, ECONNRESET);
-	return e;
+	if (n->flags & NOTE_LISTENS)
+		bt_drain(fd, n);
+	if (n->flags & (NOTE_CONNECTED | NOTE_LISTENS | NOTE_WIRE))
+		return bt_renew(fd, n);
+	bt_told(fd, n, ECONNRESET);
+	return 0;
 }
 
 static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, bool unspec)

@@ -51,6 +51,22 @@ void bt_notes_forget(void)
 	memset(chunks, 0, sizeof(chunks));
 }
 
+int bt_note_next(int fd, const struct bt_ident *id)
+{
+	for (unsigned i = (unsigned)fd + 1; i < NOTES_MAX && !bt_vforked; i++) {
+		const struct note *c = chunks[i / NOTES_CHUNK];
+		if (c == NULL) {
+			i |= NOTES_CHUNK - 1;
+			continue;
+		}
+		c += i % NOTES_CHUNK;
+		if (c->flags & NOTE_OURS && c->flags & NOTE_NAMED && c->id.slot == id->slot &&
+		    c->id.gen == id->gen && c->id.nonce == id->nonce)
+			return (int)i;
+	}
+	return -1;
+}
+
 bool bt_note_row(const struct note *n, struct bt_row *row)
 {
 	return n->flags & NOTE_NAMED && bt_table() != NULL &&
@@ -150,7 +166,7 @@ static bool ask_kernel(int fd, struct note *n, bool inet)
 	struct bt_ident own, peer;
 	struct bt_row row;
 	bool bare, ignored;
-	*n = (struct note){.flags = NOTE_SHARED, .forks = bt_forks};
+	*n = (struct note){.flags = NOTE_SHARED | NOTE_ELSEWHERE, .forks = bt_forks};
 	if (!kernel_name(SYS_getsockname, fd, &own, &bare))
 		return bare && nameless(fd, n, inet);
 	if (bt_table() == NULL)
@@ -183,6 +199,10 @@ static void catch_up(int fd, struct note *own)
 	struct bt_row row;
 	if (bt_silenced())
 		return;
+	/* Renewed, perhaps more than once. */
+	for (int i = 0; i < 4 && own->flags & NOTE_NAMED && !(own->flags & NOTE_UDP); i++)
+		if ((bt_note_row(own, &row) && row.state != BT_ROW_FREE) || !bt_succeed(fd, own))
+			break;
 	if (!(own->flags & NOTE_NAMED)) {
 		if (ask_kernel(fd, &now, true) && now.flags & NOTE_NAMED) {
 			now.flags |= own->flags;
@@ -205,7 +225,7 @@ static bool ident(int fd, struct note *n, bool inet)
 		if (UNLIKELY(own->flags & NOTE_SETTING))
 			return false;
 		if (own->forks != bt_forks)
-			own->flags |= NOTE_SHARED;
+			own->flags |= NOTE_SHARED | NOTE_ELSEWHERE;
 		if (UNLIKELY(own->flags & NOTE_SHARED))
 			catch_up(fd, own);
 		*n = *own;

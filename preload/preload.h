@@ -12,6 +12,8 @@
  *	ident.c		which socket a descriptor is
  *	socket.c	socket bind listen accept getsockname getpeername shutdown
  *	connect.c	connect
+ *	renew.c		a fresh descriptor for one that is used up
+ *	drain.c		connections that nobody has accepted when the listening ends
  *	fds.c		close dup and kin
  *	fork.c		fork vfork clone posix_spawn system popen
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
@@ -151,6 +153,8 @@ const struct bt_table *bt_table(void); /* NULL: never reached berthd */
  * the answer, or ENETDOWN when there is no berthd. */
 int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra,
 	    size_t *got);
+/* The same, for an answer that may bring a descriptor: *fd. */
+int bt_call_fd(int proof, struct bt_req *req, struct bt_rep *rep, int *fd);
 /* A request without an answer; what cannot be sent is lost (berthd finds out by itself). */
 void bt_notice(int proof, struct bt_req *req);
 /* This process has sent one since the last answer. */
@@ -195,6 +199,7 @@ enum note_flag {
 	NOTE_KEEPALIVE = 1 << 17, /* a listener's; AF_UNIX does not pass it on */
 	NOTE_SHUT_WR = 1 << 19,	  /* this process has shut the sending direction */
 	NOTE_END = 1 << 21,	  /* the peer's end has been read */
+	NOTE_ELSEWHERE = 1 << 20, /* and another process: SHARED by more than a duplicate here */
 	NOTE_FAILED = 1 << 18,	  /* UDP: an error is kept in the cookie (dgram.c) */
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
 	NOTE_SETTING = 1 << 24,	 /* no socket: a memfd that stands for a file of /proc/sys */
@@ -259,6 +264,8 @@ bool bt_ident_for(int fd, const struct sockaddr *sa, socklen_t len, struct note 
 void bt_note_set(int fd, const struct note *n);
 void bt_note_clear(int fd);
 void bt_notes_forget(void); /* all of them */
+/* The next descriptor above fd whose note is of this socket, or -1. */
+int bt_note_next(int fd, const struct bt_ident *id);
 /* The row of the socket; false: gone. It may lag behind what was said by notices. */
 bool bt_note_row(const struct note *n, struct bt_row *row);
 /* Waits until berthd has heard the notices of before, of this process and of others. For what looks
@@ -337,6 +344,11 @@ extern _Atomic uint32_t bt_udp_changes;
 /* connect.c: how a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
  * the errno of its failure, told once. Only with NOTE_JOINING. */
 int bt_wire_outcome(int fd, struct note *n);
+/* renew.c: a fresh socket takes the place of the one that fd is; n becomes its note. 0 or errno. */
+int bt_renew(int fd, struct note *n);
+/* Another process has renewed it: fd and its duplicates become what took its place. own: fd's note.
+ * False: nothing did. */
+bool bt_succeed(int fd, struct note *own);
 /* A call tells the outcome of the attempt to connect: e, or 0 for a connection. */
 void bt_told(int fd, const struct note *n, int e);
 /* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */
@@ -347,7 +359,10 @@ bool bt_silenced(void);
 void bt_silence(void);
 void bt_closing(int fd, struct note *n, bool *tell); /* fds.c: before and after a native close */
 void bt_closed(const struct note *n, bool tell);
-void bt_drain(int fd, struct note *n); /* socket.c: a listener ends, n is its */
+/* drain.c: the listening ends, here or by the last close; n is the listener's note. */
+void bt_drain(int fd, struct note *n);
+/* socket.c: berthd knows that this process accepts on the listener. */
+void bt_say_accepts(int fd, struct note *n);
 ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m,
 		    int flags); /* dgram.c: -1 and errno */
 /* Gives an unbound UDP socket its port, as Linux does before it looks at the rest of a call. */

@@ -160,7 +160,7 @@ PUBLIC int listen(int fd, int backlog)
 
 /* berthd then takes this process's word about the connections that come through the listener: an
  * answer says that it will before the ring (link.c) tells of their end, or of the listener's. */
-static void say_accepts(int fd, struct note *n)
+void bt_say_accepts(int fd, struct note *n)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -192,36 +192,6 @@ static bool vouched(const struct sockaddr_un *sun, socklen_t len, const struct n
 		return false;
 	*slot = client.peer;
 	return row->flags & BT_ROWF_CHILD && row->link == l->id.slot && row->peer == id.slot;
-}
-
-/* Who waits to be accepted is reset when the listening ends (inet_csk_listen_stop). The kernel would
- * tell a client so when that uses the connection; berthd must know at once. */
-void bt_drain(int fd, struct note *n)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	struct sockaddr_un sun;
-	struct bt_req q;
-	struct bt_rep rep;
-	struct bt_row row;
-	while (bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) == 1 && p.revents & POLLIN) {
-		socklen_t len = sizeof(sun);
-		struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD};
-		say_accepts(fd, n);
-		long c = bt_sys(SYS_accept4, fd, (long)&sun, (long)&len,
-				SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0);
-		if (c < 0)
-			return;
-		if (vouched(&sun, len, n, &row, &child.id.slot)) {
-			child.id.gen = row.gen;
-			child.id.nonce = row.nonce;
-			bt_req_init(&q, BT_RESET, &child);
-			bt_call(-1, &q, NULL, &rep, NULL, NULL);
-			bt_req_init(&q, BT_CLOSED, &child);
-			q.flags = BT_REQF_SOLE;
-			bt_notice(-1, &q);
-		}
-		bt_sys(SYS_close, c, 0, 0, 0, 0, 0);
-	}
 }
 
 static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flags,
@@ -294,7 +264,7 @@ PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 	}
 	if (!(n.flags & NOTE_LISTENS))
 		return bt_fail(EINVAL);
-	say_accepts(fd, &n);
+	bt_say_accepts(fd, &n);
 	return take_connection(fd, sa, len, flags, &n);
 }
 
@@ -379,19 +349,12 @@ PUBLIC int __getsockname(int fd, struct sockaddr *sa, socklen_t *len)
  * nothing. */
 static int shut_listener(int fd, const struct note *n, int how)
 {
-	struct bt_req q;
-	struct note *own = bt_note(fd);
+	struct note mine = *n;
 	if (how == SHUT_WR)
 		return 0;
-	struct note mine = *n;
 	bt_drain(fd, &mine);
-	bt_req_init(&q, BT_SHUT, n);
-	q.value = (uint32_t)how;
-	bt_notice(bt_proof(fd, n), &q);
-	bt_settle(n);
-	if (own != NULL)
-		own->flags &= ~(uint32_t)NOTE_LISTENS;
-	return bt_real()->shutdown(fd, how);
+	int e = bt_renew(fd, &mine);
+	return e == 0 ? 0 : bt_fail(e);
 }
 
 /* Also without a peer, of which it then complains (inet_shutdown). Datagrams go on to come in, so

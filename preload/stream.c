@@ -75,6 +75,10 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 	struct note note;
 	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) || note.flags & NOTE_UDP)
 		return n;
+	if (!(note.flags & (NOTE_CONNECTED | NOTE_LISTENS))) { /* renewed by another holder */
+		int e = bt_pending(fd, &note);
+		return bt_fail(e != 0 ? e : ENOTCONN);
+	}
 	if (!bt_reset_untold(fd, &note)) {
 		struct note *own = bt_note(fd);
 		if (own != NULL)
@@ -307,7 +311,10 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 		}
 		return bt_udp_send(fd, &n, &m, flags);
 	}
-	if (e == EPIPE) {
+	if (e == EPIPE && !(n.flags & NOTE_CONNECTED)) { /* renewed by another holder */
+		e = bt_pending(fd, &n);
+		e = e != 0 ? e : EPIPE;
+	} else if (e == EPIPE) {
 		if (bt_reset_untold(fd, &n) || reset_by_kernel(fd, &n))
 			e = ECONNRESET;
 		else if (bt_pending(fd, &n) == 0 && first_after_end(fd, &n, size_of(iov, n_iov)))
@@ -425,7 +432,7 @@ static void passed(const struct msghdr *m)
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
 			struct note *note = bt_note(fd);
 			if (note != NULL && note->flags & NOTE_OURS)
-				note->flags |= NOTE_SHARED;
+				note->flags |= NOTE_SHARED | NOTE_ELSEWHERE;
 		}
 	}
 }

@@ -64,8 +64,12 @@ enum bt_msg_type {
 	BT_SHUT,      /* notice: value = SHUT_WR or SHUT_RDWR */
 	BT_RESET,     /* the socket is about to be closed with a reset (SO_LINGER 0); has a reply */
 	BT_DISCONNECT, /* TCP: connect with AF_UNSPEC. Reply: id = a fresh socket that takes over
-			  address, port and options; the old one is closed */
-	BT_UNREAD,  /* notice: about to be closed with data unread (value 1), or without (0) */
+			  address, port and options; the old one is closed. value: 1 if other
+			  processes may hold that */
+	BT_HEIR,       /* notice, after that: the fresh socket's descriptor, kept for those */
+	BT_SUCCESSOR,  /* of an old one, with its descriptor. Reply: id and descriptor of the fresh
+			  one,  or err ENOENT */
+	BT_UNREAD,     /* notice: about to be closed with data unread (value 1), or without (0) */
 	BT_CLOSED,  /* notice: this process closed the descriptor; BT_REQF_SOLE: no other holder */
 	BT_FORGED,  /* notice: an accept on `id` turned a peer away */
 	BT_ACCEPTS, /* notice: this process accepts connections on the listener `id`; with its

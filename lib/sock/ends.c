@@ -13,8 +13,7 @@ void btn_leave_ports(struct bt_net *net, uint32_t slot)
 	bt_port_disconnect(net->ports, slot);
 }
 
-/* The connection is over; its ends are shown until a call tells that. */
-static void done(struct bt_net *net, uint32_t slot)
+void btn_done(struct bt_net *net, uint32_t slot)
 {
 	bt_port_done(net->ports, slot);
 	btn_mark(net, slot);
@@ -55,7 +54,7 @@ static void wait_or_close(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	    net->hosts[i.host]->n_time_wait < net->hosts[i.host]->conf.max_tw_buckets) {
 		bt_net_time_wait(net, slot, now_ns);
 	} else {
-		done(net, slot);
+		btn_done(net, slot);
 	}
 }
 
@@ -63,7 +62,7 @@ static void wait_or_close(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 static void both_shut(struct bt_net *net, uint32_t first, uint32_t last, uint64_t now_ns)
 {
 	wait_or_close(net, first, now_ns);
-	done(net, last);
+	btn_done(net, last);
 }
 
 void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns)
@@ -87,7 +86,7 @@ void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 		   btn_state(net, peer) == BT_FIN_WAIT2) {
 		both_shut(net, peer, slot, now_ns);
 	} else if (state == BT_CLOSE_WAIT) { /* the other end has given up waiting: a reset */
-		done(net, slot);
+		btn_done(net, slot);
 	}
 }
 
@@ -166,7 +165,7 @@ static void orphans_advance(struct bt_net *net, uint64_t now_ns)
 		if (s->flags / STAMP != o.stamp || !(s->flags & BT_NETF_ORPHAN) ||
 		    s->flags & BT_NETF_FREED || btn_state(net, o.slot) != BT_FIN_WAIT2)
 			continue;
-		done(net, o.slot);
+		btn_done(net, o.slot);
 		btn_settle(net, o.slot);
 	}
 }
@@ -207,14 +206,14 @@ void bt_net_reset(struct bt_net *net, uint32_t slot)
 	if (bt_net_is_wire(net, slot))
 		return;
 	if (bt_net_flags(net, slot) & BT_NETF_SELF && state == BT_ESTABLISHED)
-		done(net, slot);
+		btn_done(net, slot);
 	/* An end that is done, or waits, has nothing left to reset. */
 	if (peer == BT_NO_SLOT || state == BT_TIME_WAIT || state == BT_CLOSE)
 		return;
 	/* Who has had our FIN reads that end; the reset comes too late to be told (tcp_reset). */
 	bool told = btn_state(net, peer) != BT_CLOSE_WAIT;
-	done(net, slot);
-	done(net, peer);
+	btn_done(net, slot);
+	btn_done(net, peer);
 	if (told)
 		btn_find(net, peer)->flags |= BT_NETF_RESET;
 	btn_settle(net, peer); /* nobody may hold it any more: then its port is free */
@@ -229,7 +228,7 @@ void bt_net_wire_state(struct bt_net *net, uint32_t slot, enum bt_state state, u
 	if (state == BT_TIME_WAIT) {
 		wait_or_close(net, slot, now_ns);
 	} else if (state == BT_CLOSE) {
-		done(net, slot);
+		btn_done(net, slot);
 	} else {
 		btn_set_state(net, slot, state);
 	}
@@ -247,7 +246,7 @@ void bt_net_advance(struct bt_net *net, uint64_t now_ns)
 		struct bt_port_info i;
 		if (bt_port_get(net->ports, slot, &i))
 			net->hosts[i.host]->n_time_wait--;
-		done(net, slot);
+		btn_done(net, slot);
 		/* Where a program still holds the descriptor, the socket is closed but the slot not
 		 * free. */
 		btn_settle(net, slot);

@@ -15,12 +15,12 @@ struct sock {
 	uint32_t flags;
 };
 
-#define IDLE  UINT32_MAX
-#define END   (UINT32_MAX - 1)
-#define GONE  0x100u   /* with BT_NETF_FREED: the port space has freed the slot already */
-#define WIRE  0x200u   /* its bytes travel in packets */
-#define UNREAD 0x400u /* closed with data unread, perhaps by the last holder */
-#define STAMP 0x10000u /* the upper half of the flags counts the slot's lives */
+#define IDLE   UINT32_MAX
+#define END    (UINT32_MAX - 1)
+#define GONE   0x100u	/* with BT_NETF_FREED: the port space has freed the slot already */
+#define WIRE   0x200u	/* its bytes travel in packets */
+#define UNREAD 0x400u	/* closed with data unread, perhaps by the last holder */
+#define STAMP  0x10000u /* the upper half of the flags counts the slot's lives */
 
 struct addr_entry {
 	struct bt_addr addr;
@@ -80,6 +80,8 @@ enum addr_kind {
 enum addr_kind btn_addr_kind(const struct bt_net *net, uint16_t host, const struct bt_addr *addr);
 
 /* ends.c */
+/* The connection is over; its ends are shown until a call tells that. */
+void btn_done(struct bt_net *net, uint32_t slot);
 void btn_leave_ports(struct bt_net *net, uint32_t slot);
 /* Frees what nobody can name any more. */
 void btn_settle(struct bt_net *net, uint32_t slot);

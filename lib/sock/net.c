@@ -466,8 +466,7 @@ void bt_net_connect_undo(struct bt_net *net, uint32_t slot)
 	btn_find(net, child)->peer = BT_NO_SLOT;
 	btn_leave_ports(net, child);
 	btn_give_up(net, child);
-	btn_leave_ports(net, slot);
-	btn_mark(net, slot);
+	btn_done(net, slot);
 	btn_settle(net, slot);
 }
 

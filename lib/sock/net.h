@@ -148,8 +148,8 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uin
 
 /* shutdown(2) of the sending direction. */
 void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns);
-/* A descriptor was closed with data unread, or without: where it was the last, the connection ends by
- * reset (RFC 2525 2.17). */
+/* A descriptor was closed with data unread, or without: where it was the last, the connection ends
+ * by reset (RFC 2525 2.17). */
 void bt_net_unread(struct bt_net *net, uint32_t slot, bool unread);
 /* The last descriptor is gone. */
 void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns);
