@@ -451,8 +451,22 @@ static int call_reset(struct call *k)
 {
 	if (!held(k))
 		return -ESTALE;
+	struct bt_port_info i;
+	/* After the peer's FIN a reset is told in another way (lib/sock/ends.c). */
+	if (k->req->value != 0 && bt_port_get(bt_net_ports(k->d->net), k->slot, &i) &&
+	    i.state != BT_CLOSE_WAIT && i.state != BT_CLOSE && i.state != BT_TIME_WAIT)
+		bt_net_set_flag(k->d->net, k->slot, BT_NETF_RESET, true);
 	bt_net_reset(k->d->net, k->slot);
 	d_carry_reset(k->d, k->slot);
+	return 0;
+}
+
+static int call_ended(struct call *k)
+{
+	if (!held(k))
+		return -ESTALE;
+	if (bt_net_peer(k->d->net, k->slot) != BT_NO_SLOT)
+		bt_net_shut(k->d->net, bt_net_peer(k->d->net, k->slot), d_now());
 	return 0;
 }
 
@@ -595,6 +609,7 @@ static const struct {
 	[BT_GETVAL] = {call_getval, PROGRAM, false},
 	[BT_SHUT] = {call_shut, PROGRAM, true},
 	[BT_RESET] = {call_reset, PROGRAM, false},
+	[BT_ENDED] = {call_ended, PROGRAM, false},
 	[BT_DISCONNECT] = {call_disconnect, PROGRAM, false},
 	[BT_HEIR] = {call_heir, PROGRAM, true},
 	[BT_SUCCESSOR] = {call_successor, PROGRAM, false},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sockets that were renewed (BT_DISCONNECT) while other processes may hold the old descriptor: who
- * does comes for the new one. We keep a copy of that as long as the kernel knows the old one's name,
- * and so the socket lives as long as any of its holders, whichever descriptor he has.
+ * does comes for the new one. We keep a copy of that as long as the kernel knows the old one's
+ * name, and so the socket lives as long as any of its holders, whichever descriptor he has.
  */
 #include "daemon.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who waits to be accepted is reset when the listening ends (inet_csk_listen_stop). The kernel does
- * so when the last descriptor of an AF_UNIX listener is closed; but berthd, and with it the state of
- * those connections, would hear of it only when their clients use them. Who they are, the kernel
+ * so when the last descriptor of an AF_UNIX listener is closed; but berthd, and with it the state
+ * of those connections, would hear of it only when their clients use them. Who they are, the kernel
  * says of the listener (unix_diag). A close with nobody waiting, as nearly all are, costs one poll.
  */
 #include "preload.h"

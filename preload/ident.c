@@ -192,23 +192,31 @@ static bool ask_kernel(int fd, struct note *n, bool inet)
 	return true;
 }
 
-/* Another holder may have bound, connected or made a listener of it since the note was made. */
+static bool is_gone(const struct note *own)
+{
+	struct bt_row row;
+	return !bt_note_row(own, &row) || row.state == BT_ROW_FREE || row.flags & BT_ROWF_ORPHAN;
+}
+
+/* Another holder may have bound, connected, made a listener of it or renewed it since the note was
+ * made. */
 static void catch_up(int fd, struct note *own)
 {
 	struct note now;
 	struct bt_row row;
 	if (bt_silenced())
 		return;
-	/* Renewed, perhaps more than once. */
-	for (int i = 0; i < 4 && own->flags & NOTE_NAMED && !(own->flags & NOTE_UDP); i++)
-		if ((bt_note_row(own, &row) && row.state != BT_ROW_FREE) || !bt_succeed(fd, own))
-			break;
 	if (!(own->flags & NOTE_NAMED)) {
-		if (ask_kernel(fd, &now, true) && now.flags & NOTE_NAMED) {
-			now.flags |= own->flags;
-			*own = now;
-		}
-	} else if (bt_note_row(own, &row)) {
+		if (!ask_kernel(fd, &now, true) || !(now.flags & NOTE_NAMED))
+			return;
+		now.flags |= own->flags;
+		*own = now;
+	}
+	/* Renewed, perhaps more than once. */
+	for (int i = 0; i < 4 && !(own->flags & NOTE_UDP) && is_gone(own); i++)
+		if (!bt_succeed(fd, own))
+			break;
+	if (bt_note_row(own, &row)) {
 		own->flags &= ~(uint32_t)(NOTE_LISTENS | NOTE_STARTED);
 		if (own->flags & NOTE_UDP)
 			own->flags &= ~(uint32_t)NOTE_CONNECTED;

@@ -144,8 +144,10 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	struct bt_req q;
 	struct bt_rep rep;
 	struct bt_row row;
-	if (o->bit == CB_V6ONLY)
+	if (o->bit == CB_V6ONLY) {
 		bt_settle(n);
+		bt_end_unheard(fd, n);
+	}
 	if (o->bit == CB_V6ONLY && bt_note_row(n, &row) && bt_row_port(&row) != 0 &&
 	    row.state != BT_ROW_TIME_WAIT)
 		return EINVAL;
@@ -508,13 +510,14 @@ static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *
 	}
 }
 
-static int get_info(const struct note *n, void *value, socklen_t *len)
+static int get_info(int fd, const struct note *n, void *value, socklen_t *len)
 {
 	struct tcp_info info = {0};
 	struct bt_row row;
 	/* What the program cannot know of yet need not be told yet. */
 	if (n->flags & (NOTE_SHARED | NOTE_END) || bt_link_unheard())
 		bt_settle(n);
+	bt_end_unheard(fd, n);
 	info.tcpi_state = bt_note_row(n, &row) ? row.state : BT_ROW_CLOSE;
 	if (info.tcpi_state == BT_ROW_TIME_WAIT) /* which is not the program's socket in Linux */
 		info.tcpi_state = BT_ROW_CLOSE;
@@ -564,7 +567,7 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 		return get_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && !(n.flags & NOTE_UDP)) {
 		if (name == TCP_INFO)
-			return get_info(&n, value, len);
+			return get_info(fd, &n, value, len);
 		if (name == TCP_CONGESTION)
 			return get_congestion(fd, value, len);
 	}

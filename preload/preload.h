@@ -388,6 +388,9 @@ bool bt_reset_untold(int fd, const struct note *n);
 /* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
 void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
+/* The kernel says of fd that its connection has ended, at least for the peer, and berthd did not
+ * know, since nobody could say whose close was the last; now it does. */
+bool bt_end_unheard(int fd, const struct note *n);
 /* A reset has ended the connection after the peer's FIN. */
 bool bt_over_after_end(const struct note *n);
 

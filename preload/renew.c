@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A fresh descriptor in the place of one that is used up. An AF_UNIX stream can be joined once, and
- * one that has listened or was shut cannot be used again, where a TCP socket can, after connect with
- * AF_UNSPEC, a connection that failed, or the shutdown of a listener. berthd makes a fresh socket
- * that takes over what bind gave the old one; a new descriptor gets its name, and takes the number
- * of the old one and of all its duplicates here.
+ * one that has listened or was shut cannot be used again, where a TCP socket can, after connect
+ * with AF_UNSPEC, a connection that failed, or the shutdown of a listener. berthd makes a fresh
+ * socket that takes over what bind gave the old one; a new descriptor gets its name, and takes the
+ * number of the old one and of all its duplicates here.
  *
  * Other processes that hold the old one find its row gone, and get the new one from berthd, which
  * keeps a copy as long as the kernel knows the old one's name (daemon/heirs.c). An accepted end has
@@ -71,6 +71,7 @@ int bt_renew(int fd, struct note *n)
 	struct bt_req q;
 	struct bt_rep rep;
 	struct bt_row row;
+	char scrap[2048];
 	long status = bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
 	long fresh = bt_sys(SYS_socket, AF_UNIX,
 			    SOCK_STREAM | SOCK_CLOEXEC | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0),
@@ -98,6 +99,10 @@ int bt_renew(int fd, struct note *n)
 			bt_pend((int)fresh, &clean, ECONNRESET);
 		copy_options(fd, (int)fresh);
 		bt_real()->shutdown(fd, SHUT_RDWR); /* wakes who waits in it */
+		if (n->flags & NOTE_ELSEWHERE)	    /* who still has it must not read on */
+			while (bt_sys(SYS_recvfrom, fd, (long)scrap, sizeof(scrap), MSG_DONTWAIT, 0,
+				      0) > 0)
+				;
 		replace_all(fd, &n->id, (int)fresh, &clean);
 		if (q.value != 0) {
 			bt_req_init(&q, BT_HEIR, &clean);

@@ -10,12 +10,13 @@
 #include <stddef.h>
 #include <sys/syscall.h>
 
-/* The connection is over for both ends. */
-static void end_by_reset(int fd, const struct note *n)
+/* The connection is over for both ends. come: by the peer's reset, which waits to be told. */
+static void end_by_reset(int fd, const struct note *n, bool come)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	bt_req_init(&q, BT_RESET, n);
+	q.value = come;
 	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 }
 
@@ -58,7 +59,7 @@ bool bt_reset_untold(int fd, const struct note *n)
 	if (said(fd, bt_note(fd)) || !bt_note_row(n, &row))
 		return false;
 	if (!(row.flags & BT_ROWF_RESET) && last_close(fd, n, &row))
-		end_by_reset(fd, n);
+		end_by_reset(fd, n, false);
 	else if (!bt_note_row(n, &row) || !(row.flags & BT_ROWF_RESET)) /* berthd was quicker */
 		return false;
 	say(fd);
@@ -97,7 +98,27 @@ static void told_by_kernel(int fd, const struct note *n)
 	say(fd);
 	if (bt_note_row(n, &row) &&
 	    (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT))
-		end_by_reset(fd, n);
+		end_by_reset(fd, n, false);
+}
+
+bool bt_end_unheard(int fd, const struct note *n)
+{
+	struct bt_row row;
+	struct bt_req q;
+	struct bt_rep rep;
+	struct pollfd p = {.fd = fd};
+	if ((n->flags & (NOTE_CONNECTED | NOTE_UDP | NOTE_WIRE)) != NOTE_CONNECTED ||
+	    bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1 || !bt_note_row(n, &row))
+		return false;
+	if (p.revents & POLLERR && row.state != BT_ROW_CLOSE && row.state != BT_ROW_TIME_WAIT) {
+		end_by_reset(fd, n, true);
+		return true;
+	}
+	if (!(p.revents & POLLHUP) ||
+	    (row.state != BT_ROW_ESTABLISHED && row.state != BT_ROW_FIN_WAIT2))
+		return false;
+	bt_req_init(&q, BT_ENDED, n);
+	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0;
 }
 
 /* The peer had sent its FIN before the reset: for TCP the end comes first, and the error that waits
@@ -136,7 +157,7 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	}
 	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
 	    !(note.flags & NOTE_UDP)) {
-		saved = bt_pending(fd, &note);
+		saved = note.flags & NOTE_LISTENS ? ENOTCONN : bt_pending(fd, &note);
 		if (saved == 0 &&
 		    note.flags & NOTE_STARTED) /* the attempt failed, and that was told */
 			return 0;
@@ -262,7 +283,7 @@ static bool first_after_end(int fd, struct note *n, size_t size)
 		return false;
 	if (size == 0)
 		return true;
-	end_by_reset(fd, n);
+	end_by_reset(fd, n, false);
 	bt_pend(fd, n, EPIPE);
 	return true;
 }

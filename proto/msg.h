@@ -62,7 +62,9 @@ enum bt_msg_type {
 	BT_SETVAL,    /* notice: flags = level, port = option name, value */
 	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set */
 	BT_SHUT,      /* notice: value = SHUT_WR or SHUT_RDWR */
-	BT_RESET,     /* the socket is about to be closed with a reset (SO_LINGER 0); has a reply */
+	BT_RESET, /* the connection ends by reset: the socket is about to be closed (SO_LINGER 0),
+		     or, value 1, the kernel has told of the peer's; has a reply */
+	BT_ENDED, /* the kernel has told that the peer has shut or closed its end */
 	BT_DISCONNECT, /* TCP: connect with AF_UNSPEC. Reply: id = a fresh socket that takes over
 			  address, port and options; the old one is closed. value: 1 if other
 			  processes may hold that */
