@@ -461,15 +461,6 @@ static int call_reset(struct call *k)
 	return 0;
 }
 
-static int call_ended(struct call *k)
-{
-	if (!held(k))
-		return -ESTALE;
-	if (bt_net_peer(k->d->net, k->slot) != BT_NO_SLOT)
-		bt_net_shut(k->d->net, bt_net_peer(k->d->net, k->slot), d_now());
-	return 0;
-}
-
 static int call_disconnect(struct call *k)
 {
 	uint32_t fresh;
@@ -609,7 +600,6 @@ static const struct {
 	[BT_GETVAL] = {call_getval, PROGRAM, false},
 	[BT_SHUT] = {call_shut, PROGRAM, true},
 	[BT_RESET] = {call_reset, PROGRAM, false},
-	[BT_ENDED] = {call_ended, PROGRAM, false},
 	[BT_DISCONNECT] = {call_disconnect, PROGRAM, false},
 	[BT_HEIR] = {call_heir, PROGRAM, true},
 	[BT_SUCCESSOR] = {call_successor, PROGRAM, false},

@@ -186,13 +186,13 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		return EISCONN;
 	if (n->flags & NOTE_CONNECTED)
 		return connect_again(fd, n);
-	int pending = bt_pending(fd, n);
 	/* Of an earlier attempt: said by this call, the next one tries again. Somebody may have
 	 * been told meanwhile (inet_stream_connect). */
 	if (n->flags & NOTE_STARTED) {
-		int e = pending != 0 ? pending : ECONNABORTED;
-		bt_told(fd, n, e);
-		return e;
+		int told = bt_pending(fd, n);
+		told = told != 0 ? told : ECONNABORTED;
+		bt_told(fd, n, told);
+		return told;
 	}
 	if (bad != 0)
 		return bad;
@@ -207,6 +207,9 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	bt_req_addr(&q, addr, port);
 	q.flags = async ? BT_REQF_ASYNC : 0;
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	if (e == 0 ||
+	    comes_later(e)) /* an attempt forgets what was not asked for (tcp_connect_init) */
+		bt_pending(fd, n);
 	if (e == 0 || e == ECONNREFUSED) {
 		int unnamed = bt_take_name(fd, n, &rep);
 		e = unnamed != 0 ? unnamed : e;

@@ -60,8 +60,10 @@ int bt_note_next(int fd, const struct bt_ident *id)
 			continue;
 		}
 		c += i % NOTES_CHUNK;
-		if (c->flags & NOTE_OURS && c->flags & NOTE_NAMED && c->id.slot == id->slot &&
-		    c->id.gen == id->gen && c->id.nonce == id->nonce)
+		/* A duplicate may be older than the name. */
+		if (c->flags & NOTE_OURS && c->flags & NOTE_SHARED &&
+		    (!(c->flags & NOTE_NAMED) ||
+		     (c->id.slot == id->slot && c->id.gen == id->gen && c->id.nonce == id->nonce)))
 			return (int)i;
 	}
 	return -1;

@@ -146,7 +146,7 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	struct bt_row row;
 	if (o->bit == CB_V6ONLY) {
 		bt_settle(n);
-		bt_end_unheard(fd, n);
+		bt_reset_unheard(fd, n);
 	}
 	if (o->bit == CB_V6ONLY && bt_note_row(n, &row) && bt_row_port(&row) != 0 &&
 	    row.state != BT_ROW_TIME_WAIT)
@@ -473,6 +473,8 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	bool kept = e != 0;
 	if (e == 0 && bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
 		return -1;
+	if (e == ECONNRESET && !kept && !(n->flags & NOTE_UDP))
+		bt_reset_heard(fd, n);
 	if (e == ECONNRESET && n->flags & NOTE_UDP)
 		e = ECONNREFUSED;				   /* see dgram.c */
 	else if (!kept && e == ECONNRESET && bt_over_after_end(n)) /* see stream.c */
@@ -517,7 +519,7 @@ static int get_info(int fd, const struct note *n, void *value, socklen_t *len)
 	/* What the program cannot know of yet need not be told yet. */
 	if (n->flags & (NOTE_SHARED | NOTE_END) || bt_link_unheard())
 		bt_settle(n);
-	bt_end_unheard(fd, n);
+	bt_reset_unheard(fd, n);
 	info.tcpi_state = bt_note_row(n, &row) ? row.state : BT_ROW_CLOSE;
 	if (info.tcpi_state == BT_ROW_TIME_WAIT) /* which is not the program's socket in Linux */
 		info.tcpi_state = BT_ROW_CLOSE;

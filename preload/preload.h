@@ -264,7 +264,7 @@ bool bt_ident_for(int fd, const struct sockaddr *sa, socklen_t len, struct note 
 void bt_note_set(int fd, const struct note *n);
 void bt_note_clear(int fd);
 void bt_notes_forget(void); /* all of them */
-/* The next descriptor above fd whose note is of this socket, or -1. */
+/* The next descriptor above fd that may be a duplicate of this socket's, or -1. */
 int bt_note_next(int fd, const struct bt_ident *id);
 /* The row of the socket; false: gone. It may lag behind what was said by notices. */
 bool bt_note_row(const struct note *n, struct bt_row *row);
@@ -388,9 +388,11 @@ bool bt_reset_untold(int fd, const struct note *n);
 /* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
 void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
-/* The kernel says of fd that its connection has ended, at least for the peer, and berthd did not
- * know, since nobody could say whose close was the last; now it does. */
-bool bt_end_unheard(int fd, const struct note *n);
+/* The kernel holds a reset for fd that berthd did not know of, since nobody could say whose close
+ * was the last; now it does. */
+bool bt_reset_unheard(int fd, const struct note *n);
+/* The kernel has told a reset: the peer's last holder closed it with data unread. */
+void bt_reset_heard(int fd, const struct note *n);
 /* A reset has ended the connection after the peer's FIN. */
 bool bt_over_after_end(const struct note *n);
 

@@ -82,7 +82,8 @@ int bt_renew(int fd, struct note *n)
 			     .forks = bt_forks};
 	bool unfinished = bt_note_row(n, &row) &&
 			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
-			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);
+			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2 ||
+			   bt_reset_untold(fd, n));
 	bt_req_init(&q, BT_DISCONNECT, n);
 	q.value = (n->flags & NOTE_ELSEWHERE) != 0;
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
@@ -122,6 +123,9 @@ bool bt_succeed(int fd, struct note *own)
 	bt_req_init(&q, BT_SUCCESSOR, own);
 	if (bt_call_fd(fd, &q, &rep, &fresh) != 0 || fresh < 0)
 		return false;
+	/* O_NONBLOCK is the socket's: what was set through the old one counts. */
+	long status = bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+	bt_sys(SYS_fcntl, fresh, F_SETFL, status, 0, 0, 0);
 	struct note clean = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_ELSEWHERE | (own->flags & KEPT),
 			     .forks = bt_forks,
 			     .id = rep.id};

@@ -121,7 +121,7 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	bt_req_addr(&q, addr, port);
 	q.flags = port != 0 && bt_link_root() ? BT_REQF_ROOT : 0;
 	e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
-	if (e == EINVAL && bt_end_unheard(fd, &n))
+	if (e == EINVAL && bt_reset_unheard(fd, &n))
 		e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
@@ -320,10 +320,8 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 		return bt_real()->getpeername(fd, sa, len);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_name(&n, true, sa, len);
-	if (n.flags & (NOTE_SHUT_WR | NOTE_END)) { /* the connection may be over */
+	if (n.flags & NOTE_SHUT_WR) /* the connection may be over */
 		bt_settle(&n);
-		bt_end_unheard(fd, &n);
-	}
 	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
 	    row.state == BT_ROW_TIME_WAIT || row.state == BT_ROW_LISTEN) {
 		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))
@@ -394,7 +392,7 @@ PUBLIC int shutdown(int fd, int how)
 	/* A connection is over once both ends have shut, this one perhaps by another holder. */
 	if (n.flags & (NOTE_SHUT_WR | NOTE_SHARED))
 		bt_settle(&n);
-	bt_end_unheard(fd, &n);
+	bt_reset_unheard(fd, &n);
 	if (!(n.flags & NOTE_CONNECTED) ||
 	    (bt_note_row(&n, &row) && (row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT)))
 		return bt_fail(ENOTCONN);

@@ -90,35 +90,25 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 	return -1;
 }
 
-/* The kernel has told a reset: the peer's last holder closed it with data unread, which no program
- * could say beforehand. */
-static void told_by_kernel(int fd, const struct note *n)
+void bt_reset_heard(int fd, const struct note *n)
 {
 	struct bt_row row;
 	say(fd);
 	if (bt_note_row(n, &row) &&
 	    (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT))
-		end_by_reset(fd, n, false);
+		end_by_reset(fd, n, true);
 }
 
-bool bt_end_unheard(int fd, const struct note *n)
+bool bt_reset_unheard(int fd, const struct note *n)
 {
 	struct bt_row row;
-	struct bt_req q;
-	struct bt_rep rep;
 	struct pollfd p = {.fd = fd};
 	if ((n->flags & (NOTE_CONNECTED | NOTE_UDP | NOTE_WIRE)) != NOTE_CONNECTED ||
-	    bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1 || !bt_note_row(n, &row))
+	    bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1 || !(p.revents & POLLERR) ||
+	    !bt_note_row(n, &row) || row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT)
 		return false;
-	if (p.revents & POLLERR && row.state != BT_ROW_CLOSE && row.state != BT_ROW_TIME_WAIT) {
-		end_by_reset(fd, n, true);
-		return true;
-	}
-	if (!(p.revents & POLLHUP) ||
-	    (row.state != BT_ROW_ESTABLISHED && row.state != BT_ROW_FIN_WAIT2))
-		return false;
-	bt_req_init(&q, BT_ENDED, n);
-	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0;
+	end_by_reset(fd, n, true);
+	return true;
 }
 
 /* The peer had sent its FIN before the reset: for TCP the end comes first, and the error that waits
@@ -150,9 +140,9 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 		if (note.flags & NOTE_UDP) {
 			saved = ECONNREFUSED; /* see dgram.c */
 		} else if (!bt_reset_untold(fd, &note)) {
+			bt_reset_heard(fd, &note);
 			if (after_end(fd, &note))
 				return 0;
-			told_by_kernel(fd, &note);
 		}
 	}
 	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
@@ -300,7 +290,7 @@ static bool reset_by_kernel(int fd, const struct note *n)
 		say(fd);
 		return false;
 	}
-	told_by_kernel(fd, n);
+	bt_reset_heard(fd, n);
 	return true;
 }
 
