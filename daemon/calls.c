@@ -451,12 +451,10 @@ static int call_reset(struct call *k)
 {
 	if (!held(k))
 		return -ESTALE;
-	struct bt_port_info i;
-	/* After the peer's FIN a reset is told in another way (lib/sock/ends.c). */
-	if (k->req->value != 0 && bt_port_get(bt_net_ports(k->d->net), k->slot, &i) &&
-	    i.state != BT_CLOSE_WAIT && i.state != BT_CLOSE && i.state != BT_TIME_WAIT)
-		bt_net_set_flag(k->d->net, k->slot, BT_NETF_RESET, true);
-	bt_net_reset(k->d->net, k->slot);
+	if (k->req->value != 0)
+		bt_net_reset_came(k->d->net, k->slot);
+	else
+		bt_net_reset(k->d->net, k->slot);
 	d_carry_reset(k->d, k->slot);
 	return 0;
 }
@@ -603,7 +601,7 @@ static const struct {
 	[BT_DISCONNECT] = {call_disconnect, PROGRAM, false},
 	[BT_HEIR] = {call_heir, PROGRAM, true},
 	[BT_SUCCESSOR] = {call_successor, PROGRAM, false},
-	[BT_UNREAD] = {call_unread, PROGRAM, true},
+	[BT_UNREAD] = {call_unread, PROGRAM, false},
 	[BT_CLOSED] = {call_closed, PROGRAM, true},
 	[BT_FORGED] = {call_forged, PROGRAM, true},
 	[BT_ACCEPTS] = {call_accepts, PROGRAM, true},
@@ -647,6 +645,8 @@ void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const ui
 	if (r == -EPROTO || r == -ESTALE || r == -EPERM)
 		d_count(d, BT_CNT_MALFORMED);
 	d_publish(d);
+	if (proof >= 0)
+		close(proof);
 	if (k.silent)
 		return;
 	k.rep.err = -r;

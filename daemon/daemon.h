@@ -115,7 +115,8 @@ void d_settle(struct daemon *d);
 void d_reply(struct conn *c, struct bt_rep *rep, const void *extra, int fd);
 
 /* calls.c */
-/* proof: a descriptor that came along, or -1; the caller closes it. */
+/* proof: a descriptor that came along, or -1; it is closed before the answer goes out, so that who
+ * asked may count on his close of it being the last. */
 void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra,
 	    int proof);
 

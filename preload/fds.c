@@ -52,13 +52,14 @@ static bool unread(int fd, const struct note *n)
 static void say_unread(int fd, const struct note *n)
 {
 	struct bt_req q;
+	struct bt_rep rep;
 	struct bt_row row;
 	bool left = unread(fd, n);
 	if (!bt_note_row(n, &row) || left == ((row.marks & BT_ROWM_UNREAD) != 0))
 		return;
 	bt_req_init(&q, BT_UNREAD, n);
 	q.value = left;
-	bt_notice(bt_proof(fd, n), &q);
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 }
 
 void bt_closing(int fd, struct note *n, bool *tell)
@@ -66,6 +67,9 @@ void bt_closing(int fd, struct note *n, bool *tell)
 	struct bt_req q;
 	struct bt_rep rep;
 	*tell = !silenced && bt_ident(fd, n) && n->flags & NOTE_NAMED;
+	if (*tell && (n->flags & (NOTE_SHARED | NOTE_ELSEWHERE)) == NOTE_SHARED &&
+	    !bt_duplicated(fd, n))
+		n->flags &= ~(uint32_t)NOTE_SHARED;
 	if (UNLIKELY(bt_is_netlink(fd)))
 		bt_nl_closing(bt_note(fd));
 	if (!silenced && UNLIKELY(bt_setting_of(fd)))

@@ -346,6 +346,8 @@ extern _Atomic uint32_t bt_udp_changes;
 int bt_wire_outcome(int fd, struct note *n);
 /* renew.c: a fresh socket takes the place of the one that fd is; n becomes its note. 0 or errno. */
 int bt_renew(int fd, struct note *n);
+/* This process has another descriptor of the same socket, or may have. */
+bool bt_duplicated(int fd, const struct note *n);
 /* Another process has renewed it: fd and its duplicates become what took its place. own: fd's note.
  * False: nothing did. */
 bool bt_succeed(int fd, struct note *own);

@@ -46,6 +46,15 @@ static uint64_t kernel_number(int fd)
 	return number;
 }
 
+bool bt_duplicated(int fd, const struct note *n)
+{
+	uint64_t number = kernel_number(fd);
+	for (int i = -1; (i = bt_note_next(i, &n->id)) >= 0;)
+		if (i != fd && kernel_number(i) == number)
+			return true;
+	return bt_vforked;
+}
+
 static void replace(int fd, int fresh, const struct note *clean)
 {
 	long flags = bt_sys(SYS_fcntl, fd, F_GETFD, 0, 0, 0, 0);

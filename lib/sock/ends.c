@@ -186,6 +186,8 @@ void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	uint32_t peer = s->peer;
 	if (s->flags & (BT_NETF_LINGER0 | UNREAD))
 		bt_net_reset(net, slot);
+	if (btn_state(net, slot) == BT_ESTABLISHED)
+		s->flags |= AT_ONCE;
 	if (i.proto == BT_TCP)
 		bt_net_shut(net, slot, now_ns);
 	s->flags |= BT_NETF_ORPHAN;
@@ -217,6 +219,18 @@ void bt_net_reset(struct bt_net *net, uint32_t slot)
 	if (told)
 		btn_find(net, peer)->flags |= BT_NETF_RESET;
 	btn_settle(net, peer); /* nobody may hold it any more: then its port is free */
+}
+
+void bt_net_reset_came(struct bt_net *net, uint32_t slot)
+{
+	uint32_t peer = bt_net_peer(net, slot);
+	uint8_t state = btn_state(net, slot);
+	bool shut = state == BT_CLOSE_WAIT &&
+		    (peer == BT_NO_SLOT || !(btn_find(net, peer)->flags & AT_ONCE));
+	if (state == BT_CLOSE || state == BT_TIME_WAIT || bt_net_is_wire(net, slot))
+		return;
+	bt_net_set_flag(net, slot, BT_NETF_RESET, !shut);
+	bt_net_reset(net, slot);
 }
 
 void bt_net_wire_state(struct bt_net *net, uint32_t slot, enum bt_state state, uint64_t now_ns)

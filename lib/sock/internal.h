@@ -15,12 +15,13 @@ struct sock {
 	uint32_t flags;
 };
 
-#define IDLE   UINT32_MAX
-#define END    (UINT32_MAX - 1)
-#define GONE   0x100u	/* with BT_NETF_FREED: the port space has freed the slot already */
-#define WIRE   0x200u	/* its bytes travel in packets */
-#define UNREAD 0x400u	/* closed with data unread, perhaps by the last holder */
-#define STAMP  0x10000u /* the upper half of the flags counts the slot's lives */
+#define IDLE	UINT32_MAX
+#define END	(UINT32_MAX - 1)
+#define GONE	0x100u	 /* with BT_NETF_FREED: the port space has freed the slot already */
+#define WIRE	0x200u	 /* its bytes travel in packets */
+#define UNREAD	0x400u	 /* closed with data unread, perhaps by the last holder */
+#define AT_ONCE 0x800u	 /* its FIN was sent by its close, not by a shutdown before */
+#define STAMP	0x10000u /* the upper half of the flags counts the slot's lives */
 
 struct addr_entry {
 	struct bt_addr addr;

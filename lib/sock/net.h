@@ -155,6 +155,9 @@ void bt_net_unread(struct bt_net *net, uint32_t slot, bool unread);
 void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns);
 /* The connection ends by reset from this end (SO_LINGER 0): no TIME_WAIT; the peer's flag tells. */
 void bt_net_reset(struct bt_net *net, uint32_t slot);
+/* A reset has come from the peer, of which the caller knows in another way. BT_NETF_RESET says so,
+ * unless the peer had shut before: then its end is read first (tcp_reset). */
+void bt_net_reset_came(struct bt_net *net, uint32_t slot);
 /* Enters TIME_WAIT (rebuilding; otherwise it comes of shut and closed). */
 void bt_net_time_wait(struct bt_net *net, uint32_t slot, uint64_t now_ns);
 /* Ends what is due by now: sockets leave TIME_WAIT. */

@@ -337,6 +337,29 @@ static void closed_unread(void **state)
 	}
 }
 
+/* A reset that the kernel has told: of a close alone, or after a shutdown, whose end is read first.
+ */
+static void reset_came(void **state)
+{
+	(void)state;
+	for (int shut = 0; shut < 2; shut++) {
+		struct bt_net *net = make(64);
+		uint32_t l = listener(net, 1, ip(0, 0, 0, 0), 80), c = sock(net, 0, BT_TCP), one;
+
+		assert_int_equal(connect_at(net, c, ip(10, 0, 0, 2), 80, 0, &one), 0);
+		if (shut)
+			bt_net_shut(net, one, 0);
+		bt_net_closed(net, one, 0);
+		assert_int_equal(info(net, c).state, BT_CLOSE_WAIT);
+		bt_net_reset_came(net, c);
+		assert_int_equal(info(net, c).state, BT_CLOSE);
+		assert_int_equal(bt_net_flags(net, c) & BT_NETF_RESET, shut ? 0 : BT_NETF_RESET);
+		bt_net_closed(net, c, 0);
+		bt_net_closed(net, l, 0);
+		end(net, 0);
+	}
+}
+
 /* A fresh socket takes over what bind gave, where others have the port, too. */
 static void renewed(void **state)
 {
@@ -540,6 +563,7 @@ int main(void)
 		cmocka_unit_test(bound_in_time_wait),
 		cmocka_unit_test(told),
 		cmocka_unit_test(closed_unread),
+		cmocka_unit_test(reset_came),
 		cmocka_unit_test(renewed),
 		cmocka_unit_test(connect_udp),
 		cmocka_unit_test(reset_in_time_wait),
