@@ -397,10 +397,11 @@ PUBLIC int shutdown(int fd, int how)
 	    (bt_note_row(&n, &row) && (row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT)))
 		return bt_fail(ENOTCONN);
 	struct note *own = bt_note(fd);
-	if (own != NULL)
+	if (how == SHUT_RD || n.flags & NOTE_SHARED)
+		bt_told(fd, &n, 0);
+	if (own != NULL) /* BT_SHUT says it, too */
 		own->flags &= ~(uint32_t)NOTE_STARTED;
 	if (how == SHUT_RD) {
-		bt_told(fd, &n, 0);
 		/* The kernel's would stop the peer from sending, which TCP's does not (tcp(7),
 		 * shutdown(2)). Ours ends this side's reading only: what comes is left, and readers
 		 * are told the end. */
