@@ -91,6 +91,8 @@ static bool held(struct call *k)
 static int take(struct call *k)
 {
 	const struct bt_req *q = k->req;
+	if (d_heirs()) /* whose sockets may have lost their last holder */
+		d_heirs_look(k->d);
 	if (q->id.slot != BT_SLOT_NONE)
 		return held(k) ? 0 : -ESTALE;
 	if ((q->proto != BT_TCP && q->proto != BT_UDP) ||
