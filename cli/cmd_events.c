@@ -46,9 +46,9 @@ static const struct bt_col event_cols[] = {
 	{.key = "local"}, {.key = "peer"},	  {.key = "program"}, {.key = "pid"},
 };
 static const struct bt_col refusal_cols[] = {
-	{.key = "event"}, {.key = "realtime_ns"}, {.key = "proto"},   {.key = "host"},
-	{.key = "local"}, {.key = "peer"},	  {.key = "program"}, {.key = "pid"},
-	{.key = "call"},  {.key = "errno"},	  {.key = "error"},   {.key = "rule"},
+	{.key = "event"},      {.key = "realtime_ns"}, {.key = "proto"},   {.key = "host"},
+	{.key = "local"},      {.key = "peer"},	       {.key = "program"}, {.key = "pid"},
+	{.key = "call"},       {.key = "errno"},       {.key = "error"},   {.key = "rule"},
 	{.key = "in_the_way"},
 };
 

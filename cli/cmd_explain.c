@@ -163,10 +163,11 @@ static void candidates(struct answer *a)
 static uint32_t distance(const struct answer *a, const struct bt_row *r)
 {
 	bool serves = r->state == BT_ROW_LISTEN ||
-		      (r->proto == BT_PROTO_UDP && r->state == BT_ROW_CLOSE && r->lport != 0);
+		      (r->proto == BT_PROTO_UDP && r->state == BT_ROW_CLOSE && bt_row_port(r) != 0);
 	bool same = (r->proto == BT_PROTO_UDP) == a->q->udp;
-	uint32_t apart = r->lport > a->q->to.port ? (uint32_t)(r->lport - a->q->to.port)
-						  : (uint32_t)(a->q->to.port - r->lport);
+	uint32_t apart = bt_row_port(r) > a->q->to.port
+				 ? (uint32_t)(bt_row_port(r) - a->q->to.port)
+				 : (uint32_t)(a->q->to.port - bt_row_port(r));
 	if (!serves || r->host != a->e.to || !bt_row_listed(r) || (!same && apart > 0))
 		return UINT32_MAX;
 	return apart * 2 + !same;

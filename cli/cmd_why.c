@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berth why: the last refused calls and their reasons; or, before trying, whether a bind would do. */
+/* berth why: the last refused calls and their reasons; or, before trying, whether a bind would do.
+ */
 #include "cli.h"
 #include "endpoint.h"
 #include "holders.h"
@@ -51,8 +52,8 @@ static void past_owner(const struct bt_table *t, const struct bt_refusal *r, cha
 	bt_host_of(t, r->of.raddr, &host);
 	for (uint64_t n = last; n > 0 && last - n < BT_EVENTS; n--) {
 		if (!bt_event_read(t, n, &e) || e.kind != BT_EVENT_CLOSE ||
-		    e.of.state != BT_ROW_LISTEN || e.of.lport != r->of.rport ||
-		    e.of.host != host || e.realtime_ns > r->realtime_ns)
+		    e.of.state != BT_ROW_LISTEN || e.of.lport != r->of.rport || e.of.host != host ||
+		    e.realtime_ns > r->realtime_ns)
 			continue;
 		snprintf(buf, size, "%.*s (pid %d) listened on port %u until %lu s before",
 			 (int)sizeof(e.of.program), e.of.program[0] ? e.of.program : "a program",
@@ -158,8 +159,8 @@ static void refusals(const struct bt_table *t, const struct wish *w, bool json, 
 		found += wanted(w, &r, host);
 	}
 	if (json)
-		bt_out_begin(&out, true, false, columns, sizeof(columns) / sizeof(columns[0]), network,
-			     "refusals");
+		bt_out_begin(&out, true, false, columns, sizeof(columns) / sizeof(columns[0]),
+			     network, "refusals");
 	for (uint64_t n = first + 1; n <= last; n++) {
 		char host[BT_HOST_NAME];
 		if (!bt_refusal_read(t, n, &r))
@@ -176,8 +177,9 @@ static void refusals(const struct bt_table *t, const struct wish *w, bool json, 
 	if (json)
 		bt_out_end(&out);
 	else if (found == 0)
-		printf("no call was refused%s%s%s%s\n", w->host ? " on " : "", w->host ? w->host : "",
-		       w->program ? " to " : "", w->program ? w->program : "");
+		printf("no call was refused%s%s%s%s\n", w->host ? " on " : "",
+		       w->host ? w->host : "", w->program ? " to " : "",
+		       w->program ? w->program : "");
 }
 
 /* ---- what would be refused ---- */

@@ -166,7 +166,7 @@ void bt_socket_words(const struct bt_table *t, uint32_t slot, char *buf, size_t 
 	bool alive = r.state != BT_ROW_TIME_WAIT && !(r.flags & BT_ROWF_ORPHAN) &&
 		     bt_program_name(r.pid, name);
 	const struct passwd *user = getpwuid(r.uid);
-	bt_end_text(r.laddr, r.lport, r.family, at);
+	bt_end_text(r.laddr, bt_row_port(&r), r.family, at);
 	age(r.since_s, since, sizeof(since));
 	if (!alive)
 		snprintf(name, sizeof(name), "a socket that a program has closed");

@@ -55,7 +55,8 @@ static const char *rule(const struct bt_refusal *r)
 		return r->call == BT_BIND ? "every ephemeral port is in use"
 					  : "every ephemeral port is in use for this destination";
 	case BT_WHY_PRIVILEGED:
-		return "the port is below net.ipv4.ip_unprivileged_port_start, and the caller is not "
+		return "the port is below net.ipv4.ip_unprivileged_port_start, and the caller is "
+		       "not "
 		       "the host's root";
 	case BT_WHY_ALREADY_BOUND:
 		return "the socket has an address already";
@@ -92,11 +93,13 @@ void bt_reason_help(const struct bt_refusal *r, uint64_t left_s, char *buf, size
 	const char *text = "";
 	switch (r->why) {
 	case BT_WHY_IN_USE_LISTENER:
-		text = "end that program, take another port or address, or set SO_REUSEPORT in both "
+		text = "end that program, take another port or address, or set SO_REUSEPORT in "
+		       "both "
 		       "before bind";
 		break;
 	case BT_WHY_IN_USE_BOUND:
-		text = "end that program, take another port or address, or set SO_REUSEADDR in both "
+		text = "end that program, take another port or address, or set SO_REUSEADDR in "
+		       "both "
 		       "before bind";
 		break;
 	case BT_WHY_IN_USE_TIME_WAIT:
@@ -113,7 +116,8 @@ void bt_reason_help(const struct bt_refusal *r, uint64_t left_s, char *buf, size
 		text = "leave the source port to the system, or take another";
 		break;
 	case BT_WHY_NO_FREE_PORT:
-		text = "close or reuse connections, widen net.ipv4.ip_local_port_range, or connect to "
+		text = "close or reuse connections, widen net.ipv4.ip_local_port_range, or connect "
+		       "to "
 		       "more addresses; bind with IP_BIND_ADDRESS_NO_PORT";
 		break;
 	case BT_WHY_PRIVILEGED:

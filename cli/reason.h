@@ -8,8 +8,8 @@
 
 #include <stddef.h>
 
-/* Both from a refusal whose fields may also be made up: call, err, why, of, by are looked at. left_s:
- * how long until it frees by itself, 0: not known, or not at all. */
+/* Both from a refusal whose fields may also be made up: call, err, why, of, by are looked at.
+ * left_s: how long until it frees by itself, 0: not known, or not at all. */
 void bt_reason_rule(const struct bt_refusal *r, char *buf, size_t size);
 void bt_reason_help(const struct bt_refusal *r, uint64_t left_s, char *buf, size_t size);
 /* "bind", "listen", "connect" */

@@ -91,6 +91,8 @@ static bool held(struct call *k)
 static int take(struct call *k)
 {
 	const struct bt_req *q = k->req;
+	if (d_heirs()) /* whose sockets may have lost their last holder */
+		d_heirs_look(k->d);
 	if (q->id.slot != BT_SLOT_NONE)
 		return held(k) ? 0 : -ESTALE;
 	if ((q->proto != BT_TCP && q->proto != BT_UDP) ||
@@ -120,23 +122,23 @@ static void name_kind(struct call *k)
 	if (!k->fresh || k->d->n_named <= NAMES_MANY || k->d->table->names[0] == '\0' ||
 	    q->type == BT_LISTEN_ON || (q->type == BT_BIND && q->port != 0))
 		return;
-	d_row(k->d, k->slot)->by_path = 1;
+	d_row(k->d, k->slot)->marks |= BT_ROWM_PATH;
 	k->rep.flags |= BT_REPF_PATH;
 }
 
 /* A fresh socket whose request failed never was: the program's descriptor is still without a name.
- */
+ * But one that was refused has a port to show. */
 static int finish(struct call *k, int r)
 {
 	struct bt_port_info i;
-	if (r < 0 && k->fresh) {
+	if (r < 0 && k->fresh && r != -ECONNREFUSED) {
 		bt_net_closed(k->d->net, k->slot, d_now());
 		k->rep.flags &= (uint16_t)~BT_REPF_NEW;
 		return r;
 	}
-	if (r == 0)
+	if (r == 0 || r == -ECONNREFUSED)
 		name_kind(k);
-	if (r == 0 && bt_port_get(bt_net_ports(k->d->net), k->slot, &i)) {
+	if ((r == 0 || r == -ECONNREFUSED) && bt_port_get(bt_net_ports(k->d->net), k->slot, &i)) {
 		k->rep.id = ident(k->d, k->slot);
 		memcpy(k->rep.addr, i.laddr.b, 16);
 		k->rep.port = i.lport;
@@ -176,11 +178,23 @@ int d_try_listen(struct call *k)
 	return r;
 }
 
+/* Where the socket's connection is in TIME_WAIT, that goes on without it. */
+static void part(struct call *k)
+{
+	uint32_t waits;
+	if (bt_net_part(k->d->net, k->slot, &waits) == 0)
+		d_identify(k->d, waits, 0, 0);
+}
+
 static int call_bind(struct call *k)
 {
 	int r = take(k);
-	if (r == 0)
+	if (r == 0) {
+		part(k);
 		r = d_try_bind(k, k->c->root && k->req->flags & BT_REQF_ROOT);
+	}
+	if (r == 0) /* publishing tells what it has now: also nothing, without a port */
+		d_row(k->d, k->slot)->lport = 0;
 	return finish(k, r);
 }
 
@@ -198,6 +212,28 @@ static int call_listen(struct call *k)
 	return finish(k, r);
 }
 
+/* What getsockname shows of an attempt that has failed: the port, though it is free again; and the
+ * address until a call tells the outcome. */
+static void show_tried(struct call *k)
+{
+	struct bt_addr tried;
+	struct bt_row *row = d_row(k->d, k->slot);
+	uint16_t port;
+	bt_net_tried(k->d->net, &tried, &port);
+	d_row_begin(row);
+	row->lport = port;
+	d_row_end(row);
+	if (!(k->req->flags & BT_REQF_ASYNC))
+		bt_net_told(k->d->net, k->slot);
+}
+
+/* What a later call will tell; other errors this one does. */
+static void started(struct call *k, int r)
+{
+	if (k->req->flags & BT_REQF_ASYNC && (r == 0 || r == -ECONNREFUSED || r == -EHOSTUNREACH))
+		d_row(k->d, k->slot)->marks |= BT_ROWM_STARTED;
+}
+
 static int call_connect(struct call *k)
 {
 	uint32_t child, listener;
@@ -208,6 +244,7 @@ static int call_connect(struct call *k)
 		r = bt_net_connect_wire(k->d->net, k->slot, k->addr, k->req->port, d_now(),
 					&k->why);
 		k->rep.flags |= BT_REPF_WIRE;
+		started(k, r);
 		return finish(k, r);
 	}
 	if (r == 0)
@@ -219,15 +256,14 @@ static int call_connect(struct call *k)
 	} else if (r == 0) {
 		const struct bt_row *l = d_row(k->d, listener);
 		d_identify(k->d, child, l->pid, 0);
-		k->rep.flags |= l->by_path ? BT_REPF_TARGET_PATH : 0;
+		k->rep.flags |= l->marks & BT_ROWM_PATH ? BT_REPF_TARGET_PATH : 0;
 		k->rep.target = ident(k->d, listener);
 		d_count(k->d, BT_CNT_CONNECTS);
 	} else if (r == -ECONNREFUSED) {
-		struct bt_addr tried;
-		bt_net_tried(k->d->net, &tried, &k->rep.port);
-		memcpy(k->rep.addr, tried.b, 16);
+		show_tried(k);
 		d_count(k->d, BT_CNT_REFUSED);
 	}
+	started(k, r);
 	return finish(k, r);
 }
 
@@ -240,6 +276,18 @@ static int call_connect_fail(struct call *k)
 		d_refused(k, ETIMEDOUT, bt_net_link(k->d->net, child));
 	bt_net_connect_undo(k->d->net, k->slot);
 	bt_net_wire_state(k->d->net, k->slot, BT_CLOSE, d_now());
+	if (!(d_row(k->d, k->slot)->marks & BT_ROWM_STARTED))
+		bt_net_told(k->d->net, k->slot);
+	return 0;
+}
+
+static int call_told(struct call *k)
+{
+	if (!held(k))
+		return -ESTALE;
+	d_row(k->d, k->slot)->marks &= (uint8_t)~BT_ROWM_STARTED;
+	if (k->req->value != 0)
+		bt_net_told(k->d->net, k->slot);
 	return 0;
 }
 
@@ -323,7 +371,7 @@ static int call_udp_route(struct call *k)
 		return 0;
 	}
 	k->rep.target = ident(k->d, target);
-	k->rep.flags |= d_row(k->d, target)->by_path ? BT_REPF_TARGET_PATH : 0;
+	k->rep.flags |= d_row(k->d, target)->marks & BT_ROWM_PATH ? BT_REPF_TARGET_PATH : 0;
 	if (other_source(k->d, k->slot, &src) || bt_net_flags(k->d->net, target) & BT_NETF_RELAY ||
 	    d_wire_udp(k->d, k->slot, target))
 		k->rep.flags |= BT_REPF_RELAY;
@@ -435,6 +483,7 @@ static int call_shut(struct call *k)
 	if (!held(k))
 		return -ESTALE;
 	peer_was_first(k);
+	d_row(k->d, k->slot)->marks &= (uint8_t)~BT_ROWM_STARTED;
 	bt_net_shut(k->d->net, k->slot, d_now());
 	return 0;
 }
@@ -443,7 +492,10 @@ static int call_reset(struct call *k)
 {
 	if (!held(k))
 		return -ESTALE;
-	bt_net_reset(k->d->net, k->slot);
+	if (k->req->value != 0)
+		bt_net_reset_came(k->d->net, k->slot);
+	else
+		bt_net_reset(k->d->net, k->slot);
 	d_carry_reset(k->d, k->slot);
 	return 0;
 }
@@ -455,21 +507,64 @@ static int call_disconnect(struct call *k)
 		return -ESTALE;
 	if (d_row(k->d, k->slot)->proto != BT_TCP)
 		return -EPROTO;
+	const struct bt_ident old = ident(k->d, k->slot);
+	uint16_t shown = d_row(k->d, k->slot)->lport;
+	bool named = !(bt_net_flags(k->d->net, k->slot) & BT_NETF_CHILD);
+	bool by_path = d_row(k->d, k->slot)->marks & BT_ROWM_PATH;
+	part(k);
 	int r = bt_net_renew(k->d->net, k->slot, d_now(), &fresh);
 	if (r < 0)
 		return r;
 	d_identify(k->d, fresh, k->c->pid, k->c->id);
+	d_row(k->d, fresh)->lport = shown;
 	k->c->owned++;
 	d_vals_move(k->slot, k->req->id.gen, fresh, d_row(k->d, fresh)->gen);
 	k->slot = fresh;
 	k->rep.flags |= BT_REPF_NEW;
+	const struct bt_ident now = ident(k->d, fresh);
+	if (named && k->req->value != 0)
+		d_heir_expect(k->c->host, &old, by_path, &now);
 	return finish(k, 0);
+}
+
+static int call_heir(struct call *k)
+{
+	if (!held(k) || !proved(k))
+		return -ESTALE;
+	d_heir_keep(k->d, &k->req->id, k->proof);
+	return 0;
+}
+
+static int call_successor(struct call *k)
+{
+	struct sockaddr_un sun;
+	struct bt_ident id;
+	socklen_t len = sizeof(sun);
+	if (k->proof < 0 || getsockname(k->proof, (struct sockaddr *)&sun, &len) < 0 ||
+	    !bt_name_parse(&sun, len, k->d->netid, &id) || !same(&id, &k->req->id))
+		return -EPERM;
+	k->fd = d_heir_find(k->c->host, &id, &k->rep.id);
+	return k->fd < 0 ? -ENOENT : 0;
+}
+
+static int call_unread(struct call *k)
+{
+	if (!held(k))
+		return -ESTALE;
+	struct bt_row *r = d_row(k->d, k->slot);
+	r->marks &= (uint8_t)~BT_ROWM_UNREAD;
+	r->marks |= k->req->value != 0 ? BT_ROWM_UNREAD : 0;
+	bt_net_unread(k->d->net, k->slot, k->req->value != 0);
+	return 0;
 }
 
 static int call_closed(struct call *k)
 {
-	if (!known(k))
+	if (!known(k)) {
+		if (d_heir_of(&k->req->id))
+			d_sweep_soon(k->d);
 		return 0; /* closed by both of two holders: the first notice was enough */
+	}
 	if (k->req->flags & BT_REQF_END && held(k))
 		peer_was_first(k);
 	if (k->req->flags & BT_REQF_SOLE && held(k))
@@ -536,6 +631,7 @@ static const struct {
 	[BT_CONNECT] = {call_connect, PROGRAM, false},
 	[BT_CONNECT_FAIL] = {call_connect_fail, PROGRAM, true},
 	[BT_JOIN] = {call_join, PROGRAM, false},
+	[BT_TOLD] = {call_told, PROGRAM, false},
 	[BT_UDP_CONNECT] = {call_udp_connect, PROGRAM, false},
 	[BT_UDP_ROUTE] = {call_udp_route, PROGRAM, false},
 	[BT_UDP_SEND] = {call_udp_send, PROGRAM, false},
@@ -545,6 +641,9 @@ static const struct {
 	[BT_SHUT] = {call_shut, PROGRAM, true},
 	[BT_RESET] = {call_reset, PROGRAM, false},
 	[BT_DISCONNECT] = {call_disconnect, PROGRAM, false},
+	[BT_HEIR] = {call_heir, PROGRAM, true},
+	[BT_SUCCESSOR] = {call_successor, PROGRAM, false},
+	[BT_UNREAD] = {call_unread, PROGRAM, false},
 	[BT_CLOSED] = {call_closed, PROGRAM, true},
 	[BT_FORGED] = {call_forged, PROGRAM, true},
 	[BT_ACCEPTS] = {call_accepts, PROGRAM, true},
@@ -592,6 +691,8 @@ void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const ui
 		d_count(d, BT_CNT_MALFORMED);
 	d_publish(d);
 	d_called(&k, r);
+	if (proof >= 0)
+		close(proof);
 	if (k.silent)
 		return;
 	k.rep.err = -r;

@@ -9,6 +9,7 @@
  *	serve.c		connections of programs and of the command line, their life
  *	calls.c		one function a message about sockets; calls_host.c: about hosts
  *	sweep.c		what the kernel says about who is alive
+ *	heirs.c		sockets that took others' place
  *	inbox.c		programs' notices without a wake-up
  *	events.c	what happened and what was refused, for instruments
  *	relay.c		datagrams in waiting
@@ -158,7 +159,8 @@ void d_settle(struct daemon *d);
 void d_reply(struct conn *c, struct bt_rep *rep, const void *extra, int fd);
 
 /* calls.c */
-/* proof: a descriptor that came along, or -1; the caller closes it. */
+/* proof: a descriptor that came along, or -1; it is closed before the answer goes out, so that who
+ * asked may count on his close of it being the last. */
 void d_call(struct daemon *d, struct conn *c, const struct bt_req *req, const uint8_t *extra,
 	    int proof);
 
@@ -176,6 +178,23 @@ bool d_dead(struct daemon *d, uint32_t slot);
 /* A connection has begun; has ended: what it owned is looked at. The caller frees it. */
 void d_conn_add(struct daemon *d, struct conn *c);
 void d_conn_del(struct daemon *d, struct conn *c);
+
+void d_verify_ident(struct daemon *d, const struct bt_ident *id);
+/* Nobody holds a descriptor with this name. */
+bool d_name_free(struct daemon *d, const struct bt_ident *id, int type, bool by_path);
+
+/* heirs.c */
+/* A socket has been renewed, and other processes may hold the old one. */
+void d_heir_expect(uint16_t host, const struct bt_ident *old, bool by_path,
+		   const struct bt_ident *now);
+/* The descriptor of the new one, of which a copy is kept. */
+void d_heir_keep(struct daemon *d, const struct bt_ident *now, int fd);
+/* The descriptor of what took the place of `old`, which stays ours, or -1. */
+int d_heir_find(uint16_t host, const struct bt_ident *old, struct bt_ident *now);
+bool d_heir_of(const struct bt_ident *old); /* somebody may come for it */
+bool d_heirs(void);			    /* or for any other */
+/* Lets go of those that nobody can come for any more. */
+void d_heirs_look(struct daemon *d);
 
 /* inbox.c */
 int d_inbox_open(struct daemon *d, struct conn *c, int fd, uint32_t *at);

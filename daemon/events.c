@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What has happened, for instruments (proto/events.h). An event is one copy of a row, some 100 bytes;
- * a refusal two. Names of programs are read once, when a program joins.
+ * What has happened, for instruments (proto/events.h). An event is one copy of a row, some 100
+ * bytes; a refusal two. Names of programs are read once, when a program joins.
  */
 #include "calls.h"
 
@@ -49,7 +49,7 @@ static void set_end(struct bt_event_end *e, uint32_t slot, const struct bt_row *
 {
 	memcpy(e->laddr, r->laddr, 16);
 	memcpy(e->raddr, r->raddr, 16);
-	e->lport = r->lport;
+	e->lport = bt_row_port(r);
 	e->rport = r->rport;
 	e->host = r->host;
 	e->opts = r->opts;
@@ -177,6 +177,6 @@ static bool held(const struct bt_row *r)
 
 void d_row_changed(struct daemon *d, uint32_t slot, const struct bt_row *old)
 {
-	if (old->lport != 0 && held(old) && !held(d_row(d, slot)))
+	if (bt_row_port(old) != 0 && held(old) && !held(d_row(d, slot)))
 		d_event(d, BT_EVENT_CLOSE, slot, old);
 }

@@ -65,7 +65,8 @@ int d_join(struct daemon *d, int fd, uint32_t slot)
 	const struct bt_row *r = d_row(d, slot);
 	const struct bt_ident id = {slot, r->gen, r->nonce};
 	struct sockaddr_un sun;
-	socklen_t len = r->by_path ? bt_name_path(&sun, d->table->names, d->netid, &id) : 0;
+	socklen_t len =
+		r->marks & BT_ROWM_PATH ? bt_name_path(&sun, d->table->names, d->netid, &id) : 0;
 	if (len != 0 && connect(fd, (struct sockaddr *)&sun, len) == 0)
 		return 0;
 	if (len != 0 && errno != ENOENT)
@@ -100,7 +101,7 @@ void d_name_changed(struct daemon *d, uint32_t slot, const struct bt_row *old, b
 	bool had = d_named(old);
 	if (had == has)
 		return;
-	if (!old->by_path) {
+	if (!(old->marks & BT_ROWM_PATH)) {
 		d->n_named += has ? 1 : UINT32_MAX;
 	} else if (had) {
 		if (d->n_drops == 0)

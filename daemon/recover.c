@@ -53,20 +53,20 @@ static bool restore(struct daemon *d, uint32_t slot, const struct bt_row *r)
 				 .state = r->state,
 				 .opts = (uint8_t)r->opts,
 				 .uid = r->uid,
-				 .lport = r->lport,
-				 .rport = r->rport};
+				 .lport = bt_row_port(r),
+				 .rport = r->state == BT_ROW_CLOSE ? 0 : r->rport};
 	uint64_t now = d_now();
 	uint32_t taken;
 	memcpy(i.laddr.b, r->laddr, 16);
 	memcpy(i.raddr.b, r->raddr, 16);
-	if (r->rport != 0 && r->lport != 0 && r->proto == BT_TCP)
+	if (i.rport != 0 && i.lport != 0 && r->proto == BT_TCP)
 		return bt_port_restore_child(ports, slot, &i) == 0;
 	if (bt_port_new_at(ports, r->host, r->proto, r->family, r->uid, slot) < 0)
 		return false;
 	bt_port_set_opts(ports, slot, r->opts);
 	int e = 0;
-	if (r->lport != 0)
-		e = bt_port_bind(ports, slot, &i.laddr, r->lport, true, now, &why);
+	if (i.lport != 0)
+		e = bt_port_bind(ports, slot, &i.laddr, i.lport, true, now, &why);
 	if (e == 0 && r->state == BT_ROW_LISTEN)
 		e = bt_port_listen(ports, slot, now, &why);
 	if (e == 0 && r->proto == BT_UDP && r->rport != 0)
@@ -131,5 +131,5 @@ void d_recover(struct daemon *d)
 	d_publish(d);
 	d->n_named = 0;
 	for (uint32_t slot = 0; slot < c.slots; slot++)
-		d->n_named += d_named(d_row(d, slot)) && !d_row(d, slot)->by_path;
+		d->n_named += d_named(d_row(d, slot)) && !(d_row(d, slot)->marks & BT_ROWM_PATH);
 }

@@ -70,6 +70,8 @@ static void packet(struct daemon *d, struct conn *c, const uint8_t *data, size_t
 		d_call(d, c, &req, data + sizeof(req), proof);
 		return;
 	}
+	if (proof >= 0)
+		close(proof);
 	struct bt_rep rep = {.version = BT_MSG_VERSION, .err = EPROTO};
 	if (len >= sizeof(req)) {
 		rep.type = req.type;
@@ -112,8 +114,6 @@ static void on_packets(uv_poll_t *h, int status, int events)
 		d_inbox_look(d);
 	if (n > 0)
 		packet(d, c, buf, (size_t)n, proof);
-	if (proof >= 0)
-		close(proof);
 	d_publish(d);
 	if (n <= 0) /* the end, since no request is empty */
 		conn_end(d, c);

@@ -211,7 +211,8 @@ void d_identify(struct daemon *d, uint32_t slot, pid_t pid, uint32_t owner)
 	r->since_s = (uint32_t)time(NULL);
 	r->timer_s = r->drops = 0;
 	r->backlog = 0;
-	r->hops = r->tos = r->by_path = 0;
+	r->hops = r->tos = r->marks = 0;
+	r->lport = 0;
 	r->rcvbuf_kib = 208;
 	d_row_end(r);
 	*d_owner(d, slot) = owner;
@@ -234,13 +235,31 @@ void d_ways_changed(struct daemon *d)
 /* Where datagrams lead may have changed: whoever remembers it must ask again. */
 static void udp_changed(struct daemon *d, const struct bt_row *old, const struct bt_row *now)
 {
-	if (old->lport == now->lport && old->rport == now->rport && old->state == now->state &&
-	    old->dev == now->dev && memcmp(old->laddr, now->laddr, 32) == 0)
+	if (bt_row_port(old) == bt_row_port(now) && old->rport == now->rport &&
+	    old->state == now->state && old->dev == now->dev &&
+	    memcmp(old->laddr, now->laddr, 32) == 0)
 		return;
 	if (old->lport != 0)
 		bump(d, old->lport);
 	if (now->lport != 0 && now->lport != old->lport)
 		bump(d, now->lport);
+}
+
+/* A port that is free again is still what getsockname shows of a TCP socket (Linux's inet_sport),
+ * and the whole local end what datagrams came from that wait to be read. */
+static void put_ends(struct bt_row *r, const struct bt_port_info *i)
+{
+	bool shown = i->state == BT_CLOSE && i->lport == 0 && r->lport != 0;
+	bool addr = shown && i->proto == BT_UDP && bt_addr_is_any(&i->laddr) &&
+		    bt_addr_is_v4(&i->laddr) == (i->family == BT_V4);
+	r->marks &= (uint8_t) ~(BT_ROWM_SHOWN | BT_ROWM_ADDR);
+	r->marks |= (uint8_t)((shown ? BT_ROWM_SHOWN : 0) | (addr ? BT_ROWM_ADDR : 0));
+	if (!shown)
+		r->lport = i->lport;
+	if (!addr)
+		memcpy(r->laddr, i->laddr.b, 16);
+	memcpy(r->raddr, i->raddr.b, 16);
+	r->rport = i->rport;
 }
 
 static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
@@ -255,14 +274,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		r->peer = r->link = BT_SLOT_NONE;
 		*d_owner(d, slot) = 0;
 	} else if (bt_port_get(bt_net_ports(d->net), slot, &i)) {
-		/* After a reset the port is free, but the program may still ask what its address
-		 * was. */
-		if (!(flags & BT_NETF_RESET) || i.lport != 0) {
-			memcpy(r->laddr, i.laddr.b, 16);
-			memcpy(r->raddr, i.raddr.b, 16);
-			r->lport = i.lport;
-			r->rport = i.rport;
-		}
+		put_ends(r, &i);
 		r->proto = i.proto;
 		r->family = i.family;
 		r->opts = i.opts;

@@ -70,6 +70,7 @@ int d_sweep(struct daemon *d)
 			bt_net_closed(d->net, slot, now);
 	}
 	d_census_done(&c);
+	d_heirs_look(d);
 	d_publish(d);
 	d->swept_ns = d_now();
 	d->sweep_cost_ns = d->swept_ns - start;
@@ -126,18 +127,23 @@ static void suspect(struct daemon *d, uint32_t slot)
 }
 
 /* A name that can be bound belongs to nobody. */
-static bool name_free(struct daemon *d, uint32_t slot, int type)
+bool d_name_free(struct daemon *d, const struct bt_ident *id, int type, bool by_path)
 {
-	const struct bt_row *r = d_row(d, slot);
-	struct bt_ident id = {slot, r->gen, r->nonce};
 	struct sockaddr_un sun;
-	socklen_t len = bt_name_make(&sun, d->netid, &id);
+	socklen_t len = bt_name_make(&sun, d->netid, id);
 	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
 	bool free = bind(fd, (struct sockaddr *)&sun, len) == 0;
 	close(fd);
-	return free && (!r->by_path || d_file_free(d, &id));
+	return free && (!by_path || d_file_free(d, id));
+}
+
+static bool name_free(struct daemon *d, uint32_t slot, int type)
+{
+	const struct bt_row *r = d_row(d, slot);
+	const struct bt_ident id = {slot, r->gen, r->nonce};
+	return d_name_free(d, &id, type, r->marks & BT_ROWM_PATH);
 }
 
 /* A caller's conflict may cost a look at the kernel: a twentieth of the time, with some in hand. */
@@ -182,9 +188,18 @@ void d_verify(struct daemon *d, uint32_t slot)
 		suspect(d, slot);
 }
 
+void d_verify_ident(struct daemon *d, const struct bt_ident *id)
+{
+	const struct bt_row *r = d_row(d, id->slot);
+	if (r->gen == id->gen && r->nonce == id->nonce)
+		d_verify(d, id->slot);
+}
+
 /* The connection ended: looks at what it owned. */
 static void gone(struct daemon *d, struct conn *c)
 {
+	if (d_heirs())
+		d_sweep_soon(d);
 	if (c->owned == 0 && c->n_accepts == 0)
 		return;
 	for (uint32_t n = 0; n < d->table->high_water; n += OWNER_CHUNK) {

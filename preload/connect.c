@@ -21,8 +21,22 @@ static int pending_error(int fd, struct note *n, int e)
 	struct note *own = bt_note(fd);
 	bt_pend(fd, n, e);
 	if (own != NULL)
-		own->flags |= NOTE_FAILED | NOTE_STARTED;
+		own->flags |= NOTE_STARTED;
 	return EINPROGRESS;
+}
+
+void bt_told(int fd, const struct note *n, int e)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	struct note *own = bt_note(fd);
+	if (own != NULL)
+		own->flags &= ~(uint32_t)NOTE_STARTED;
+	if (!(n->flags & NOTE_STARTED) || !(n->flags & NOTE_NAMED))
+		return;
+	bt_req_init(&q, BT_TOLD, n);
+	q.value = (uint32_t)e;
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 }
 
 /* The errors that a non-blocking connect reports later, by SO_ERROR; the others it says at once. */
@@ -126,23 +140,39 @@ static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 	return e == EAGAIN ? ETIMEDOUT : e;
 }
 
-/* addr: whether the address is shown with the port, as after an attempt that has not been told yet.
- */
-static void will_show(int fd, struct note *n, const uint8_t end[16], uint16_t port, bool addr)
+/* The connection is over before any call has told that it was there. */
+static int lost(int fd, struct note *n)
 {
-	struct note *own = bt_note(fd);
-	n->flags = addr ? n->flags | NOTE_SHOWN : n->flags & ~(uint32_t)NOTE_SHOWN;
-	memcpy(n->shown, end, 16);
-	n->shown_port = port;
-	if (own == NULL)
-		return;
-	if (own->flags & NOTE_OURS)
-		own->flags = (own->flags & ~(uint32_t)NOTE_SHOWN) | (n->flags & NOTE_SHOWN);
-	memcpy(own->shown, end, 16);
-	own->shown_port = port;
+	int e = bt_pending(fd, n);
+	socklen_t len = sizeof(e);
+	if (e != 0)
+		return e;
+	if (bt_reset_untold(fd, n))
+		return ECONNRESET;
+	/* A reset that came after the peer's FIN. */
+	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&e, (long)&len, 0);
+	return e == 0 ? ECONNABORTED : EPIPE;
 }
 
-static int tcp_disconnect(int fd, struct note *n);
+/* connect on a socket that has, or had, a connection, or waits for one. */
+static int connect_again(int fd, struct note *n)
+{
+	struct bt_row row;
+	int e = n->flags & NOTE_JOINING ? bt_wire_outcome(fd, n) : 0;
+	if (e == EINPROGRESS)
+		return EALREADY;
+	if (!(n->flags & NOTE_STARTED))
+		return EISCONN;
+	if (e == 0 && (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)) {
+		bt_told(fd, n, 0);
+		return 0;
+	}
+	if (e == 0)
+		e = lost(fd, n);
+	bt_told(fd, n, e);
+	bt_renew(fd, n);
+	return e;
+}
 
 /* bad: what is wrong with the address, which counts only where the socket may connect at all. */
 static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, int bad)
@@ -151,46 +181,20 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	struct bt_rep rep;
 	if (n->flags & NOTE_LISTENS)
 		return EISCONN;
-	if (n->flags & NOTE_CONNECTED) {
-		struct note *own = bt_note(fd);
-		struct bt_row row;
-		int outcome = n->flags & NOTE_JOINING ? bt_wire_outcome(fd, n) : 0;
-		if (outcome == EINPROGRESS)
-			return EALREADY;
-		if (own == NULL || !(own->flags & NOTE_STARTED))
-			return EISCONN;
-		if (outcome != 0) {
-			own->flags &= ~(uint32_t)(NOTE_STARTED | NOTE_SHOWN | NOTE_CONNECTED);
-			return outcome;
-		}
-		own->flags &= ~(uint32_t)NOTE_STARTED;
-		if (!bt_note_row(n, &row) || row.state != BT_ROW_CLOSE)
-			return 0;
-		own->flags &= ~(uint32_t)NOTE_SHOWN;
-		int lost = bt_pending(fd, n); /* and is over already */
-		socklen_t len = sizeof(lost);
-		if (lost == 0 && bt_reset_untold(fd, n))
-			return ECONNRESET;
-		if (lost == 0) /* a reset that came after the peer's FIN */
-			bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&lost, (long)&len,
-			       0);
-		return lost == 0 ? ECONNABORTED : EPIPE;
-	}
-	int pending = bt_pending(fd, n);
-	/* A new attempt forgets what was not asked for, and tcp_disconnect's own. */
-	if (!(n->flags & (NOTE_STARTED | NOTE_SHARED)) || pending == ECONNRESET)
-		pending = 0;
-	struct note *own = bt_note(fd);
-	if (own != NULL)
-		own->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
+	if (n->flags & NOTE_CONNECTED)
+		return connect_again(fd, n);
 	/* Of an earlier attempt: said by this call, the next one tries again. Somebody may have
 	 * been told meanwhile (inet_stream_connect). */
-	if (pending != 0 || n->flags & NOTE_STARTED)
-		return pending != 0 ? pending : ECONNABORTED;
+	if (n->flags & NOTE_STARTED) {
+		int told = bt_pending(fd, n);
+		told = told != 0 ? told : ECONNABORTED;
+		bt_told(fd, n, told);
+		return told;
+	}
 	if (bad != 0)
 		return bad;
 	if (UNLIKELY(n->flags & NOTE_WIRE)) { /* an attempt that failed has used the descriptor */
-		int fresh = tcp_disconnect(fd, n);
+		int fresh = bt_renew(fd, n);
 		if (fresh != 0)
 			return fresh;
 		bt_ident(fd, n);
@@ -198,15 +202,20 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	bool async = nonblocking(fd, n);
 	bt_req_make(&q, BT_CONNECT, n, fd);
 	bt_req_addr(&q, addr, port);
+	q.flags = async ? BT_REQF_ASYNC : 0;
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
-	if (e == 0)
-		e = bt_take_name(fd, n, &rep);
+	if (e == 0 ||
+	    comes_later(e)) /* an attempt forgets what was not asked for (tcp_connect_init) */
+		bt_pending(fd, n);
+	if (e == 0 || e == ECONNREFUSED) {
+		int unnamed = bt_take_name(fd, n, &rep);
+		e = unnamed != 0 ? unnamed : e;
+	}
 	if (e == 0 && rep.flags & BT_REPF_WIRE) {
 		e = wire_join(fd, n);
 		if (e == 0)
 			e = async ? EINPROGRESS : wire_wait(fd, n);
 		if (e == EINPROGRESS || e == EINTR) {
-			will_show(fd, n, rep.addr, rep.port, true);
 			n->flags |= NOTE_CONNECTED | NOTE_STARTED;
 			bt_note_set(fd, n);
 			return e;
@@ -216,8 +225,6 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	} else if (e == 0) {
 		e = tcp_join(fd, n, &rep);
 	}
-	if (e == 0 || e == ECONNREFUSED)
-		will_show(fd, n, rep.addr, rep.port, e == 0 || async);
 	if (e != 0)
 		return async && comes_later(e) ? pending_error(fd, n, e) : e;
 	n->flags |= NOTE_CONNECTED | (async ? NOTE_STARTED : 0);
@@ -225,77 +232,18 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 	return async ? EINPROGRESS : 0;
 }
 
-/* What the kernel keeps in the descriptor is copied to the one that takes its place. */
-static void copy_options(int from, int to)
-{
-	static const int names[] = {SO_KEEPALIVE, SO_LINGER,	SO_SNDTIMEO,  SO_RCVTIMEO,
-				    SO_SNDBUF,	  SO_RCVBUF,	SO_OOBINLINE, SO_BROADCAST,
-				    SO_PRIORITY,  SO_TIMESTAMP, SO_RCVLOWAT,  SO_DONTROUTE};
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		union {
-			int number;
-			struct linger linger;
-			struct timeval time;
-		} value;
-		socklen_t len = sizeof(value);
-		if (bt_sys(SYS_getsockopt, from, SOL_SOCKET, names[i], (long)&value, (long)&len,
-			   0) < 0)
-			continue;
-		if (names[i] == SO_SNDBUF || names[i] == SO_RCVBUF)
-			value.number /= 2; /* the kernel doubles what it is given */
-		bt_sys(SYS_setsockopt, to, SOL_SOCKET, names[i], (long)&value, (long)len, 0);
-	}
-}
-
 /*
  * connect with AF_UNSPEC ends the connection with a reset, or the listening, and the socket may be
- * used anew with the port that bind gave it (tcp_disconnect). An AF_UNIX stream cannot be joined
- * twice: a new descriptor takes the number. Where others hold the old one, it would not be the same
- * socket any more.
+ * used anew with the port that bind gave it (tcp_disconnect).
  */
 static int tcp_disconnect(int fd, struct note *n)
 {
-	struct bt_req q;
-	struct bt_rep rep;
-	struct bt_row row;
-	if (bt_note(fd) != NULL)
-		bt_note(fd)->flags &= ~(uint32_t)(NOTE_SHOWN | NOTE_STARTED | NOTE_FAILED);
-	if (!(n->flags & (NOTE_CONNECTED | NOTE_LISTENS | NOTE_WIRE)))
-		return 0;
-	if (n->flags & NOTE_SHARED)
-		return EOPNOTSUPP;
-	long status = bt_sys(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
-	long cloexec = bt_sys(SYS_fcntl, fd, F_GETFD, 0, 0, 0, 0);
-	long fresh = bt_sys(SYS_socket, AF_UNIX,
-			    SOCK_STREAM | SOCK_CLOEXEC | (status & O_NONBLOCK ? SOCK_NONBLOCK : 0),
-			    0, 0, 0, 0);
-	if (fresh < 0)
-		return (int)-fresh;
-	uint32_t keep = NOTE_V6 | NOTE_NONBLOCK | NOTE_KEEPALIVE | NOTE_LINGER0 | NOTE_SNDBUF;
-	struct note clean = {.flags = NOTE_OURS | (n->flags & keep),
-			     .forks = bt_forks,
-			     .shown_port = n->shown_port};
-	bool unfinished = bt_note_row(n, &row) &&
-			  (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT ||
-			   row.state == BT_ROW_FIN_WAIT1 || row.state == BT_ROW_FIN_WAIT2);
-	bt_req_init(&q, BT_DISCONNECT, n);
-	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
-	if (e == 0)
-		e = bt_take_name((int)fresh, &clean, &rep);
-	bt_note_clear((int)fresh);
-	if (e == 0) {
-		copy_options(fd, (int)fresh);
-		bt_sys(SYS_dup3, fresh, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
-	}
-	bt_sys(SYS_close, fresh, 0, 0, 0, 0, 0);
-	if (e != 0)
-		return e;
-	bt_note_set(fd, &clean);
-	if (n->cookie != 0)
-		e = bt_cookie_set(fd, &clean, n->cookie);
-	if (e == 0 && unfinished) /* tcp_need_reset */
-		bt_pend(fd, &clean, ECONNRESET);
-	return e;
+	if (n->flags & NOTE_LISTENS)
+		bt_drain(fd, n);
+	if (n->flags & (NOTE_CONNECTED | NOTE_LISTENS | NOTE_WIRE))
+		return bt_renew(fd, n);
+	bt_told(fd, n, ECONNRESET);
+	return 0;
 }
 
 static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, bool unspec)

@@ -149,7 +149,7 @@ void bt_udp_autobind(int fd, struct note *n)
 	static const uint8_t any4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, any6[16];
 	struct bt_row row;
 	bool have = bt_note_row(n, &row), v6 = n->flags & NOTE_V6 && !(have && bt_is_v4(row.laddr));
-	if ((have && row.lport != 0) || bt_table() == NULL)
+	if ((have && bt_row_port(&row) != 0) || bt_table() == NULL)
 		return;
 	/* Whoever asks for a way gets a port. The interface that a socket is bound to may have one
 	 * for IPv4 alone. */
@@ -252,7 +252,7 @@ static bool told(const struct note *n, const uint8_t addr[16], uint16_t port)
 		loopback4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
 	struct bt_row row;
 	const uint8_t *to = addr;
-	if (n->cookie & COOKIE_BIT(CB_RECVERR))
+	if (n->cookie & COOKIE_BIT(bt_is_v4(addr) ? CB_RECVERR : CB_RECVERR6))
 		return true;
 	/* Port 0 of connect is any. */
 	if (!(n->flags & NOTE_CONNECTED) || !bt_note_row(n, &row) ||

@@ -35,11 +35,31 @@ void bt_silence(void)
 
 /* ---- close ---- */
 
-/* TCP answers data that nobody will read with a reset (RFC 2525 2.17), and so does AF_UNIX. */
-static bool unread(int fd)
+/* TCP answers data that nobody will read with a reset (RFC 2525 2.17), and so does AF_UNIX. What a
+ * socket has sent to itself may still be on its way there. */
+static bool unread(int fd, const struct note *n)
 {
-	int n = 0;
-	return bt_sys(SYS_ioctl, fd, FIONREAD, (long)&n, 0, 0, 0) == 0 && n > 0;
+	struct bt_row row;
+	int bytes = 0;
+	if (bt_sys(SYS_ioctl, fd, FIONREAD, (long)&bytes, 0, 0, 0) == 0 && bytes > 0)
+		return true;
+	return bt_note_row(n, &row) && row.lport == row.rport &&
+	       memcmp(row.laddr, row.raddr, sizeof(row.laddr)) == 0 &&
+	       bt_sys(SYS_ioctl, fd, SIOCOUTQ, (long)&bytes, 0, 0, 0) == 0 && bytes > 0;
+}
+
+/* It may be the last close; what an earlier one left has perhaps been read since. */
+static void say_unread(int fd, const struct note *n)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	struct bt_row row;
+	bool left = unread(fd, n);
+	if (!bt_note_row(n, &row) || left == ((row.marks & BT_ROWM_UNREAD) != 0))
+		return;
+	bt_req_init(&q, BT_UNREAD, n);
+	q.value = left;
+	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 }
 
 void bt_closing(int fd, struct note *n, bool *tell)
@@ -47,6 +67,9 @@ void bt_closing(int fd, struct note *n, bool *tell)
 	struct bt_req q;
 	struct bt_rep rep;
 	*tell = !silenced && bt_ident(fd, n) && n->flags & NOTE_NAMED;
+	if (*tell && (n->flags & (NOTE_SHARED | NOTE_ELSEWHERE)) == NOTE_SHARED &&
+	    !bt_duplicated(fd, n))
+		n->flags &= ~(uint32_t)NOTE_SHARED;
 	if (UNLIKELY(bt_is_netlink(fd)))
 		bt_nl_closing(bt_note(fd));
 	if (!silenced && UNLIKELY(bt_setting_of(fd)))
@@ -55,10 +78,14 @@ void bt_closing(int fd, struct note *n, bool *tell)
 	if (*tell && n->flags & NOTE_SHARED && n->flags & NOTE_LINGER0 && !(n->flags & NOTE_UDP)) {
 		bt_tell_value(fd, n, SOL_SOCKET, SO_LINGER, 1); /* if this is the last close */
 	} else if (*tell && !(n->flags & (NOTE_SHARED | NOTE_UDP)) &&
-		   (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd)))) {
+		   (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd, n)))) {
 		bt_req_init(&q, BT_RESET, n);
 		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	}
+	if (*tell && (n->flags & (NOTE_LISTENS | NOTE_SHARED)) == NOTE_LISTENS)
+		bt_drain(fd, n);
+	if (*tell && n->flags & NOTE_SHARED && n->flags & NOTE_CONNECTED && !(n->flags & NOTE_UDP))
+		say_unread(fd, n);
 	bt_note_clear(fd);
 }
 

@@ -51,6 +51,24 @@ void bt_notes_forget(void)
 	memset(chunks, 0, sizeof(chunks));
 }
 
+int bt_note_next(int fd, const struct bt_ident *id)
+{
+	for (unsigned i = (unsigned)fd + 1; i < NOTES_MAX && !bt_vforked; i++) {
+		const struct note *c = chunks[i / NOTES_CHUNK];
+		if (c == NULL) {
+			i |= NOTES_CHUNK - 1;
+			continue;
+		}
+		c += i % NOTES_CHUNK;
+		/* A duplicate may be older than the name. */
+		if (c->flags & NOTE_OURS && c->flags & NOTE_SHARED &&
+		    (!(c->flags & NOTE_NAMED) ||
+		     (c->id.slot == id->slot && c->id.gen == id->gen && c->id.nonce == id->nonce)))
+			return (int)i;
+	}
+	return -1;
+}
+
 bool bt_note_row(const struct note *n, struct bt_row *row)
 {
 	return n->flags & NOTE_NAMED && bt_table() != NULL &&
@@ -113,6 +131,8 @@ static void from_row(struct note *n, const struct bt_row *row)
 		n->flags |= NOTE_V6;
 	if (row->state == BT_ROW_LISTEN)
 		n->flags |= NOTE_LISTENS;
+	if (row->marks & BT_ROWM_STARTED)
+		n->flags |= NOTE_STARTED;
 	if (row->flags & BT_ROWF_CHILD)
 		n->flags |= NOTE_CHILD;
 	if (row->rport != 0 || (row->proto == 17 && row->state == BT_ROW_ESTABLISHED))
@@ -148,7 +168,7 @@ static bool ask_kernel(int fd, struct note *n, bool inet)
 	struct bt_ident own, peer;
 	struct bt_row row;
 	bool bare, ignored;
-	*n = (struct note){.flags = NOTE_SHARED, .forks = bt_forks};
+	*n = (struct note){.flags = NOTE_SHARED | NOTE_ELSEWHERE, .forks = bt_forks};
 	if (!kernel_name(SYS_getsockname, fd, &own, &bare))
 		return bare && nameless(fd, n, inet);
 	if (bt_table() == NULL)
@@ -174,7 +194,14 @@ static bool ask_kernel(int fd, struct note *n, bool inet)
 	return true;
 }
 
-/* Another holder may have bound, connected or made a listener of it since the note was made. */
+static bool is_gone(const struct note *own)
+{
+	struct bt_row row;
+	return !bt_note_row(own, &row) || row.state == BT_ROW_FREE || row.flags & BT_ROWF_ORPHAN;
+}
+
+/* Another holder may have bound, connected, made a listener of it or renewed it since the note was
+ * made. */
 static void catch_up(int fd, struct note *own)
 {
 	struct note now;
@@ -182,14 +209,17 @@ static void catch_up(int fd, struct note *own)
 	if (bt_silenced())
 		return;
 	if (!(own->flags & NOTE_NAMED)) {
-		if (ask_kernel(fd, &now, true) && now.flags & NOTE_NAMED) {
-			now.flags |= own->flags;
-			memcpy(now.shown, own->shown, sizeof(now.shown));
-			now.shown_port = own->shown_port;
-			*own = now;
-		}
-	} else if (bt_note_row(own, &row)) {
-		own->flags &= ~(uint32_t)NOTE_LISTENS;
+		if (!ask_kernel(fd, &now, true) || !(now.flags & NOTE_NAMED))
+			return;
+		now.flags |= own->flags;
+		*own = now;
+	}
+	/* Renewed, perhaps more than once. */
+	for (int i = 0; i < 4 && !(own->flags & NOTE_UDP) && is_gone(own); i++)
+		if (!bt_succeed(fd, own))
+			break;
+	if (bt_note_row(own, &row)) {
+		own->flags &= ~(uint32_t)(NOTE_LISTENS | NOTE_STARTED);
 		if (own->flags & NOTE_UDP)
 			own->flags &= ~(uint32_t)NOTE_CONNECTED;
 		from_row(own, &row);
@@ -205,7 +235,7 @@ static bool ident(int fd, struct note *n, bool inet)
 		if (UNLIKELY(own->flags & NOTE_SETTING))
 			return false;
 		if (own->forks != bt_forks)
-			own->flags |= NOTE_SHARED;
+			own->flags |= NOTE_SHARED | NOTE_ELSEWHERE;
 		if (UNLIKELY(own->flags & NOTE_SHARED))
 			catch_up(fd, own);
 		*n = *own;
@@ -445,10 +475,10 @@ bool bt_source(const struct sockaddr_un *sun, socklen_t len, uint8_t addr[16], u
 	if (memcmp(addr, any4, 16) == 0 || memcmp(addr, any6, 16) == 0) {
 		struct bt_host_row host;
 		/* It has been disconnected since. Its datagrams are as good as before. */
-		if (row.backlog == 0 && row.lport == 0)
+		if (row.backlog == 0)
 			return true;
-		if (row.backlog == 0 || !bt_host_read(t, row.host, &host) ||
-		    row.backlog > host.n_addrs || row.backlog > BT_HOST_ADDRS)
+		if (!bt_host_read(t, row.host, &host) || row.backlog > host.n_addrs ||
+		    row.backlog > BT_HOST_ADDRS)
 			return false;
 		memcpy(addr, host.addrs[row.backlog - 1].addr, 16);
 	}

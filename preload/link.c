@@ -354,23 +354,22 @@ static void say_down(void)
 	}
 }
 
-int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra,
-	    size_t *got)
+static int call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep,
+		void *rep_extra, size_t cap, int *passed)
 {
 	struct link *l = page;
-	size_t cap = got == NULL ? 0 : *got;
 	int e = 0;
 	if (UNLIKELY(bt_vforked)) {
 		int fd = child_link();
 		if (fd < 0)
 			return ENETDOWN;
-		e = transact(fd, req, extra, proof, rep, rep_extra, cap, NULL);
+		e = transact(fd, req, extra, proof, rep, rep_extra, cap, passed);
 	} else if (l->holder == &errno) {
 		/* We are in a signal handler inside a request of this thread. */
 		int fd = dial();
 		if (fd < 0)
 			return ENETDOWN;
-		e = transact(fd, req, extra, proof, rep, rep_extra, cap, NULL);
+		e = transact(fd, req, extra, proof, rep, rep_extra, cap, passed);
 		bt_sys(SYS_close, fd, 0, 0, 0, 0, 0);
 	} else {
 		pthread_mutex_lock(&l->lock);
@@ -380,7 +379,7 @@ int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep
 			if (e != 0)
 				break;
 			req->serial = ++l->serial;
-			e = transact(l->fd, req, extra, proof, rep, rep_extra, cap, NULL);
+			e = transact(l->fd, req, extra, proof, rep, rep_extra, cap, passed);
 			l->unheard = e != 0;
 			if (e == 0)
 				break;
@@ -391,14 +390,25 @@ int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep
 		l->holder = NULL;
 		pthread_mutex_unlock(&l->lock);
 	}
-	if (e != 0) {
-		if (e == ENETDOWN)
-			say_down();
-		return e;
-	}
+	if (e == ENETDOWN)
+		say_down();
+	return e != 0 ? e : rep->err;
+}
+
+int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra,
+	    size_t *got)
+{
+	size_t cap = got == NULL ? 0 : *got;
+	rep->extra = 0;
+	int e = call(proof, req, extra, rep, rep_extra, cap, NULL);
 	if (got != NULL)
 		*got = rep->extra < cap ? rep->extra : cap;
-	return rep->err;
+	return e;
+}
+
+int bt_call_fd(int proof, struct bt_req *req, struct bt_rep *rep, int *fd)
+{
+	return call(proof, req, NULL, rep, NULL, 0, fd);
 }
 
 #define NOTICES_BEFORE_INBOX 16u /* a program with less to say is served well enough without */

@@ -71,7 +71,7 @@ static const struct option options[] = {
 	/* Those of AF_INET6 sockets, which take all of IPPROTO_IP as well. */
 	{IPPROTO_IPV6, IPV6_V6ONLY, 0, BIT, CB_V6ONLY, ANY, 0},
 	{IPPROTO_IPV6, IPV6_FREEBIND, 0, BIT, 4, ANY, 0},
-	{IPPROTO_IPV6, IPV6_RECVERR, 0, BIT, CB_RECVERR, ANY, 0},
+	{IPPROTO_IPV6, IPV6_RECVERR, 0, BIT, CB_RECVERR6, ANY, 0},
 	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, 0, NUMBER, 0, -1, 255, 64},
 	{IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 17, NUMBER, 0, -1, 255, 1},
 	{IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, NUMBER, 0, 0, 1, 1},
@@ -144,9 +144,12 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 	struct bt_req q;
 	struct bt_rep rep;
 	struct bt_row row;
-	if (o->bit == CB_V6ONLY)
+	if (o->bit == CB_V6ONLY) {
 		bt_settle(n);
-	if (o->bit == CB_V6ONLY && bt_note_row(n, &row) && row.lport != 0)
+		bt_reset_unheard(fd, n);
+	}
+	if (o->bit == CB_V6ONLY && bt_note_row(n, &row) && bt_row_port(&row) != 0 &&
+	    row.state != BT_ROW_TIME_WAIT)
 		return EINVAL;
 	if (o->initial)
 		on = !on; /* the cookie's bit tells what differs from the default */
@@ -204,6 +207,36 @@ static int tcp_value(const struct option *o, int v)
 	return v;
 }
 
+/* What this process remembers may be older than what another holder has set. */
+static uint64_t cookie_now(int fd, const struct note *n)
+{
+	uint64_t c = n->cookie;
+	if (n->flags & NOTE_SHARED)
+		bt_cookie_get(fd, &c);
+	return c;
+}
+
+static int get_number(int fd, const struct note *n, const struct option *o)
+{
+	struct bt_req q;
+	struct bt_rep rep;
+	if (!(cookie_now(fd, n) & COOKIE_BIT(CB_STORED)) || !(n->flags & NOTE_NAMED))
+		return o->initial;
+	bt_req_init(&q, BT_GETVAL, n);
+	q.flags = o->level;
+	q.port = o->name;
+	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value
+									 : o->initial;
+}
+
+/* Linux sets the priority with the type of service (rt_tos2priority). */
+static void prioritise(int fd, int tos)
+{
+	static const int of[4] = {0, 2, 6, 4};
+	const int *priority = &of[tos >> 3 & 3];
+	bt_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_PRIORITY, (long)priority, sizeof(*priority), 0);
+}
+
 static int set_number(int fd, struct note *n, const struct option *o, int v)
 {
 	if (v < o->min || v > o->max) {
@@ -231,9 +264,12 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 		v = tcp_value(o, v);
 	if (v == INT32_MIN && !range)
 		return EINVAL;
+	if (o->level == IPPROTO_IP && o->name == IP_TOS && get_number(fd, n, o) != v)
+		prioritise(fd, v);
 	int e = bt_name_it(fd, n);
-	if (e == 0 && !(n->cookie & COOKIE_BIT(CB_STORED)))
-		e = bt_cookie_set(fd, n, n->cookie | COOKIE_BIT(CB_STORED));
+	uint64_t c = cookie_now(fd, n);
+	if (e == 0 && !(c & COOKIE_BIT(CB_STORED)))
+		e = bt_cookie_set(fd, n, c | COOKIE_BIT(CB_STORED));
 	if (e != 0)
 		return e;
 	bt_tell_value(fd, n, o->level, o->name, (uint32_t)v);
@@ -427,19 +463,6 @@ static int give_int(const struct option *o, int v, void *value, socklen_t *len)
 	return give(&v, sizeof(v), value, len);
 }
 
-static int get_number(int fd, const struct note *n, const struct option *o)
-{
-	struct bt_req q;
-	struct bt_rep rep;
-	if (!(n->cookie & COOKIE_BIT(CB_STORED)) || !(n->flags & NOTE_NAMED))
-		return o->initial;
-	bt_req_init(&q, BT_GETVAL, n);
-	q.flags = o->level;
-	q.port = o->name;
-	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value
-									 : o->initial;
-}
-
 static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 {
 	int e;
@@ -450,6 +473,8 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	bool kept = e != 0;
 	if (e == 0 && bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
 		return -1;
+	if (e == ECONNRESET && !kept && !(n->flags & NOTE_UDP))
+		bt_reset_heard(fd, n);
 	if (e == ECONNRESET && n->flags & NOTE_UDP)
 		e = ECONNREFUSED;				   /* see dgram.c */
 	else if (!kept && e == ECONNRESET && bt_over_after_end(n)) /* see stream.c */
@@ -487,13 +512,14 @@ static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *
 	}
 }
 
-static int get_info(const struct note *n, void *value, socklen_t *len)
+static int get_info(int fd, const struct note *n, void *value, socklen_t *len)
 {
 	struct tcp_info info = {0};
 	struct bt_row row;
 	/* What the program cannot know of yet need not be told yet. */
 	if (n->flags & (NOTE_SHARED | NOTE_END) || bt_link_unheard())
 		bt_settle(n);
+	bt_reset_unheard(fd, n);
 	info.tcpi_state = bt_note_row(n, &row) ? row.state : BT_ROW_CLOSE;
 	if (info.tcpi_state == BT_ROW_TIME_WAIT) /* which is not the program's socket in Linux */
 		info.tcpi_state = BT_ROW_CLOSE;
@@ -543,7 +569,7 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 		return get_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && !(n.flags & NOTE_UDP)) {
 		if (name == TCP_INFO)
-			return get_info(&n, value, len);
+			return get_info(fd, &n, value, len);
 		if (name == TCP_CONGESTION)
 			return get_congestion(fd, value, len);
 	}

@@ -12,6 +12,8 @@
  *	ident.c		which socket a descriptor is
  *	socket.c	socket bind listen accept getsockname getpeername shutdown
  *	connect.c	connect
+ *	renew.c		a fresh descriptor for one that is used up
+ *	drain.c		connections that nobody has accepted when the listening ends
  *	fds.c		close dup and kin
  *	fork.c		fork vfork clone posix_spawn system popen
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
@@ -151,6 +153,8 @@ const struct bt_table *bt_table(void); /* NULL: never reached berthd */
  * the answer, or ENETDOWN when there is no berthd. */
 int bt_call(int proof, struct bt_req *req, const void *extra, struct bt_rep *rep, void *rep_extra,
 	    size_t *got);
+/* The same, for an answer that may bring a descriptor: *fd. */
+int bt_call_fd(int proof, struct bt_req *req, struct bt_rep *rep, int *fd);
 /* A request without an answer; what cannot be sent is lost (berthd finds out by itself). */
 void bt_notice(int proof, struct bt_req *req);
 /* This process has sent one since the last answer. */
@@ -183,7 +187,8 @@ enum note_flag {
 	NOTE_CHILD = 1 << 4,
 	NOTE_SHARED = 1 << 5,	 /* another descriptor or process may hold it too */
 	NOTE_CONNECTED = 1 << 6, /* UDP with a peer; TCP after connect */
-	NOTE_STARTED = 1 << 7,	 /* a non-blocking connect has said EINPROGRESS */
+	NOTE_STARTED = 1 << 7,	 /* a non-blocking connect has said EINPROGRESS, and no call since
+				    what   became of it */
 	NOTE_LINGER0 = 1 << 8,	 /* SO_LINGER with a time of 0 */
 	NOTE_SHUT_RD = 1 << 9,
 	NOTE_COOKIE = 1 << 10, /* the kernel holds a cookie for it */
@@ -194,8 +199,8 @@ enum note_flag {
 	NOTE_KEEPALIVE = 1 << 17, /* a listener's; AF_UNIX does not pass it on */
 	NOTE_SHUT_WR = 1 << 19,	  /* this process has shut the sending direction */
 	NOTE_END = 1 << 21,	  /* the peer's end has been read */
-	NOTE_SHOWN = 1 << 20,	  /* getsockname shows `shown` once the connection is over */
-	NOTE_FAILED = 1 << 18,	  /* a non-blocking connect failed */
+	NOTE_ELSEWHERE = 1 << 20, /* and another process: SHARED by more than a duplicate here */
+	NOTE_FAILED = 1 << 18,	  /* UDP: an error is kept in the cookie (dgram.c) */
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
 	NOTE_SETTING = 1 << 24,	 /* no socket: a memfd that stands for a file of /proc/sys */
 	NOTE_NETLINK = 1 << 25,	 /* netlink.c's; `link` points to its state */
@@ -210,9 +215,6 @@ struct note {
 	struct bt_ident id;
 	uint64_t cookie;
 	uint64_t link; /* over which connection berthd learned that this process holds it */
-	/* The local end of the last connection or attempt: Linux shows it when it is over, too. */
-	uint8_t shown[16];
-	uint16_t shown_port;
 };
 
 /*
@@ -243,6 +245,8 @@ enum cookie_bit {
 	CB_PKTINFO6,
 	CB_RECVHOPS,
 	CB_RECVTCLASS,
+	CB_RECVERR6,
+	CB_RESET_SAID, /* a holder has been told the peer's reset: it is said once */
 	CB_ERROR = 40, /* 8 bits: pending SO_ERROR */
 };
 
@@ -260,6 +264,8 @@ bool bt_ident_for(int fd, const struct sockaddr *sa, socklen_t len, struct note 
 void bt_note_set(int fd, const struct note *n);
 void bt_note_clear(int fd);
 void bt_notes_forget(void); /* all of them */
+/* The next descriptor above fd that may be a duplicate of this socket's, or -1. */
+int bt_note_next(int fd, const struct bt_ident *id);
 /* The row of the socket; false: gone. It may lag behind what was said by notices. */
 bool bt_note_row(const struct note *n, struct bt_row *row);
 /* Waits until berthd has heard the notices of before, of this process and of others. For what looks
@@ -342,6 +348,15 @@ extern _Atomic uint32_t bt_udp_changes;
 /* connect.c: how a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
  * the errno of its failure, told once. Only with NOTE_JOINING. */
 int bt_wire_outcome(int fd, struct note *n);
+/* renew.c: a fresh socket takes the place of the one that fd is; n becomes its note. 0 or errno. */
+int bt_renew(int fd, struct note *n);
+/* This process has another descriptor of the same socket, or may have. */
+bool bt_duplicated(int fd, const struct note *n);
+/* Another process has renewed it: fd and its duplicates become what took its place. own: fd's note.
+ * False: nothing did. */
+bool bt_succeed(int fd, struct note *own);
+/* A call tells the outcome of the attempt to connect: e, or 0 for a connection. */
+void bt_told(int fd, const struct note *n, int e);
 /* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */
 int bt_pending(int fd, struct note *n);
 void bt_pend(int fd, struct note *n, int e); /* sets it */
@@ -350,6 +365,10 @@ bool bt_silenced(void);
 void bt_silence(void);
 void bt_closing(int fd, struct note *n, bool *tell); /* fds.c: before and after a native close */
 void bt_closed(const struct note *n, bool tell);
+/* drain.c: the listening ends, here or by the last close; n is the listener's note. */
+void bt_drain(int fd, struct note *n);
+/* socket.c: berthd knows that this process accepts on the listener. */
+void bt_say_accepts(int fd, struct note *n);
 ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m,
 		    int flags); /* dgram.c: -1 and errno */
 /* Gives an unbound UDP socket its port, as Linux does before it looks at the rest of a call. */
@@ -375,6 +394,11 @@ bool bt_reset_untold(int fd, const struct note *n);
 /* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
 void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value);
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
+/* The kernel holds a reset for fd that berthd did not know of, since nobody could say whose close
+ * was the last; now it does. */
+bool bt_reset_unheard(int fd, const struct note *n);
+/* The kernel has told a reset: the peer's last holder closed it with data unread. */
+void bt_reset_heard(int fd, const struct note *n);
 /* A reset has ended the connection after the peer's FIN. */
 bool bt_over_after_end(const struct note *n);
 

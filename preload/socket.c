@@ -121,16 +121,13 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	bt_req_addr(&q, addr, port);
 	q.flags = port != 0 && bt_link_root() ? BT_REQF_ROOT : 0;
 	e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
+	if (e == EINVAL && bt_reset_unheard(fd, &n))
+		e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
 	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
 	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
 		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
-	struct note *own = bt_note(fd);
-	if ((e == 0 || e == EADDRINUSE) && own != NULL) /* an earlier address is gone */
-		own->flags &= ~(uint32_t)NOTE_SHOWN;
-	if (e == 0 && own != NULL)
-		own->shown_port = 0;
 	return e == 0 ? 0 : bt_fail(e);
 }
 
@@ -165,7 +162,7 @@ PUBLIC int listen(int fd, int backlog)
 
 /* berthd then takes this process's word about the connections that come through the listener: an
  * answer says that it will before the ring (link.c) tells of their end, or of the listener's. */
-static void say_accepts(int fd, struct note *n)
+void bt_say_accepts(int fd, struct note *n)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -213,8 +210,7 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			return c;
 		if (LIKELY(vouched(&sun, n, l, &row, &slot))) {
 			struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD |
-						      NOTE_SHOWN | NOTE_CONNECTED |
-						      (l->flags & NOTE_V6) |
+						      NOTE_CONNECTED | (l->flags & NOTE_V6) |
 						      (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 					     .forks = bt_forks,
 					     .id = {slot, row.gen, row.nonce},
@@ -226,8 +222,6 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 			if (UNLIKELY(l->flags & NOTE_KEEPALIVE))
 				bt_real()->setsockopt(c, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 			bt_new_fd(c);
-			memcpy(child.shown, row.laddr, 16);
-			child.shown_port = row.lport;
 			bt_note_set(c, &child);
 			/* Linux finds a bad address when the connection is off the queue, and drops
 			 * it. */
@@ -272,7 +266,7 @@ PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 	}
 	if (!(n.flags & NOTE_LISTENS))
 		return bt_fail(EINVAL);
-	say_accepts(fd, &n);
+	bt_say_accepts(fd, &n);
 	return take_connection(fd, sa, len, flags, &n);
 }
 
@@ -295,7 +289,7 @@ static int name_args(const void *sa, const socklen_t *len)
 
 PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 {
-	static const uint8_t any4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	static const uint8_t any4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, any6[16];
 	struct note n;
 	struct bt_row row;
 	if (!bt_in_host() || !bt_ident(fd, &n))
@@ -310,14 +304,10 @@ PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 		if (!(n.flags & NOTE_V6))
 			memcpy(row.laddr, any4, 16);
 	}
-	bool over = row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT ||
-		    row.state == BT_ROW_FREE;
-	if (over && !(n.flags & NOTE_UDP) && n.shown_port != 0 &&
-	    (row.lport == 0 || row.lport == n.shown_port)) {
-		row.lport = n.shown_port;
-		if (n.flags & NOTE_SHOWN)
-			memcpy(row.laddr, n.shown, 16);
-	}
+	if (row.marks & BT_ROWM_ADDR)
+		memcpy(row.laddr, n.flags & NOTE_V6 ? any6 : any4, 16);
+	if (n.flags & NOTE_UDP)
+		row.lport = bt_row_port(&row);
 	bt_addr_out(row.laddr, row.lport, n.flags & NOTE_V6, sa, len);
 	return 0;
 }
@@ -330,6 +320,8 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 		return bt_real()->getpeername(fd, sa, len);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_name(&n, true, sa, len);
+	if (n.flags & NOTE_SHUT_WR) /* the connection may be over */
+		bt_settle(&n);
 	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
 	    row.state == BT_ROW_TIME_WAIT || row.state == BT_ROW_LISTEN) {
 		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))
@@ -361,20 +353,12 @@ PUBLIC int __getsockname(int fd, struct sockaddr *sa, socklen_t *len)
  * nothing. */
 static int shut_listener(int fd, const struct note *n, int how)
 {
-	struct bt_req q;
-	struct bt_row row;
-	struct note *own = bt_note(fd);
+	struct note mine = *n;
 	if (how == SHUT_WR)
 		return 0;
-	if (own != NULL && bt_note_row(n, &row))
-		own->shown_port = row.lport;
-	bt_req_init(&q, BT_SHUT, n);
-	q.value = (uint32_t)how;
-	bt_notice(bt_proof(fd, n), &q);
-	bt_settle(n);
-	if (own != NULL)
-		own->flags &= ~(uint32_t)NOTE_LISTENS;
-	return bt_real()->shutdown(fd, how);
+	bt_drain(fd, &mine);
+	int e = bt_renew(fd, &mine);
+	return e == 0 ? 0 : bt_fail(e);
 }
 
 /* Also without a peer, of which it then complains (inet_shutdown). Datagrams go on to come in, so
@@ -408,11 +392,14 @@ PUBLIC int shutdown(int fd, int how)
 	/* A connection is over once both ends have shut, this one perhaps by another holder. */
 	if (n.flags & (NOTE_SHUT_WR | NOTE_SHARED))
 		bt_settle(&n);
+	bt_reset_unheard(fd, &n);
 	if (!(n.flags & NOTE_CONNECTED) ||
 	    (bt_note_row(&n, &row) && (row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT)))
 		return bt_fail(ENOTCONN);
 	struct note *own = bt_note(fd);
-	if (own != NULL)
+	if (how == SHUT_RD || n.flags & NOTE_SHARED)
+		bt_told(fd, &n, 0);
+	if (own != NULL) /* BT_SHUT says it, too */
 		own->flags &= ~(uint32_t)NOTE_STARTED;
 	if (how == SHUT_RD) {
 		/* The kernel's would stop the peer from sending, which TCP's does not (tcp(7),

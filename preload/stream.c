@@ -10,12 +10,13 @@
 #include <stddef.h>
 #include <sys/syscall.h>
 
-/* The connection is over for both ends. */
-static void end_by_reset(int fd, const struct note *n)
+/* The connection is over for both ends. come: by the peer's reset, which waits to be told. */
+static void end_by_reset(int fd, const struct note *n, bool come)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	bt_req_init(&q, BT_RESET, n);
+	q.value = come;
 	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 }
 
@@ -31,17 +32,37 @@ static bool last_close(int fd, const struct note *n, const struct bt_row *row)
 	       p.revents & POLLHUP;
 }
 
+/* A reset is said once, to whichever holder asks first; then it is an end of file, as in Linux. */
+static bool said(int fd, const struct note *own)
+{
+	uint64_t c = 0;
+	if (own == NULL || own->flags & NOTE_RESET_SAID)
+		return true;
+	return own->flags & NOTE_SHARED && bt_cookie_get(fd, &c) == 0 &&
+	       c & COOKIE_BIT(CB_RESET_SAID);
+}
+
+static void say(int fd)
+{
+	struct note *own = bt_note(fd);
+	uint64_t c = 0;
+	if (own == NULL)
+		return;
+	own->flags |= NOTE_RESET_SAID;
+	if (own->flags & NOTE_SHARED && bt_cookie_get(fd, &c) == 0)
+		bt_cookie_set(fd, own, c | COOKIE_BIT(CB_RESET_SAID));
+}
+
 bool bt_reset_untold(int fd, const struct note *n)
 {
 	struct bt_row row;
-	struct note *own = bt_note(fd);
-	if (own == NULL || own->flags & NOTE_RESET_SAID || !bt_note_row(n, &row))
+	if (said(fd, bt_note(fd)) || !bt_note_row(n, &row))
 		return false;
 	if (!(row.flags & BT_ROWF_RESET) && last_close(fd, n, &row))
-		end_by_reset(fd, n);
+		end_by_reset(fd, n, false);
 	else if (!bt_note_row(n, &row) || !(row.flags & BT_ROWF_RESET)) /* berthd was quicker */
 		return false;
-	own->flags |= NOTE_RESET_SAID; /* said once; then it is an end of file, as in Linux */
+	say(fd);
 	/* AF_UNIX keeps the same error where the peer left data unread. */
 	int said;
 	socklen_t len = sizeof(said);
@@ -55,6 +76,10 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 	struct note note;
 	if (n != 0 || wanted == 0 || bt_silenced() || !bt_ident(fd, &note) || note.flags & NOTE_UDP)
 		return n;
+	if (!(note.flags & (NOTE_CONNECTED | NOTE_LISTENS))) { /* renewed by another holder */
+		int e = bt_pending(fd, &note);
+		return bt_fail(e != 0 ? e : ENOTCONN);
+	}
 	if (!bt_reset_untold(fd, &note)) {
 		struct note *own = bt_note(fd);
 		if (own != NULL)
@@ -65,16 +90,25 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 	return -1;
 }
 
-/* The kernel has told a reset: the peer's last holder closed it with data unread, which no program
- * could say beforehand. */
-static void told_by_kernel(int fd, const struct note *n)
+void bt_reset_heard(int fd, const struct note *n)
 {
 	struct bt_row row;
-	if (bt_note(fd) != NULL)
-		bt_note(fd)->flags |= NOTE_RESET_SAID;
+	say(fd);
 	if (bt_note_row(n, &row) &&
 	    (row.state == BT_ROW_ESTABLISHED || row.state == BT_ROW_CLOSE_WAIT))
-		end_by_reset(fd, n);
+		end_by_reset(fd, n, true);
+}
+
+bool bt_reset_unheard(int fd, const struct note *n)
+{
+	struct bt_row row;
+	struct pollfd p = {.fd = fd};
+	if ((n->flags & (NOTE_CONNECTED | NOTE_UDP | NOTE_WIRE)) != NOTE_CONNECTED ||
+	    bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1 || !(p.revents & POLLERR) ||
+	    !bt_note_row(n, &row) || row.state == BT_ROW_CLOSE || row.state == BT_ROW_TIME_WAIT)
+		return false;
+	end_by_reset(fd, n, true);
+	return true;
 }
 
 /* The peer had sent its FIN before the reset: for TCP the end comes first, and the error that waits
@@ -106,15 +140,16 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 		if (note.flags & NOTE_UDP) {
 			saved = ECONNREFUSED; /* see dgram.c */
 		} else if (!bt_reset_untold(fd, &note)) {
+			bt_reset_heard(fd, &note);
 			if (after_end(fd, &note))
 				return 0;
-			told_by_kernel(fd, &note);
 		}
 	}
 	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
 	    !(note.flags & NOTE_UDP)) {
-		saved = bt_pending(fd, &note);
-		if (saved == 0 && note.flags & NOTE_FAILED)
+		saved = note.flags & NOTE_LISTENS ? ENOTCONN : bt_pending(fd, &note);
+		if (saved == 0 &&
+		    note.flags & NOTE_STARTED) /* the attempt failed, and that was told */
 			return 0;
 		if (saved == 0)
 			saved = ENOTCONN;
@@ -238,25 +273,24 @@ static bool first_after_end(int fd, struct note *n, size_t size)
 		return false;
 	if (size == 0)
 		return true;
-	end_by_reset(fd, n);
+	end_by_reset(fd, n, false);
 	bt_pend(fd, n, EPIPE);
 	return true;
 }
 
 static bool reset_by_kernel(int fd, const struct note *n)
 {
-	struct note *own = bt_note(fd);
 	int e = 0;
 	socklen_t len = sizeof(e);
-	if (own == NULL || own->flags & NOTE_RESET_SAID ||
+	if (said(fd, bt_note(fd)) ||
 	    bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&e, (long)&len, 0) < 0 ||
 	    e != ECONNRESET)
 		return false;
 	if (bt_over_after_end(n)) {
-		own->flags |= NOTE_RESET_SAID;
+		say(fd);
 		return false;
 	}
-	told_by_kernel(fd, n);
+	bt_reset_heard(fd, n);
 	return true;
 }
 
@@ -288,7 +322,10 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 		}
 		return bt_udp_send(fd, &n, &m, flags);
 	}
-	if (e == EPIPE) {
+	if (e == EPIPE && !(n.flags & NOTE_CONNECTED)) { /* renewed by another holder */
+		e = bt_pending(fd, &n);
+		e = e != 0 ? e : EPIPE;
+	} else if (e == EPIPE) {
 		if (bt_reset_untold(fd, &n) || reset_by_kernel(fd, &n))
 			e = ECONNRESET;
 		else if (bt_pending(fd, &n) == 0 && first_after_end(fd, &n, size_of(iov, n_iov)))
@@ -406,7 +443,7 @@ static void passed(const struct msghdr *m)
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
 			struct note *note = bt_note(fd);
 			if (note != NULL && note->flags & NOTE_OURS)
-				note->flags |= NOTE_SHARED;
+				note->flags |= NOTE_SHARED | NOTE_ELSEWHERE;
 		}
 	}
 }

@@ -41,8 +41,10 @@ static bool read_socket(struct bt_diag_dump *d, const char *p, size_t n, struct 
 	if (n < sizeof(msg))
 		return false;
 	memcpy(&msg, p, sizeof(msg));
-	*s = (struct bt_diag){
-		.ino = msg.udiag_ino, .type = msg.udiag_type, .state = msg.udiag_state};
+	*s = (struct bt_diag){.ino = msg.udiag_ino,
+			      .uid = UINT32_MAX,
+			      .type = msg.udiag_type,
+			      .state = msg.udiag_state};
 	d->n_queue = 0;
 	for (size_t at = sizeof(msg); at + sizeof(a) <= n; at += (size_t)NLA_ALIGN(a.nla_len)) {
 		memcpy(&a, p + at, sizeof(a));
@@ -62,6 +64,9 @@ static bool read_socket(struct bt_diag_dump *d, const char *p, size_t n, struct 
 			break;
 		case UNIX_DIAG_RQLEN:
 			s->rqueue = number(value, len);
+			break;
+		case UNIX_DIAG_UID:
+			s->uid = number(value, len);
 			break;
 		case UNIX_DIAG_SHUTDOWN:
 			s->shutdown = len > 0 ? (uint8_t)*value : 0;
@@ -130,9 +135,10 @@ int bt_diag_begin(struct bt_diag_dump *d, void *buf, uint64_t netid, uint32_t st
 		      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
 		.req = {.sdiag_family = AF_UNIX,
 			.udiag_states = states,
-			.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER |
-				      (more & BT_DIAG_RQUEUE ? UDIAG_SHOW_RQLEN : 0u) |
-				      (more & BT_DIAG_QUEUE ? UDIAG_SHOW_ICONS : 0u)},
+			.udiag_show =
+				UDIAG_SHOW_NAME | UDIAG_SHOW_PEER |
+				(more & BT_DIAG_RQUEUE ? UDIAG_SHOW_RQLEN | UDIAG_SHOW_UID : 0u) |
+				(more & BT_DIAG_QUEUE ? UDIAG_SHOW_ICONS : 0u)},
 	};
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	*d = (struct bt_diag_dump){.buf = buf, .netid = netid};

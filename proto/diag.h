@@ -8,6 +8,7 @@
 struct bt_diag {
 	uint32_t ino, peer_ino; /* peer_ino 0: none, or not accepted yet, or gone */
 	uint32_t rqueue;	/* BT_DIAG_RQUEUE: bytes to read, or connections to accept */
+	uint32_t uid;		/* BT_DIAG_RQUEUE: whose it is; UINT32_MAX: before Linux 5.3 */
 	uint8_t type;		/* SOCK_STREAM, ... */
 	uint8_t state;		/* TCP_LISTEN, TCP_ESTABLISHED, TCP_CLOSE */
 	uint8_t shutdown;	/* 1: for reading, 2: for writing */

@@ -43,9 +43,9 @@ struct bt_refusal {
 	int32_t err;   /* the errno */
 	uint32_t why;  /* enum bt_why */
 	uint32_t pad;
-	uint64_t frees_ns;	 /* CLOCK_MONOTONIC; 0: not by itself */
-	struct bt_event_end of;	 /* with the addresses that were asked for */
-	struct bt_event_end by;	 /* whose socket is in the way; slot UINT32_MAX: nobody's */
+	uint64_t frees_ns;	/* CLOCK_MONOTONIC; 0: not by itself */
+	struct bt_event_end of; /* with the addresses that were asked for */
+	struct bt_event_end by; /* whose socket is in the way; slot UINT32_MAX: nobody's */
 };
 
 _Static_assert(sizeof(struct bt_event) == 104 && sizeof(struct bt_refusal) == 200,

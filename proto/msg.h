@@ -43,12 +43,14 @@ enum bt_msg_type {
 	BT_IDENT,     /* only make it */
 	BT_BIND,      /* addr, port, opts. Reply: addr, port */
 	BT_LISTEN_ON, /* value = backlog. Reply: addr, port */
-	BT_CONNECT,   /* TCP: addr, port = destination. Reply: id, addr/port = local end (also with
-			 ECONNREFUSED), target = listener */
+	BT_CONNECT, /* TCP: addr, port = destination. Reply: id (also with ECONNREFUSED), addr/port
+		       = local end, target = listener */
 	BT_CONNECT_FAIL, /* notice: the descriptor could not be joined to the target; value = errno
 			  */
 	BT_JOIN, /* TCP, after BT_CONNECT, with the descriptor: berthd joins it to the target, whose
 		    file the program cannot reach */
+	BT_TOLD, /* TCP: a call has told the outcome of a connect. value: 0 connected; else the
+		    local end is forgotten, but for what bind gave */
 	BT_UDP_CONNECT, /* addr, port; port 0 and flag BT_REQF_UNSPEC: disconnect. Reply: addr/port
 			   = local */
 	BT_UDP_ROUTE, /* addr, port. Reply: target (slot BT_SLOT_NONE: nobody has the port), value =
@@ -62,9 +64,16 @@ enum bt_msg_type {
 	BT_SETVAL,    /* notice: flags = level, port = option name, value */
 	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set */
 	BT_SHUT,      /* notice: value = SHUT_WR or SHUT_RDWR */
-	BT_RESET,     /* the socket is about to be closed with a reset (SO_LINGER 0); has a reply */
+	BT_RESET, /* the connection ends by reset: the socket is about to be closed (SO_LINGER 0),
+		     or, value 1, the kernel has told of the peer's; has a reply */
+	BT_ENDED, /* the kernel has told that the peer has shut or closed its end */
 	BT_DISCONNECT, /* TCP: connect with AF_UNSPEC. Reply: id = a fresh socket that takes over
-			  address, port and options; the old one is closed */
+			  address, port and options; the old one is closed. value: 1 if other
+			  processes may hold that */
+	BT_HEIR,       /* notice, after that: the fresh socket's descriptor, kept for those */
+	BT_SUCCESSOR,  /* of an old one, with its descriptor. Reply: id and descriptor of the fresh
+			  one,  or err ENOENT */
+	BT_UNREAD,     /* notice: about to be closed with data unread (value 1), or without (0) */
 	BT_CLOSED,  /* notice: this process closed the descriptor; BT_REQF_SOLE: no other holder */
 	BT_FORGED,  /* notice: an accept on `id` turned a peer away */
 	BT_ACCEPTS, /* notice: this process accepts connections on the listener `id`; with its
@@ -115,6 +124,7 @@ enum bt_req_flag {
 	BT_REQF_END = 1 << 6, /* BT_SHUT, BT_CLOSED: the peer's end was read before, so the peer was
 				 first, whatever order the notices come in */
 	BT_REQF_SOURCE = 1 << 7,
+	BT_REQF_ASYNC = 1 << 8, /* CONNECT: non-blocking: a later call tells the outcome */
 };
 
 enum bt_rep_flag {

@@ -55,6 +55,15 @@ enum bt_row_flag {
 				   * tells */
 };
 
+enum bt_row_mark {
+	BT_ROWM_PATH = 1 << 0,	  /* its maker was told to bind it to a path (proto/name.h) */
+	BT_ROWM_SHOWN = 1 << 1,	  /* lport is not the socket's any more: what getsockname shows
+				   * (TCP), or where its datagrams came from (UDP) */
+	BT_ROWM_UNREAD = 1 << 4,  /* TCP: a holder has closed it with data unread */
+	BT_ROWM_ADDR = 1 << 3,	  /* UDP, with SHOWN: nor is laddr */
+	BT_ROWM_STARTED = 1 << 2, /* TCP: no call has told the outcome of a non-blocking connect */
+};
+
 struct bt_row {
 	_Atomic uint32_t seq;
 	uint32_t gen;
@@ -80,7 +89,7 @@ struct bt_row {
 	uint8_t dev;	  /* SO_BINDTODEVICE: interface index, 0: none */
 	uint8_t hops;	  /* UDP: 64 less the TTL or hop limit of what it sends, modulo 256 */
 	uint8_t tos;	  /* UDP: type of service or traffic class of what it sends */
-	uint8_t by_path;  /* its maker was told to bind it to a path (proto/name.h) */
+	uint8_t marks;	  /* enum bt_row_mark */
 };
 /* An accepted end may be held by another process than its listener's maker; instruments find its
  * holder by joining NETLINK_SOCK_DIAG's peer inode with /proc/PID/fd, as ss does. */
@@ -90,6 +99,12 @@ static inline bool bt_is_v4(const uint8_t addr[16])
 {
 	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 	return memcmp(addr, mapped, sizeof(mapped)) == 0;
+}
+
+/* The port that the socket has; 0: none. */
+static inline uint16_t bt_row_port(const struct bt_row *r)
+{
+	return r->marks & BT_ROWM_SHOWN ? 0 : r->lport;
 }
 
 _Static_assert(sizeof(struct bt_row) == 96, "the table's format");

@@ -126,6 +126,9 @@ static void give(struct bt_sock *s, struct bt_diag *e)
 {
 	s->ino = e->ino;
 	s->recvq = e->rqueue;
+	/* An accepted socket is its accepter's (sock_graft), whom berthd does not know. */
+	if (s->row.flags & BT_ROWF_CHILD && e->uid != UINT32_MAX)
+		s->row.uid = e->uid;
 	e->taken = true;
 }
 

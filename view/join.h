@@ -33,7 +33,7 @@ static inline bool bt_row_listed(const struct bt_row *r)
 		return false;
 	if ((r->flags & BT_ROWF_ALIAS) || (r->proto != BT_PROTO_TCP && r->proto != BT_PROTO_UDP))
 		return false;
-	return r->state != BT_ROW_CLOSE || r->lport != 0;
+	return r->state != BT_ROW_CLOSE || bt_row_port(r) != 0;
 }
 
 struct bt_sock {

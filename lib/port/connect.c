@@ -28,11 +28,12 @@ bool bt_port_is_self(const struct bt_port_net *net, uint32_t slot)
 	       bt_addr_eq(&s->laddr, &s->raddr);
 }
 
-/* What remains when a connection ends: the port if it is to be kept, the address if bind gave it.
- */
-static void let_go(struct bt_port_net *net, uint32_t slot, bool keep, struct bt_addr laddr)
+/* What remains when a connection ends: the port if it is to be kept. */
+static void let_go(struct bt_port_net *net, uint32_t slot, bool keep, const struct bt_addr *laddr,
+		   const struct bt_addr *raddr, uint16_t rport)
 {
 	struct psock *s = sock_at(net, slot);
+	struct bt_addr local = *laddr, remote = *raddr;
 
 	keep = keep && s->lport != 0 && btp_reserve(net, s);
 	btp_leave_tuple(net, slot);
@@ -41,11 +42,11 @@ static void let_go(struct bt_port_net *net, uint32_t slot, bool keep, struct bt_
 	else
 		btp_leave_bucket(net, slot);
 	s->state = BT_CLOSE;
-	s->raddr = any_of(s->family);
-	s->rport = 0;
+	s->laddr = local;
+	s->raddr = remote;
+	s->rport = rport;
 	if (s->proto == BT_UDP)
 		s->dev = 0; /* __udp_disconnect */
-	s->laddr = s->flags & SF_ADDR_LOCK ? laddr : any_of(s->family);
 	if (keep) {
 		btp_change_end(net, slot);
 		return;
@@ -54,10 +55,20 @@ static void let_go(struct bt_port_net *net, uint32_t slot, bool keep, struct bt_
 	s->flags &= (uint8_t) ~(SF_PORT_LOCK | SF_HELD);
 }
 
+/* The same, and both ends are forgotten: the local one but for the address that bind gave. */
+static void forget_ends(struct bt_port_net *net, uint32_t slot, bool keep,
+			const struct bt_addr *laddr)
+{
+	const struct psock *s = sock_at(net, slot);
+	struct bt_addr any = any_of(s->family);
+
+	let_go(net, slot, keep, s->flags & SF_ADDR_LOCK ? laddr : &any, &any, 0);
+}
+
 /* Linux has begun the connection before it looks for its place, and undoes that. */
 static int no_place(struct bt_port_net *net, uint32_t slot, const struct tuple *t)
 {
-	let_go(net, slot, sock_at(net, slot)->flags & SF_PORT_LOCK, t->laddr);
+	forget_ends(net, slot, sock_at(net, slot)->flags & SF_PORT_LOCK, &t->laddr);
 	return -EADDRNOTAVAIL;
 }
 
@@ -104,9 +115,6 @@ int bt_port_connect(struct bt_port_net *net, uint32_t slot, const struct bt_addr
 	s = sock_at(net, slot);
 	if (s->proto == BT_TCP && s->state != BT_CLOSE)
 		return btp_refuse(reason, -EISCONN, BT_WHY_BAD_STATE, slot, 0);
-	/* After bind to an address and bind to the wildcard, connect's address is kept (Linux). */
-	if (s->flags & SF_ADDR_LOCK && !bt_addr_is_any(&s->laddr) && !bt_addr_eq(&s->laddr, src))
-		return btp_refuse(reason, -EINVAL, BT_WHY_BAD_STATE, slot, 0);
 	if (s->proto == BT_UDP) {
 		r = bt_port_autobind(net, slot, now_ns, reason);
 		if (r < 0)
@@ -131,8 +139,53 @@ void bt_port_disconnect(struct bt_port_net *net, uint32_t slot)
 		return;
 	s = sock_at(net, slot);
 	/* A TCP socket that never connected keeps what it has, as in Linux (tcp_disconnect). */
-	let_go(net, slot, s->flags & SF_PORT_LOCK || (s->proto == BT_TCP && s->state == BT_CLOSE),
-	       s->laddr);
+	forget_ends(net, slot,
+		    s->flags & SF_PORT_LOCK || (s->proto == BT_TCP && s->state == BT_CLOSE),
+		    &s->laddr);
+}
+
+void bt_port_done(struct bt_port_net *net, uint32_t slot)
+{
+	const struct psock *s = btp_slot_used(net, slot) ? sock_at(net, slot) : NULL;
+	struct bt_addr any;
+
+	if (s == NULL || s->proto != BT_TCP || !(s->flags & SF_TUPLE))
+		return;
+	any = any_of(s->family);
+	if (s->state == BT_SYN_SENT) /* nobody was there */
+		let_go(net, slot, s->flags & SF_PORT_LOCK, &s->laddr, &any, 0);
+	else
+		let_go(net, slot, s->flags & SF_PORT_LOCK, &s->laddr, &s->raddr, s->rport);
+}
+
+int bt_port_inherit(struct bt_port_net *net, uint32_t from, uint32_t to)
+{
+	struct psock *a, *b;
+	struct range range;
+
+	if (!btp_slot_used(net, from) || !btp_slot_used(net, to))
+		return -EBADF;
+	a = sock_at(net, from);
+	b = sock_at(net, to);
+	if (a == b || a->state != BT_CLOSE || b->state != BT_CLOSE || b->lport != 0 ||
+	    a->host != b->host || a->proto != b->proto || a->family != b->family)
+		return -EINVAL;
+	range = btp_range(net, from);
+	if (!btp_reserve(net, a) || bt_port_set_range(net, to, range.lo, range.hi) < 0)
+		return -ENOMEM;
+	b->opts = a->opts;
+	b->dev = a->dev;
+	b->laddr = a->laddr;
+	b->lport = a->lport;
+	b->aux = a->aux;
+	b->flags |= a->flags & (SF_PORT_LOCK | SF_ADDR_LOCK | SF_HELD | SF_V6_ADDR);
+	/* In this order, so that the port keeps its history. */
+	btp_change_end(net, to);
+	btp_leave_bucket(net, from);
+	a->lport = 0;
+	a->flags &= (uint8_t) ~(SF_PORT_LOCK | SF_ADDR_LOCK | SF_HELD | SF_V6_ADDR);
+	a->laddr = any_of(a->family);
+	return 0;
 }
 
 void bt_port_unbind(struct bt_port_net *net, uint32_t slot)
@@ -142,7 +195,7 @@ void bt_port_unbind(struct bt_port_net *net, uint32_t slot)
 	if (s == NULL || s->state != BT_CLOSE || (s->lport == 0 && bt_addr_is_any(&s->laddr)))
 		return;
 	s->flags &= (uint8_t)~SF_ADDR_LOCK;
-	let_go(net, slot, false, any_of(s->family));
+	forget_ends(net, slot, false, &s->laddr);
 }
 
 int bt_port_accept(struct bt_port_net *net, uint32_t listener, const struct bt_addr *laddr,

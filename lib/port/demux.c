@@ -2,6 +2,7 @@
 /* Which socket a packet belongs to: the 5-tuple hash, listeners, and the ends of TIME_WAIT. */
 #include "internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* ---- the 5-tuple hash ---- */
@@ -220,6 +221,51 @@ void bt_port_time_wait(struct bt_port_net *net, uint32_t slot, uint64_t now_ns)
 	btp_change_end(net, slot);
 	dest_time_wait(net, s, true, now_ns);
 	heap_settle(net, net->n_heap++, tw);
+}
+
+int bt_port_part(struct bt_port_net *net, uint32_t slot, uint32_t *waits)
+{
+	struct time_wait tw;
+	struct psock *s, *w;
+	int r;
+
+	if (!btp_slot_used(net, slot))
+		return -EBADF;
+	s = sock_at(net, slot);
+	if (s->state != BT_TIME_WAIT || !(s->flags & SF_TUPLE))
+		return -EINVAL;
+	if (!btp_reserve(net, s))
+		return -ENOMEM;
+	r = bt_port_new(net, s->host, BT_TCP, (enum bt_family)s->family, s->uid, waits);
+	if (r < 0)
+		return r;
+	tw = net->heap[s->aux];
+	tw.slot = *waits;
+	btp_leave_tuple(net, slot);
+	w = sock_at(net, *waits);
+	w->laddr = s->laddr;
+	w->raddr = s->raddr;
+	w->lport = s->lport;
+	w->rport = s->rport;
+	w->state = BT_TIME_WAIT;
+	w->opts = s->opts;
+	w->dev = s->dev;
+	w->flags |= s->flags & (SF_PORT_LOCK | SF_ADDR_LOCK | SF_HELD | SF_V6_ADDR);
+	btp_enter_bucket(net, *waits);
+	btp_enter_tuple(net, *waits);
+	dest_time_wait(net, w, true, tw.expires - tw.wait_us * (uint64_t)1000);
+	heap_settle(net, net->n_heap++, tw);
+	if (s->flags & SF_PORT_LOCK) {
+		btp_change_begin(net, slot);
+		s->state = BT_CLOSE;
+		btp_change_end(net, slot);
+		return 0;
+	}
+	btp_leave_bucket(net, slot);
+	s->state = BT_CLOSE;
+	s->lport = 0;
+	s->flags &= (uint8_t)~SF_HELD;
+	return 0;
 }
 
 uint32_t bt_port_expired(struct bt_port_net *net, uint64_t now_ns)

@@ -171,8 +171,8 @@ int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns,
 		   struct bt_reason *reason);
 
 /*
- * connect(2): fixes the local address to src (the caller has chosen it; a specific bound address
- * must be equal to it) and the remote end to raddr:rport, picks an ephemeral port if there is none
+ * connect(2): fixes the local address to src (the caller has chosen it, and knows what bind gave)
+ * and the remote end to raddr:rport, picks an ephemeral port if there is none
  * yet, and enters the demultiplexer. TCP: state becomes BT_SYN_SENT. UDP: BT_ESTABLISHED, and
  * connecting again is allowed. -EADDRNOTAVAIL: no free port for this destination, or the 4-tuple is
  * in use; the socket then loses a port that bind to 0 gave, and keeps src if bind gave an address
@@ -197,6 +197,13 @@ bool bt_port_is_self(const struct bt_port_net *net, uint32_t slot);
  * and keeps its address if bind gave that to the listener. Linux's getsockname goes on to show the
  * released port, although the socket no longer has it. */
 void bt_port_disconnect(struct bt_port_net *net, uint32_t slot);
+/* A TCP connection or an attempt is over, and no call has told that yet: as bt_port_disconnect, but
+ * the addresses stay (but for the remote one of an attempt), the local one also in the eyes of who
+ * binds (Linux's tcp_done). Nothing happens to one that is in no connection. */
+void bt_port_done(struct bt_port_net *net, uint32_t slot);
+/* `to`, fresh and of the same kind, takes the place of `from`, which is in BT_CLOSE and keeps
+ * nothing: address, port, options, device, range. -EBADF, -EINVAL, -ENOMEM: nothing has changed. */
+int bt_port_inherit(struct bt_port_net *net, uint32_t from, uint32_t to);
 /* Address and port of a socket in BT_CLOSE that nobody will use any more are free. */
 void bt_port_unbind(struct bt_port_net *net, uint32_t slot);
 
@@ -224,6 +231,10 @@ void bt_port_set_state(struct bt_port_net *net, uint32_t slot, enum bt_state sta
  * bt_port_get shows the state, but port and 4-tuple are free at once, and bt_port_expired names it
  * next. */
 void bt_port_time_wait(struct bt_port_net *net, uint32_t slot, uint64_t now_ns);
+/* The socket whose connection is in TIME_WAIT is wanted for something else: the TIME_WAIT goes on
+ * in a slot of its own, *waits, and the socket is as bt_port_done leaves it (in Linux they are two
+ * from the beginning). -EINVAL: it is not in TIME_WAIT, or skips it; -ENFILE, -ENOMEM. */
+int bt_port_part(struct bt_port_net *net, uint32_t slot, uint32_t *waits);
 /* The next slot whose TIME_WAIT has ended by now_ns, or BT_NO_SLOT; the caller frees it. */
 uint32_t bt_port_expired(struct bt_port_net *net, uint64_t now_ns);
 /* When the next TIME_WAIT ends (0: a socket skips it), or UINT64_MAX. */

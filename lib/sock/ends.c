@@ -2,6 +2,7 @@
 /* How connections end: both ends through TCP's states, TIME_WAIT, and ends that nobody holds. */
 #include "internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 void btn_leave_ports(struct bt_net *net, uint32_t slot)
@@ -10,6 +11,29 @@ void btn_leave_ports(struct bt_net *net, uint32_t slot)
 	if (bt_port_get(net->ports, slot, &i) && i.state == BT_TIME_WAIT)
 		net->hosts[i.host]->n_time_wait--;
 	bt_port_disconnect(net->ports, slot);
+}
+
+void btn_done(struct bt_net *net, uint32_t slot)
+{
+	bt_port_done(net->ports, slot);
+	btn_mark(net, slot);
+}
+
+int bt_net_part(struct bt_net *net, uint32_t slot, uint32_t *waits)
+{
+	int r = bt_port_part(net->ports, slot, waits);
+	if (r < 0)
+		return r;
+	struct sock *s = btn_begin(net, *waits);
+	if (s == NULL) {
+		btn_leave_ports(net, *waits);
+		bt_port_free(net->ports, *waits);
+		return -ENOMEM;
+	}
+	s->flags |= BT_NETF_ORPHAN;
+	btn_mark(net, *waits);
+	btn_mark(net, slot);
+	return 0;
 }
 
 void bt_net_time_wait(struct bt_net *net, uint32_t slot, uint64_t now_ns)
@@ -30,8 +54,7 @@ static void wait_or_close(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	    net->hosts[i.host]->n_time_wait < net->hosts[i.host]->conf.max_tw_buckets) {
 		bt_net_time_wait(net, slot, now_ns);
 	} else {
-		bt_port_disconnect(net->ports, slot);
-		btn_set_state(net, slot, BT_CLOSE);
+		btn_done(net, slot);
 	}
 }
 
@@ -39,7 +62,7 @@ static void wait_or_close(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 static void both_shut(struct bt_net *net, uint32_t first, uint32_t last, uint64_t now_ns)
 {
 	wait_or_close(net, first, now_ns);
-	btn_set_state(net, last, BT_CLOSE);
+	btn_done(net, last);
 }
 
 void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns)
@@ -63,8 +86,7 @@ void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 		   btn_state(net, peer) == BT_FIN_WAIT2) {
 		both_shut(net, peer, slot, now_ns);
 	} else if (state == BT_CLOSE_WAIT) { /* the other end has given up waiting: a reset */
-		bt_port_disconnect(net->ports, slot);
-		btn_set_state(net, slot, BT_CLOSE);
+		btn_done(net, slot);
 	}
 }
 
@@ -143,10 +165,16 @@ static void orphans_advance(struct bt_net *net, uint64_t now_ns)
 		if (s->flags / STAMP != o.stamp || !(s->flags & BT_NETF_ORPHAN) ||
 		    s->flags & BT_NETF_FREED || btn_state(net, o.slot) != BT_FIN_WAIT2)
 			continue;
-		bt_port_disconnect(net->ports, o.slot);
-		btn_set_state(net, o.slot, BT_CLOSE);
+		btn_done(net, o.slot);
 		btn_settle(net, o.slot);
 	}
+}
+
+void bt_net_unread(struct bt_net *net, uint32_t slot, bool unread)
+{
+	struct sock *s = btn_touch(net, slot);
+	if (s != NULL)
+		s->flags = unread ? s->flags | UNREAD : s->flags & ~UNREAD;
 }
 
 void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns)
@@ -156,8 +184,10 @@ void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	if (s == NULL || !bt_port_get(net->ports, slot, &i) || s->flags & BT_NETF_ORPHAN)
 		return;
 	uint32_t peer = s->peer;
-	if (s->flags & BT_NETF_LINGER0)
+	if (s->flags & (BT_NETF_LINGER0 | UNREAD))
 		bt_net_reset(net, slot);
+	if (btn_state(net, slot) == BT_ESTABLISHED)
+		s->flags |= AT_ONCE;
 	if (i.proto == BT_TCP)
 		bt_net_shut(net, slot, now_ns);
 	s->flags |= BT_NETF_ORPHAN;
@@ -178,19 +208,29 @@ void bt_net_reset(struct bt_net *net, uint32_t slot)
 	if (bt_net_is_wire(net, slot))
 		return;
 	if (bt_net_flags(net, slot) & BT_NETF_SELF && state == BT_ESTABLISHED)
-		btn_set_state(net, slot, BT_CLOSE);
+		btn_done(net, slot);
 	/* An end that is done, or waits, has nothing left to reset. */
 	if (peer == BT_NO_SLOT || state == BT_TIME_WAIT || state == BT_CLOSE)
 		return;
 	/* Who has had our FIN reads that end; the reset comes too late to be told (tcp_reset). */
 	bool told = btn_state(net, peer) != BT_CLOSE_WAIT;
-	bt_port_disconnect(net->ports, slot);
-	bt_port_disconnect(net->ports, peer);
-	btn_set_state(net, slot, BT_CLOSE);
-	btn_set_state(net, peer, BT_CLOSE);
+	btn_done(net, slot);
+	btn_done(net, peer);
 	if (told)
 		btn_find(net, peer)->flags |= BT_NETF_RESET;
 	btn_settle(net, peer); /* nobody may hold it any more: then its port is free */
+}
+
+void bt_net_reset_came(struct bt_net *net, uint32_t slot)
+{
+	uint32_t peer = bt_net_peer(net, slot);
+	uint8_t state = btn_state(net, slot);
+	bool shut = state == BT_CLOSE_WAIT &&
+		    (peer == BT_NO_SLOT || !(btn_find(net, peer)->flags & AT_ONCE));
+	if (state == BT_CLOSE || state == BT_TIME_WAIT || bt_net_is_wire(net, slot))
+		return;
+	bt_net_set_flag(net, slot, BT_NETF_RESET, !shut);
+	bt_net_reset(net, slot);
 }
 
 void bt_net_wire_state(struct bt_net *net, uint32_t slot, enum bt_state state, uint64_t now_ns)
@@ -202,8 +242,7 @@ void bt_net_wire_state(struct bt_net *net, uint32_t slot, enum bt_state state, u
 	if (state == BT_TIME_WAIT) {
 		wait_or_close(net, slot, now_ns);
 	} else if (state == BT_CLOSE) {
-		bt_port_disconnect(net->ports, slot);
-		btn_set_state(net, slot, BT_CLOSE);
+		btn_done(net, slot);
 	} else {
 		btn_set_state(net, slot, state);
 	}
@@ -218,8 +257,10 @@ void bt_net_advance(struct bt_net *net, uint64_t now_ns)
 	orphans_advance(net, now_ns);
 	while ((slot = bt_port_expired(net->ports, now_ns)) != BT_NO_SLOT) {
 		uint32_t peer = bt_net_peer(net, slot);
-		btn_leave_ports(net, slot);
-		btn_set_state(net, slot, BT_CLOSE);
+		struct bt_port_info i;
+		if (bt_port_get(net->ports, slot, &i))
+			net->hosts[i.host]->n_time_wait--;
+		btn_done(net, slot);
 		/* Where a program still holds the descriptor, the socket is closed but the slot not
 		 * free. */
 		btn_settle(net, slot);

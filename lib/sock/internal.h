@@ -15,11 +15,13 @@ struct sock {
 	uint32_t flags;
 };
 
-#define IDLE  UINT32_MAX
-#define END   (UINT32_MAX - 1)
-#define GONE  0x100u   /* with BT_NETF_FREED: the port space has freed the slot already */
-#define WIRE  0x200u   /* its bytes travel in packets */
-#define STAMP 0x10000u /* the upper half of the flags counts the slot's lives */
+#define IDLE	UINT32_MAX
+#define END	(UINT32_MAX - 1)
+#define GONE	0x100u	 /* with BT_NETF_FREED: the port space has freed the slot already */
+#define WIRE	0x200u	 /* its bytes travel in packets */
+#define UNREAD	0x400u	 /* closed with data unread, perhaps by the last holder */
+#define AT_ONCE 0x800u	 /* its FIN was sent by its close, not by a shutdown before */
+#define STAMP	0x10000u /* the upper half of the flags counts the slot's lives */
 
 struct addr_entry {
 	struct bt_addr addr;
@@ -59,6 +61,8 @@ struct bt_net {
 struct sock *btn_find(const struct bt_net *net, uint32_t slot);
 /* The entry to write; NULL: out of memory. */
 struct sock *btn_touch(struct bt_net *net, uint32_t slot);
+/* A slot's new life: whatever its last one left is forgotten. NULL: out of memory. */
+struct sock *btn_begin(struct bt_net *net, uint32_t slot);
 /* Has bt_net_changed hand the slot out. */
 void btn_mark(struct bt_net *net, uint32_t slot);
 /* Frees the slot, when bt_net_changed has told of it. */
@@ -77,6 +81,8 @@ enum addr_kind {
 enum addr_kind btn_addr_kind(const struct bt_net *net, uint16_t host, const struct bt_addr *addr);
 
 /* ends.c */
+/* The connection is over; its ends are shown until a call tells that. */
+void btn_done(struct bt_net *net, uint32_t slot);
 void btn_leave_ports(struct bt_net *net, uint32_t slot);
 /* Frees what nobody can name any more. */
 void btn_settle(struct bt_net *net, uint32_t slot);

@@ -74,8 +74,7 @@ struct sock *btn_touch(struct bt_net *net, uint32_t slot)
 	return s;
 }
 
-/* A slot's new life: whatever its last one left is forgotten. */
-static struct sock *begin(struct bt_net *net, uint32_t slot)
+struct sock *btn_begin(struct bt_net *net, uint32_t slot)
 {
 	struct sock *s = btn_touch(net, slot);
 	if (s != NULL) {
@@ -178,7 +177,7 @@ int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_
 	int r = bt_port_new(net->ports, host, proto, family, uid, slot);
 	if (r < 0)
 		return r;
-	if (begin(net, *slot) == NULL) {
+	if (btn_begin(net, *slot) == NULL) {
 		bt_port_free(net->ports, *slot);
 		return -ENOMEM;
 	}
@@ -286,6 +285,13 @@ static int reachable(const struct bt_net *net, const struct bt_port_info *i, str
 static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt_addr *dst,
 	       struct bt_addr *src, uint16_t *to, uint8_t *arrives)
 {
+	struct bt_port_info unbound = *i;
+	enum addr_kind own = btn_addr_kind(net, i->host, &i->laddr);
+	if (own == ADDR_MULTICAST || own == ADDR_BROADCAST) {
+		/* Such an address is for receiving only (inet_bind). */
+		unbound.laddr = bt_addr_is_v4(&i->laddr) ? bt_addr_v4(0) : (struct bt_addr){{0}};
+		i = &unbound;
+	}
 	int r = reachable(net, i, dst);
 	bool v4 = bt_addr_is_v4(dst);
 	const struct bt_net_host *h = &net->hosts[i->host]->pub;
@@ -361,17 +367,17 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	}
 	*listener = bt_port_lookup_listener(net->ports, to, &dst, port, &src, i.lport, arrives);
 	if (*listener == BT_NO_SLOT) {
-		bt_port_disconnect(net->ports, slot);
+		bt_port_done(net->ports, slot);
 		return -ECONNREFUSED;
 	}
 	taken = BT_NO_SLOT;
 	r = bt_port_accept(net->ports, *listener, &dst, &src, i.lport, child, &taken, why);
 	taken_over(net, to, taken);
 	if (r < 0) {
-		bt_port_disconnect(net->ports, slot);
+		bt_port_done(net->ports, slot);
 		return r == -EADDRNOTAVAIL ? -ECONNREFUSED : r;
 	}
-	if (btn_touch(net, slot) == NULL || begin(net, *child) == NULL) {
+	if (btn_touch(net, slot) == NULL || btn_begin(net, *child) == NULL) {
 		bt_port_free(net->ports, *child);
 		bt_port_disconnect(net->ports, slot);
 		return -ENOMEM;
@@ -432,7 +438,7 @@ int bt_net_accept_wire(struct bt_net *net, uint32_t listener, const struct bt_ad
 	taken_over(net, i.host, taken);
 	if (r < 0)
 		return r;
-	if (begin(net, *child) == NULL) {
+	if (btn_begin(net, *child) == NULL) {
 		bt_port_free(net->ports, *child);
 		return -ENOMEM;
 	}
@@ -460,8 +466,7 @@ void bt_net_connect_undo(struct bt_net *net, uint32_t slot)
 	btn_find(net, child)->peer = BT_NO_SLOT;
 	btn_leave_ports(net, child);
 	btn_give_up(net, child);
-	btn_leave_ports(net, slot);
-	btn_mark(net, slot);
+	btn_done(net, slot);
 	btn_settle(net, slot);
 }
 
@@ -495,28 +500,27 @@ void bt_net_disconnect(struct bt_net *net, uint32_t slot)
 	btn_mark(net, slot);
 }
 
+void bt_net_told(struct bt_net *net, uint32_t slot)
+{
+	if (btn_state(net, slot) != BT_CLOSE)
+		return;
+	bt_port_disconnect(net->ports, slot);
+	btn_mark(net, slot);
+}
+
 int bt_net_renew(struct bt_net *net, uint32_t slot, uint64_t now_ns, uint32_t *fresh)
 {
-	struct bt_port_info i, kept;
-	struct bt_reason why;
+	struct bt_port_info i;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
+	if (i.state == BT_TIME_WAIT)
+		return -EINVAL;
 	int r = bt_net_sock(net, i.host, i.proto, i.family, i.uid, fresh);
 	if (r < 0)
 		return r;
-	if (i.state != BT_TIME_WAIT)
-		bt_net_disconnect(net, slot);
-	bt_port_get(net->ports, slot, &kept);
+	bt_net_disconnect(net, slot);
+	(void)bt_port_inherit(net->ports, slot, *fresh); /* without memory: a fresh one */
 	bt_net_closed(net, slot, now_ns);
-	bt_port_set_dev(net->ports, *fresh, i.dev);
-	(void)bt_port_set_range(net->ports, *fresh, i.range_lo, i.range_hi);
-	if (i.state != BT_TIME_WAIT && (kept.lport != 0 || !bt_addr_is_any(&kept.laddr))) {
-		/* A port that was connect's is gone; the address may be bind's without it. */
-		bt_port_set_opts(net->ports, *fresh,
-				 i.opts | (kept.lport == 0 ? BT_BIND_NO_PORT : 0u));
-		(void)bt_port_bind(net->ports, *fresh, &kept.laddr, kept.lport, true, now_ns, &why);
-	}
-	bt_port_set_opts(net->ports, *fresh, i.opts);
 	return 0;
 }
 

@@ -126,9 +126,16 @@ void bt_net_connect_undo(struct bt_net *net, uint32_t slot);
 /* UDP connect(2). */
 int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		       uint64_t now_ns, struct bt_reason *why);
+/* A call has told that the TCP socket's connection, or attempt to connect, is over: its ends are
+ * forgotten, but for what bind gave. Until then they are the socket's (inet_stream_connect). */
+void bt_net_told(struct bt_net *net, uint32_t slot);
+/* The TIME_WAIT of a socket that somebody still holds goes on in a slot of its own, *waits, so that
+ * the socket may be bound anew. -EINVAL: it is not in TIME_WAIT; -ENFILE, -ENOMEM. */
+int bt_net_part(struct bt_net *net, uint32_t slot, uint32_t *waits);
 /* connect(2) with AF_UNSPEC of a TCP socket: the connection is reset, or the listening ends, and a
  * fresh socket takes over what bind gave the old one, and its options; the old one is closed.
- * -ENFILE, -ENOMEM, -EBADF: nothing has changed. */
+ * -EINVAL: it is in TIME_WAIT (bt_net_part first); -ENFILE, -ENOMEM, -EBADF: nothing has changed.
+ */
 int bt_net_renew(struct bt_net *net, uint32_t slot, uint64_t now_ns, uint32_t *fresh);
 /* connect(2) with AF_UNSPEC of a UDP socket. */
 void bt_net_disconnect(struct bt_net *net, uint32_t slot);
@@ -156,10 +163,16 @@ bool bt_net_explain(const struct bt_net *net, uint16_t host, enum bt_proto proto
 
 /* shutdown(2) of the sending direction. */
 void bt_net_shut(struct bt_net *net, uint32_t slot, uint64_t now_ns);
+/* A descriptor was closed with data unread, or without: where it was the last, the connection ends
+ * by reset (RFC 2525 2.17). */
+void bt_net_unread(struct bt_net *net, uint32_t slot, bool unread);
 /* The last descriptor is gone. */
 void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns);
 /* The connection ends by reset from this end (SO_LINGER 0): no TIME_WAIT; the peer's flag tells. */
 void bt_net_reset(struct bt_net *net, uint32_t slot);
+/* A reset has come from the peer, of which the caller knows in another way. BT_NETF_RESET says so,
+ * unless the peer had shut before: then its end is read first (tcp_reset). */
+void bt_net_reset_came(struct bt_net *net, uint32_t slot);
 /* Enters TIME_WAIT (rebuilding; otherwise it comes of shut and closed). */
 void bt_net_time_wait(struct bt_net *net, uint32_t slot, uint64_t now_ns);
 /* Ends what is due by now: sockets leave TIME_WAIT. */

@@ -287,7 +287,7 @@ static void message(unsigned n, uint8_t type)
 	static const uint16_t ports[] = {80, 53, 0, 40000, 1};
 	struct bt_req q = {.version = BT_MSG_VERSION, .type = type, .id = some_ident(n)};
 	uint8_t how = u8();
-	int proof, mine = -1;
+	int proof;
 
 	q.flags = how & 32 ? u8() : how & (BT_REQF_SOLE | BT_REQF_SYNC | BT_REQF_ROOT);
 	q.serial = how;
@@ -308,13 +308,13 @@ static void message(unsigned n, uint8_t type)
 	how = u8();
 	proof = some_proof(&q, how);
 	if (type == BT_INBOX && how < 200)
-		proof = mine = memfd(n);
+		proof = memfd(n);
+	else if (proof >= 0) /* d_call closes it */
+		proof = dup(proof);
 	replies = 0;
 	last_rep = (struct bt_rep){.err = -1};
 	d_call(d, conns[n], &q, extra, proof);
 	n_calls++;
-	if (mine >= 0)
-		close(mine);
 	MUST(replies <= 1);
 	if (replies == 1) {
 		MUST(last_rep.err >= 0 && last_rep.serial == q.serial);

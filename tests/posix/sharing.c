@@ -322,6 +322,85 @@ static void through_stdio(void)
 	T(fclose(in));
 }
 
+/* Takes turns with a child: what this process does, then what the child sees of it. */
+struct turns {
+	int to[2], from[2];
+};
+
+static void turn_wait(struct turns *t, bool child)
+{
+	char byte;
+	t_need(read(child ? t->to[0] : t->from[0], &byte, 1) == 1, "a turn");
+}
+
+static void turn_pass(struct turns *t, bool child)
+{
+	fflush(stdout);
+	t_need(write(child ? t->from[1] : t->to[1], "", 1) == 1, "a turn");
+}
+
+static void child_of_renewed(struct turns *t, int c, int l)
+{
+	char text[8] = "";
+	turn_wait(t, true);
+	t_names("child after AF_UNSPEC", c);
+	T(recv(c, text, sizeof(text), MSG_DONTWAIT));
+	T(recv(c, text, sizeof(text), MSG_DONTWAIT));
+	T(connect(c, IN(LO, 7408)));
+	T(send(c, "child", 5, 0));
+	turn_pass(t, true);
+	turn_wait(t, true);
+	t_opt("SO_ACCEPTCONN in the child", l, SOL_SOCKET, SO_ACCEPTCONN);
+	int s = FD(accept(l, NULL, NULL));
+	T(recv(s, text, sizeof(text), 0));
+	_exit(0);
+}
+
+/* A socket that is disconnected, a listener that is shut, stay one socket for all who hold them. */
+static void renewed(void)
+{
+	t_case("renewed, shared");
+	struct sockaddr unspec = {.sa_family = AF_UNSPEC};
+	struct turns t;
+	char text[8] = "";
+	int l = t_listener(LO, 7408), c = t_socket(SOCK_STREAM), copy = dup(c), status = 0;
+	t_need(pipe(t.to) == 0 && pipe(t.from) == 0, "pipe");
+	t_need(connect(c, IN(LO, 7408)) == 0, "connect");
+	int s = accept(l, NULL, NULL);
+	t_need(s >= 0, "accept");
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0)
+		child_of_renewed(&t, c, l);
+	T(connect(c, &unspec, sizeof(unspec)));
+	T(recv(s, text, sizeof(text), 0));
+	close(s);
+	turn_pass(&t, false);
+	turn_wait(&t, false);
+	t_names("after the child's connect", copy);
+	s = FD(accept(l, NULL, NULL));
+	T(recv(s, text, sizeof(text), 0));
+	T(send(s, "parent", 6, 0));
+	T(recv(copy, text, sizeof(text), 0));
+	close(s);
+	T(shutdown(l, SHUT_RDWR));
+	int refused = t_socket(SOCK_STREAM);
+	T(connect(refused, IN(LO, 7408)));
+	T(listen(l, 5));
+	s = t_socket(SOCK_STREAM);
+	T(connect(s, IN(LO, 7408)));
+	T(send(s, "again", 5, 0));
+	turn_pass(&t, false);
+	waitpid(pid, &status, 0);
+	T(status);
+	close(l);
+	T(connect(refused, IN(LO, 7408)));
+	close(refused);
+	close(s);
+	close(c);
+	close(copy);
+}
+
 int main(void)
 {
 	T_RUN(dup_kinds);
@@ -333,5 +412,6 @@ int main(void)
 	T_RUN(passed);
 	T_RUN(statted);
 	T_RUN(through_stdio);
+	T_RUN(renewed);
 	return 0;
 }

@@ -275,6 +275,31 @@ def test_ordinary_user(net):
     end(programs)
 
 
+def accept_as(uid):
+    s = lib.listen('0.0.0.0', 80)
+    client = lib.connect('127.0.0.1', 80)
+    os.seteuid(uid)
+    accepted, _ = s.accept()
+    os.seteuid(0)
+    lib.say({'accepted': truth(accepted), 'client': truth(client), 'listener': truth(s)})
+    lib.hear()
+
+
+def test_accepted_by_another_user(net):
+    """A connection is of the user who accepted it, as behind a server that gives up root."""
+    if not lib.real_root():
+        raise lib.Skip('needs root')
+    lib.has('ss')
+    net.host('web', WEB)
+    p = net.part('web', accept_as, 65534)
+    t = p.get()
+    out = net.run('web', ['ss', '-tanOe'])
+    uids = {int(re.search(r'ino:(\d+)', line)[1]): (re.search(r'uid:(\d+)', line) or [0, '0'])[1]
+            for line in out.splitlines() if 'ino:' in line}
+    lib.eq([uids[t[w][2]] for w in ('accepted', 'client', 'listener')], ['65534', '0', '0'], out)
+    end([p])
+
+
 # --- interfaces
 
 def interfaces():

@@ -293,6 +293,83 @@ static void do_time_wait(uint32_t slot)
 	s->until = now + bt_port_host_conf(net, s->i.host)->time_wait_ns;
 }
 
+static void model_done(struct model *s)
+{
+	if (s->i.state == BT_SYN_SENT) {
+		s->i.raddr = any_addr(s->i.family);
+		s->i.rport = 0;
+	}
+	s->tuple = false;
+	s->i.state = BT_CLOSE;
+	if (!s->port_lock) {
+		s->i.lport = 0;
+		s->held = false;
+	}
+}
+
+static void do_done(uint32_t slot)
+{
+	struct model *s = &socks[slot];
+
+	bt_port_done(net, slot);
+	if (s->i.proto == BT_TCP && s->tuple)
+		model_done(s);
+}
+
+static void do_part(uint32_t slot)
+{
+	struct model *s = &socks[slot];
+	uint32_t waits;
+	int r = bt_port_part(net, slot, &waits);
+
+	if (s->i.state != BT_TIME_WAIT) {
+		MUST(r == -EINVAL);
+		return;
+	}
+	if (r == -ENFILE) {
+		for (uint32_t k = 0; k < N_MODEL; k++)
+			MUST(socks[k].used);
+		return;
+	}
+	MUST(r == 0 && waits < N_MODEL && !socks[waits].used);
+	socks[waits] = *s;
+	socks[waits].i.range_lo = socks[waits].i.range_hi = 0;
+	socks[waits].tuple_place = ++serial;
+	model_done(s);
+}
+
+static void do_inherit(uint32_t from)
+{
+	uint32_t to = rnd(N_MODEL);
+	struct model *a = &socks[from], *b = &socks[to];
+	int r = bt_port_inherit(net, from, to);
+
+	if (!b->used) {
+		MUST(r == -EBADF);
+		return;
+	}
+	if (to == from || a->i.state != BT_CLOSE || b->i.state != BT_CLOSE || b->i.lport != 0 ||
+	    a->i.host != b->i.host || a->i.proto != b->i.proto || a->i.family != b->i.family) {
+		MUST(r == -EINVAL);
+		return;
+	}
+	MUST(r == 0);
+	b->i.opts = a->i.opts;
+	b->i.dev = a->i.dev;
+	b->i.laddr = a->i.laddr;
+	b->i.lport = a->i.lport;
+	b->i.range_lo = a->i.range_lo;
+	b->i.range_hi = a->i.range_hi;
+	b->held = a->held;
+	b->port_lock |= a->port_lock;
+	b->addr_lock |= a->addr_lock;
+	b->v6_addr |= a->v6_addr;
+	b->place = a->place;
+	a->i.lport = 0;
+	a->i.laddr = any_addr(a->i.family);
+	a->held = a->port_lock = a->addr_lock = a->v6_addr = false;
+}
+
 static void do_advance(void)
 {
 	uint64_t first = UINT64_MAX;
@@ -411,8 +488,14 @@ static void do_op(void)
 			else
 				s->i.state = (uint8_t)state;
 		}
-	} else if (what < 95)
+	} else if (what < 93)
 		do_time_wait(slot);
+	else if (what < 94)
+		do_done(slot);
+	else if (what < 95)
+		do_part(slot);
+	else if (what < 96)
+		do_inherit(slot);
 	else if (what < 97) {
 		bt_port_disconnect(net, slot);
 		model_disconnect(s);

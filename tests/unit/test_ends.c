@@ -273,6 +273,117 @@ static void disconnect_tcp(void **state)
 	connects_again(true);
 }
 
+/* A socket in TIME_WAIT that is still held may be bound anew; its TIME_WAIT ends in its time. */
+static void bound_in_time_wait(void **state)
+{
+	struct bt_net *net = make(64);
+	uint32_t l = listener(net, 1, ip(0, 0, 0, 0), 80), c = sock(net, 0, BT_TCP), one, waits;
+
+	(void)state;
+	assert_int_equal(connect_at(net, c, ip(10, 0, 0, 2), 80, 0, &one), 0);
+	assert_int_equal(bt_net_part(net, c, &waits), -EINVAL);
+	bt_net_shut(net, c, 0);
+	bt_net_shut(net, one, 0);
+	assert_int_equal(info(net, c).state, BT_TIME_WAIT);
+	assert_int_equal(bt_net_part(net, c, &waits), 0);
+	assert_int_equal(info(net, waits).state, BT_TIME_WAIT);
+	assert_int_equal(bind_at(net, c, ip(10, 0, 0, 1), 81), 0);
+	assert_int_equal(info(net, c).lport, 81);
+	both_name_each_other(net, c);
+	assert_true(bt_net_deadline(net) == 60 * SEC);
+	bt_net_closed(net, one, 0);
+	bt_net_closed(net, c, 0);
+	bt_net_closed(net, l, 0);
+	end(net, 0);
+}
+
+/* The end of an attempt is shown until it is told, and then only what bind gave. */
+static void told(void **state)
+{
+	struct bt_net *net = make(64);
+	uint32_t c = sock(net, 0, BT_TCP), child;
+	struct bt_port_info i;
+
+	(void)state;
+	assert_int_equal(bind_at(net, c, ip(0, 0, 0, 0), 81), 0);
+	assert_int_equal(connect_at(net, c, ip(10, 0, 0, 2), 80, 0, &child), -ECONNREFUSED);
+	i = info(net, c);
+	assert_true(bt_addr_to_v4(&i.laddr) == 0x0a000001);
+	bt_net_told(net, c);
+	i = info(net, c);
+	assert_true(bt_addr_is_any(&i.laddr) && i.lport == 81);
+	bt_net_closed(net, c, 0);
+	end(net, 0);
+}
+
+/* Closed with data unread: a reset, unless a later holder has read it. */
+static void closed_unread(void **state)
+{
+	(void)state;
+	for (int read = 0; read < 2; read++) {
+		struct bt_net *net = make(64);
+		uint32_t l = listener(net, 1, ip(0, 0, 0, 0), 80), c = sock(net, 0, BT_TCP), one;
+
+		assert_int_equal(connect_at(net, c, ip(10, 0, 0, 2), 80, 0, &one), 0);
+		bt_net_unread(net, one, true);
+		assert_int_equal(info(net, one).state, BT_ESTABLISHED);
+		bt_net_unread(net, one, !read);
+		bt_net_closed(net, one, 0);
+		assert_int_equal(info(net, c).state, read ? BT_CLOSE_WAIT : BT_CLOSE);
+		assert_int_equal(bt_net_flags(net, c) & BT_NETF_RESET, read ? 0 : BT_NETF_RESET);
+		bt_net_closed(net, c, 0);
+		bt_net_closed(net, l, 0);
+		end(net, 0);
+	}
+}
+
+/* A reset that the kernel has told: of a close alone, or after a shutdown, whose end is read first.
+ */
+static void reset_came(void **state)
+{
+	(void)state;
+	for (int shut = 0; shut < 2; shut++) {
+		struct bt_net *net = make(64);
+		uint32_t l = listener(net, 1, ip(0, 0, 0, 0), 80), c = sock(net, 0, BT_TCP), one;
+
+		assert_int_equal(connect_at(net, c, ip(10, 0, 0, 2), 80, 0, &one), 0);
+		if (shut)
+			bt_net_shut(net, one, 0);
+		bt_net_closed(net, one, 0);
+		assert_int_equal(info(net, c).state, BT_CLOSE_WAIT);
+		bt_net_reset_came(net, c);
+		assert_int_equal(info(net, c).state, BT_CLOSE);
+		assert_int_equal(bt_net_flags(net, c) & BT_NETF_RESET, shut ? 0 : BT_NETF_RESET);
+		bt_net_closed(net, c, 0);
+		bt_net_closed(net, l, 0);
+		end(net, 0);
+	}
+}
+
+/* A fresh socket takes over what bind gave, where others have the port, too. */
+static void renewed(void **state)
+{
+	struct bt_net *net = make(64);
+	uint32_t l = listener(net, 1, ip(10, 0, 0, 2), 80), c = sock(net, 0, BT_TCP), one, fresh;
+	struct bt_reason why;
+	struct bt_port_info i;
+
+	(void)state;
+	assert_int_equal(connect_at(net, c, ip(10, 0, 0, 2), 80, 0, &one), 0);
+	assert_int_equal(bt_net_renew(net, l, 0, &fresh), 0);
+	i = info(net, fresh);
+	assert_true(i.lport == 80 && i.opts & BT_REUSEADDR);
+	assert_true(bt_addr_to_v4(&i.laddr) == 0x0a000002);
+	assert_int_equal(bt_net_listen(net, fresh, 0, &why), 0);
+	bt_net_shut(net, c, 0);
+	bt_net_shut(net, one, 0);
+	assert_int_equal(bt_net_renew(net, c, 0, &fresh), -EINVAL); /* TIME_WAIT: part first */
+	bt_net_closed(net, one, 0);
+	bt_net_closed(net, c, 0);
+	bt_net_closed(net, fresh, 0);
+	end(net, 0);
+}
+
 /* TCP's connect on a UDP socket, twice: the first child is nobody's. */
 static void connect_udp(void **state)
 {
@@ -449,6 +560,11 @@ int main(void)
 		cmocka_unit_test(listen_after_close),
 		cmocka_unit_test(connect_after_shutdown),
 		cmocka_unit_test(disconnect_tcp),
+		cmocka_unit_test(bound_in_time_wait),
+		cmocka_unit_test(told),
+		cmocka_unit_test(closed_unread),
+		cmocka_unit_test(reset_came),
+		cmocka_unit_test(renewed),
 		cmocka_unit_test(connect_udp),
 		cmocka_unit_test(reset_in_time_wait),
 		cmocka_unit_test(takeover_of_child),

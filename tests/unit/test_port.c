@@ -227,6 +227,111 @@ static void disconnect_keeps_what_bind_gave(void **state)
 	end(net);
 }
 
+/* A connection that is over keeps its addresses until that is told, also in the eyes of who binds.
+ * Checked on Linux 6.18. */
+static void done_keeps_the_addresses(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_info i;
+	struct bt_reason why;
+	uint32_t a, b, taken;
+
+	(void)state;
+	for (uint16_t port = 0; port <= 7000; port += 7000) {
+		a = sock(net, BT_TCP, BT_V4, 0, 1);
+		b = sock(net, BT_TCP, BT_V4, 0, 1);
+		assert_int_equal(bind_to(net, a, "0.0.0.0", port, &why), 0);
+		assert_int_equal(connect_to(net, a, "127.0.0.1", "10.0.0.2", 9, 0, &taken, &why),
+				 0);
+		bt_port_set_state(net, a, BT_ESTABLISHED);
+		bt_port_done(net, a);
+		assert_true(bt_port_get(net, a, &i));
+		assert_int_equal(i.state, BT_CLOSE);
+		assert_int_equal(i.lport, port); /* what bind to 0 gave is free */
+		assert_true(bt_addr_to_v4(&i.laddr) == 0x7f000001 && i.rport == 9);
+		if (port != 0) {
+			assert_int_equal(bind_to(net, b, "127.0.0.1", 7000, &why), -EADDRINUSE);
+			assert_int_equal(bind_to(net, b, "10.0.0.1", 7000, &why), 0);
+		}
+		bt_port_disconnect(net, a);
+		assert_true(bt_port_get(net, a, &i));
+		assert_true(bt_addr_is_any(&i.laddr) && i.rport == 0 && i.lport == port);
+	}
+	/* nobody was there */
+	a = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(connect_to(net, a, "127.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
+	bt_port_done(net, a);
+	assert_true(bt_port_get(net, a, &i));
+	assert_true(bt_addr_to_v4(&i.laddr) == 0x7f000001 && i.rport == 0 && i.lport == 0);
+	bt_port_done(net, a);
+	end(net);
+}
+
+/* A fresh socket in the place of one takes its port without asking whether it may. */
+static void inheriting(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+	uint32_t a = sock(net, BT_TCP, BT_V4, RA, 1), b = sock(net, BT_TCP, BT_V4, 0, 1), child,
+		 taken;
+	uint32_t six = sock(net, BT_TCP, BT_V6, 0, 1);
+	struct bt_port_info i;
+	struct bt_reason why;
+
+	(void)state;
+	assert_int_equal(bind_to(net, a, "0.0.0.0", 80, &why), 0);
+	assert_int_equal(bt_port_listen(net, a, 0, &why), 0);
+	assert_int_equal(bt_port_accept(net, a, &l, &r, 9, &child, &taken, &why), 0);
+	assert_int_equal(bt_port_inherit(net, a, b), -EINVAL); /* it listens */
+	bt_port_disconnect(net, a);
+	bt_port_set_opts(net, a, 0); /* what a rival of the child could not bind with */
+	assert_int_equal(bt_port_set_range(net, a, 40000, 40010), 0);
+	assert_int_equal(bt_port_inherit(net, a, six), -EINVAL);
+	assert_int_equal(bt_port_inherit(net, a, b), 0);
+	assert_int_equal(bt_port_inherit(net, a, b), -EINVAL); /* b has a port */
+	assert_true(bt_port_get(net, b, &i));
+	assert_true(i.lport == 80 && i.range_lo == 40000 && i.range_hi == 40010);
+	assert_int_equal(port_of(net, a), 0);
+	bt_port_check(net);
+	assert_int_equal(bt_port_listen(net, b, 0, &why), -EADDRINUSE); /* but listen asks */
+	bt_port_free(net, child);
+	assert_int_equal(bt_port_listen(net, b, 0, &why), 0);
+	end(net);
+}
+
+/* A socket whose connection is in TIME_WAIT is bound anew, and that goes on without it. */
+static void parting(void **state)
+{
+	struct bt_port_net *net = make(100);
+	struct bt_port_info i;
+	struct bt_reason why;
+	uint32_t a, w, taken;
+
+	(void)state;
+	for (uint16_t port = 0; port <= 7000; port += 7000) {
+		struct bt_addr l = address("10.0.0.1"), r = address("10.0.0.2");
+		uint16_t had;
+
+		a = sock(net, BT_TCP, BT_V4, 0, 1);
+		assert_int_equal(bind_to(net, a, "10.0.0.1", port, &why), 0);
+		had = port_of(net, a);
+		assert_int_equal(connect_to(net, a, "10.0.0.1", "10.0.0.2", 9, 0, &taken, &why), 0);
+		assert_int_equal(bt_port_part(net, a, &w), -EINVAL);
+		bt_port_time_wait(net, a, SEC);
+		assert_int_equal(bt_port_part(net, a, &w), 0);
+		bt_port_check(net);
+		assert_int_equal(bt_port_lookup(net, 0, BT_TCP, &l, had, &r, 9, 2), w);
+		assert_true(bt_port_get(net, w, &i) && i.state == BT_TIME_WAIT && i.lport == had);
+		assert_true(bt_port_get(net, a, &i) && i.state == BT_CLOSE && i.lport == port);
+		assert_int_equal(bind_to(net, a, "10.0.0.1", 7001, &why), port == 0 ? 0 : -EINVAL);
+		assert_true(bt_port_deadline(net) == 61 * SEC);
+		assert_int_equal(bt_port_expired(net, 61 * SEC), w);
+		bt_port_free(net, w);
+		bt_port_free(net, a);
+	}
+	end(net);
+}
+
 /* What a crash left is entered again: the same slots, tuples and refusals. */
 static void restoring(void **state)
 {
@@ -264,6 +369,9 @@ int main(void)
 		cmocka_unit_test(slots_rest),
 		cmocka_unit_test(time_wait_ends),
 		cmocka_unit_test(disconnect_keeps_what_bind_gave),
+		cmocka_unit_test(done_keeps_the_addresses),
+		cmocka_unit_test(inheriting),
+		cmocka_unit_test(parting),
 		cmocka_unit_test(restoring),
 	};
 
