@@ -48,14 +48,20 @@ static bool unread(int fd, const struct note *n)
 	       bt_sys(SYS_ioctl, fd, SIOCOUTQ, (long)&bytes, 0, 0, 0) == 0 && bytes > 0;
 }
 
-/* It may be the last close; what an earlier one left has perhaps been read since. */
+/* It may be the last close. What an earlier one left has perhaps been read since; what the only
+ * holder leaves, bt_closing has told. */
 static void say_unread(int fd, const struct note *n)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	struct bt_row row;
-	bool left = unread(fd, n);
-	if (!bt_note_row(n, &row) || left == ((row.marks & BT_ROWM_UNREAD) != 0))
+	if (!bt_note_row(n, &row))
+		return;
+	bool said = row.marks & BT_ROWM_UNREAD, left;
+	if (!said && !(n->flags & NOTE_SHARED))
+		return;
+	left = unread(fd, n);
+	if (left == said)
 		return;
 	bt_req_init(&q, BT_UNREAD, n);
 	q.value = left;
@@ -84,7 +90,7 @@ void bt_closing(int fd, struct note *n, bool *tell)
 	}
 	if (*tell && (n->flags & (NOTE_LISTENS | NOTE_SHARED)) == NOTE_LISTENS)
 		bt_drain(fd, n);
-	if (*tell && n->flags & NOTE_SHARED && n->flags & NOTE_CONNECTED && !(n->flags & NOTE_UDP))
+	if (*tell && n->flags & NOTE_CONNECTED && !(n->flags & NOTE_UDP))
 		say_unread(fd, n);
 	bt_note_clear(fd);
 }

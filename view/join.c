@@ -141,7 +141,8 @@ static bool is_left_over(const struct index *x, const struct bt_diag *e)
 		return false;
 	if (!bt_row_read(x->t, e->id.slot, &row))
 		return false;
-	return row.state == BT_ROW_LISTEN || row.state == BT_ROW_CLOSE || !same_socket(e, &row);
+	return row.state == BT_ROW_LISTEN || row.state == BT_ROW_CLOSE ||
+	       row.state == BT_ROW_FREE || !same_socket(e, &row);
 }
 
 /* Hands the left-over ends to the rows without one. `next` chains the ends of each slot. */
