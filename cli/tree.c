@@ -123,11 +123,14 @@ const struct bt_cmd bt_commands[] = {
 	 "Without NAME: all that the host has of its own. A program in the host finds them\n"
 	 "under /proc/sys, too.\n",
 	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_sysctl},
-	{"link", "set HOST [HOST] WORDS... | show", "make a link lose, delay or damage packets",
+	{"link", "set HOST [HOST | tap DEVICE] WORDS... | clear HOST [HOST | tap] | show",
+	 "make a link lose, delay or damage packets, or lead to a TAP device",
 	 "Between two hosts, or one and everybody else. WORDS, as in tc-netem(8):\n"
 	 "  loss 1%  burst ENTER% LEAVE%  delay 20ms  jitter 2ms  rate 10mbit  limit 100\n"
 	 "  duplicate 1%  reorder 1%  corrupt 0.1%  down  up\n"
-	 "What is not named stays. New connections over the link travel in packets.\n",
+	 "What is not named stays. New connections over the link travel in packets.\n"
+	 "tap: the host is on a TAP device of the kernel's, too: what is in the prefixes of its\n"
+	 "addresses is reached by it, and reaches the host.\n",
 	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_link},
 	{"capture", "[OPTIONS] [HOST [HOST]] [FILTER...]", "show or write packets",
 	 "As HOST sends and gets them (from the other); without HOST as they are sent. FILTER is\n"

@@ -10,8 +10,8 @@
  * has left unread makes a reset of that (RFC 2525 2.17), which the kernel tells as ECONNRESET. The
  * peer's FIN becomes a shutdown of the descriptor, its reset the row's word and the end.
  */
+#include "tap.h"
 #include "vals.h"
-#include "wire.h"
 
 #include "../lib/engine/engine.h"
 
@@ -522,17 +522,20 @@ static void accepted(struct daemon *d, uint32_t listener, berth_socket s)
 	struct berth_endpoint local, remote;
 	struct bt_addr laddr, raddr;
 	struct bt_reason why;
-	uint32_t child, client = BT_NO_SLOT;
+	uint32_t child, client = BT_NO_SLOT, stranger = BT_NO_SLOT;
 	int r = berth_name(b, s, &local, &remote);
 	if (r == 0) {
 		memcpy(laddr.b, local.addr.b, 16);
 		memcpy(raddr.b, remote.addr.b, 16);
 		client = other_end(d, &laddr, local.port, &raddr, remote.port);
+		if (client == BT_NO_SLOT)
+			client = stranger = d_stranger(d, listener, &raddr);
 		r = client == BT_NO_SLOT ? -ENOENT
 					 : bt_net_accept_wire(d->net, listener, &laddr, &raddr,
 							      remote.port, client, &child, &why);
 	}
 	if (r < 0) {
+		d_stranger_gone(d, stranger);
 		berth_abort(b, s, d_now());
 		return;
 	}
