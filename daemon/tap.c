@@ -97,8 +97,8 @@ void d_tap_neighbour(struct daemon *d, uint16_t host, const struct bt_addr *addr
 	for (const struct tap *t = taps; t != NULL; t = t->next)
 		if (t->host != host)
 			berth_route_add(d_wire_engine(d), d_wire_host(d, t->host), &a,
-					bt_addr_is_v4(addr) ? 32 : 128, NULL,
-					d_wire_if(d, t->host), 0);
+					bt_addr_is_v4(addr) ? 32 : 128, NULL, d_wire_if(d, t->host),
+					0);
 }
 
 static void each_neighbour(struct tap *t, bool add)
@@ -163,8 +163,8 @@ static bool near(const struct tap *t, const struct berth_addr *gateway)
 
 static void take_gateways(struct tap *t, const struct bt_tap_set *set)
 {
-	unsigned what = t->bare ? BT_NET_ON_LINK | BT_NET_GATEWAY4 | BT_NET_GATEWAY6
-				: BT_NET_ON_LINK;
+	unsigned what =
+		t->bare ? BT_NET_ON_LINK | BT_NET_GATEWAY4 | BT_NET_GATEWAY6 : BT_NET_ON_LINK;
 	leave_gateways(t);
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		struct berth_addr given;
@@ -481,7 +481,8 @@ void d_tap_show(const struct daemon *d, FILE *f)
 		bt_pair_counts(t->pair, HOST, &c[0]);
 		bt_pair_counts(t->pair, OUTSIDE, &c[1]);
 		fprintf(f, "%s\t%s%s%s\t%s", bt_net_host(d->net, t->host)->name,
-			t->bare ? "replay" : "tap ", t->name, t->ear == NULL ? " (gone)" : "", text);
+			t->bare ? "replay" : "tap ", t->name, t->ear == NULL ? " (gone)" : "",
+			text);
 		bool first = text[0] == '\0';
 		for (unsigned v6 = 0; v6 < 2; v6++) {
 			const uint8_t *g = t->gateways[v6].b + (v6 ? 0 : 12);

@@ -129,8 +129,8 @@ bool bt_tap_open(const char *name, const char *netns, struct bt_tap *tap, char e
 bool bt_tap_name(int fd, char name[BT_TAP_NAME])
 {
 	struct ifreq r = {.ifr_flags = 0};
-	if (ioctl(fd, TUNGETIFF, &r) < 0 || (r.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)) !=
-						    (IFF_TAP | IFF_NO_PI))
+	if (ioctl(fd, TUNGETIFF, &r) < 0 ||
+	    (r.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)) != (IFF_TAP | IFF_NO_PI))
 		return false;
 	memcpy(name, r.ifr_name, BT_TAP_NAME);
 	name[BT_TAP_NAME - 1] = '\0';

@@ -22,8 +22,9 @@
 #define BT_NET_MAX_HOSTS 1024
 #define BT_DEV_LO	 1 /* interface index of lo; eth0 is 2 */
 #define BT_NET_NO_HOST	 UINT16_MAX
-#define BT_NET_OUTSIDE	 (UINT16_MAX - 1) /* in the place of a host: whoever is beyond the network \
-					   */
+#define BT_NET_OUTSIDE                                                                             \
+	(UINT16_MAX - 1) /* in the place of a host: whoever is beyond the network                  \
+			  */
 
 struct bt_net_addr {
 	struct bt_addr addr;
