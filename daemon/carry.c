@@ -246,6 +246,10 @@ static void hand_on(struct carry *c)
 			c->out_end = true;
 			shutdown(c->fd, SHUT_WR);
 			changing(c);
+			if (c->in_end) { /* both have said their last: the rest is TCP's */
+				program_gone(c);
+				return;
+			}
 		}
 		if (r < 0 || len == 0)
 			break;
