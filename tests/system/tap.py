@@ -163,7 +163,7 @@ def knock(machine, port):
 
 
 def listens(net, port):
-    lib.until(f'port {port}', lambda: [r for r in net.ss('-tln') if str(r.lport) == str(port)])
+    lib.until(f'port {port}', lambda: [r for r in net.ss('-tl') if r.state == 'LISTEN' and r.lport == port])
 
 
 # --- the tests
@@ -242,8 +242,8 @@ def sshd(work):
     with open(f'{work}/sshd.conf', 'w') as f:
         f.write(servers.SSHD.format(dir=work))
     server = [*become, servers.program('sshd'), '-D', '-e', '-p', '2222', '-f', f'{work}/sshd.conf']
-    client = ['sftp', '-q', '-F', 'none', '-i', f'{work}/user_key', '-P', '2222', '-o', 'BatchMode=yes', '-o',
-              'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR']
+    client = ['sftp', '-F', 'none', '-i', f'{work}/user_key', '-P', '2222', '-o', 'BatchMode=yes', '-o',
+              'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR', '-q']
     return server, client
 
 
@@ -256,6 +256,8 @@ def test_ssh(net):
     machine = begin(net, *'loss 1% delay 2ms'.split())
     want = the_file(10_000_000)
     server, client = sshd(work)
+    in_host = net.popen('web', server)
+    listens(net, 2222)
     for run, address in ((machine.run, HOST), (lambda *argv: net.run('web', argv, timeout=60), MACHINE)):
         with open(f'{work}/batch', 'w') as f:
             f.write(f'get {os.getcwd()}/file {work}/got\nput {work}/got {work}/up/back\n')
