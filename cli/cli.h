@@ -35,6 +35,7 @@ enum bt_opt_id {
 	BT_OPT_TIME_WAIT,
 	BT_OPT_LIST,
 	BT_OPT_RANGE,
+	BT_OPT_FAST,
 };
 
 struct bt_opt {
@@ -115,6 +116,7 @@ int bt_cmd_services(const struct bt_args *args);
 int bt_cmd_sysctl(const struct bt_args *args);
 int bt_cmd_link(const struct bt_args *args);
 int bt_cmd_capture(const struct bt_args *args);
+int bt_cmd_replay(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

@@ -85,6 +85,13 @@ static const struct bt_opt capture_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt replay_opts[] = {
+	{BT_OPT_FAST, "fast", NULL, "as fast as the host takes them, not at the times they had"},
+	{'w', "write", "FILE", "write what the host gets and sends as pcapng to FILE"},
+	OPT_NETWORK,
+	OPT_HELP,
+};
+
 static const struct bt_opt down_opts[] = {
 	OPT_NETWORK,
 	{BT_OPT_FORCE, "force", NULL, "also when programs still run in it"},
@@ -138,6 +145,11 @@ const struct bt_cmd bt_commands[] = {
 	 "New connections that are looked at travel in packets; Ctrl-C ends it.\n"
 	 "Wireshark opens what -w has written; each packet's comment names its program.\n",
 	 capture_opts, COUNT(capture_opts), BT_REST_ANY, bt_cmd_capture},
+	{"replay", "[OPTIONS] HOST CAPTURE", "give the packets of a capture to a host",
+	 "Those that were sent to one of its addresses, from pcap or pcapng. The acknowledgments "
+	 "of\n"
+	 "TCP are moved to the numbers that the host chooses now. What it answers is counted.\n",
+	 replay_opts, COUNT(replay_opts), 2, bt_cmd_replay},
 	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
 	 COUNT(networks_opts), 0, bt_cmd_networks},
 	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},

@@ -424,6 +424,8 @@ int d_tap_set(struct daemon *d, uint16_t host, int fd, const struct bt_tap_set *
 	}
 	if (r == 0 && t != NULL && t->bare)
 		r = -EBUSY;
+	if (r == 0 && t != NULL && fd >= 0 && set->name[0] == '\0')
+		r = -EEXIST;
 	if (r == 0 && fd < 0 && !same)
 		r = -ENODEV;
 	if (r < 0)

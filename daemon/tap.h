@@ -16,8 +16,9 @@ void d_tap_neighbour(struct daemon *d, uint16_t host, const struct bt_addr *addr
 
 /* fd: a TAP device's, or a SOCK_SEQPACKET socket of IP packets; it is the caller's. -1: only what
  * is set of the device changes. 0, -ENODEV: the host has no such device, or not any more; -EBUSY:
- * packets are being replayed into it; -EINVAL: not such a descriptor, or an MTU below 68;
- * -EADDRNOTAVAIL: a gateway in no prefix of the host; -ENOMEM, -ENFILE. */
+ * packets are being replayed into it; -EEXIST: a socket, but it has a device; -EINVAL: not such a
+ * descriptor, or an MTU below 68; -EADDRNOTAVAIL: a gateway in no prefix of the host; -ENOMEM,
+ * -ENFILE. */
 int d_tap_set(struct daemon *d, uint16_t host, int fd, const struct bt_tap_set *set,
 	      const struct bt_link_settings *s);
 bool d_tap_clear(struct daemon *d, uint16_t host); /* false: it has none */

@@ -92,9 +92,9 @@ enum bt_msg_type {
 	BT_TAP_SET,    /* extra: struct bt_tap_set, then settings as text, a NUL; the descriptor of
 			* the device, or of a SOCK_SEQPACKET socket on which IP packets come and go
 			* until it is closed. Without one, what is set changes. ENOENT: no such
-			* host; ENODEV: it has no such device; EBUSY: it has such a socket; EINVAL:
-			* reply extra says what is wrong; EADDRNOTAVAIL: a gateway in no prefix of
-			* the host */
+			* host; ENODEV: it has no such device; EBUSY: it has such a socket; EEXIST:
+			* a socket, but it has a device; EINVAL: reply extra says what is wrong;
+			* EADDRNOTAVAIL: a gateway in no prefix of    the host */
 	BT_CAPTURE,    /* extra: a host's name or nothing, a NUL, another's or nothing, a NUL. What
 			  the first host sends and gets (from the other); without one, what all send.
 			  Reply: a SOCK_SEQPACKET descriptor on which each packet comes as struct
