@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two TAP devices, each in a network namespace, joined by the wire that berth's links are (link/pair.h):
- * so the kernel's TCP can be measured over the same loss and delay as berth's.
+ * Two TAP devices, each in a network namespace, joined by the wire that berth's links are
+ *(link/pair.h): so the kernel's TCP can be measured over the same loss and delay as berth's.
  *
  *	tap_pair DEVICE NETNS NETNS SEED [WORDS...]	says "ready", and runs until it is ended
  */
@@ -50,7 +50,8 @@ static int run(struct bt_pair *p, const struct bt_tap taps[2])
 	struct pollfd fds[2] = {{.fd = taps[0].fd, .events = POLLIN},
 				{.fd = taps[1].fd, .events = POLLIN}};
 	for (;;) {
-		uint64_t now = now_ns(), due = bt_pair_deadline(p), left = due > now ? due - now : 0;
+		uint64_t now = now_ns(), due = bt_pair_deadline(p),
+			 left = due > now ? due - now : 0;
 		struct timespec wait = {.tv_sec = (time_t)(left / 1000000000u),
 					.tv_nsec = (long)(left % 1000000000u)};
 		if (ppoll(fds, 2, due == UINT64_MAX ? NULL : &wait, NULL) < 0)

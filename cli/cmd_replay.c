@@ -115,7 +115,8 @@ static bool hear(struct replay *r)
 static bool hear_until(struct replay *r, uint64_t until_ns, bool once)
 {
 	for (;;) {
-		uint64_t now = clock_ns(CLOCK_MONOTONIC), left = until_ns > now ? until_ns - now : 0;
+		uint64_t now = clock_ns(CLOCK_MONOTONIC),
+			 left = until_ns > now ? until_ns - now : 0;
 		struct timespec wait = {.tv_sec = (time_t)(left / 1000000000u),
 					.tv_nsec = (long)(left % 1000000000u)};
 		struct pollfd p = {.fd = r->fd, .events = POLLIN};
@@ -172,7 +173,8 @@ static bool one(struct replay *r, const struct bt_capture_packet *p, uint64_t *f
 		return true;
 	}
 	if (is_host(r, &src))
-		return bt_flows_recorded(r->flows, data, len) || fails(r, r->file, strerror(ENOMEM));
+		return bt_flows_recorded(r->flows, data, len) ||
+		       fails(r, r->file, strerror(ENOMEM));
 	if (!is_host(r, &dst)) {
 		r->others++;
 		return true;
@@ -200,7 +202,8 @@ static int play(struct replay *r)
 		 hear_until(r, clock_ns(CLOCK_MONOTONIC) + PATIENCE_S * 1000000000ull, false) &&
 		 r->answers != answers && clock_ns(CLOCK_MONOTONIC) - begun_ns < 3600000000000ull);
 	fprintf(stderr,
-		"berth: %llu packets given to %s, %llu answered; %llu were for others, %llu no whole IP "
+		"berth: %llu packets given to %s, %llu answered; %llu were for others, %llu no "
+		"whole IP "
 		"packets\n",
 		(unsigned long long)r->given, r->host.name, (unsigned long long)r->answers,
 		(unsigned long long)r->others, (unsigned long long)r->unread);

@@ -29,7 +29,7 @@ struct flow {
 	struct flow *next;
 	struct bt_addr client, host;
 	uint16_t cport, hport;
-	bool recorded, live; /* what is known of the host's first sequence number */
+	bool recorded, live;		   /* what is known of the host's first sequence number */
 	struct bt_seq then, now, next_now; /* recorded, live; the next that the live host sends */
 };
 
@@ -114,7 +114,8 @@ static bool segment_of(const uint8_t *packet, size_t len, struct segment *g)
 static struct bt_seq end_of(const struct segment *g)
 {
 	uint32_t n = (uint32_t)(g->len - g->s.header_len);
-	return bt_seq_add(g->s.seq, n + (g->s.flags & BT_SYN ? 1 : 0) + (g->s.flags & BT_FIN ? 1 : 0));
+	return bt_seq_add(g->s.seq,
+			  n + (g->s.flags & BT_SYN ? 1 : 0) + (g->s.flags & BT_FIN ? 1 : 0));
 }
 
 /* ---- flows ---- */
@@ -138,8 +139,10 @@ void bt_flows_free(struct bt_flows *f)
 /* The segment's flow, made if it is new; NULL: out of memory. */
 static struct flow *flow_of(struct bt_flows *f, const struct segment *g, bool to_host)
 {
-	const struct bt_addr *client = to_host ? &g->src : &g->dst, *host = to_host ? &g->dst : &g->src;
-	uint16_t cport = to_host ? g->s.sport : g->s.dport, hport = to_host ? g->s.dport : g->s.sport;
+	const struct bt_addr *client = to_host ? &g->src : &g->dst,
+			     *host = to_host ? &g->dst : &g->src;
+	uint16_t cport = to_host ? g->s.sport : g->s.dport,
+		 hport = to_host ? g->s.dport : g->s.sport;
 	struct flow **place = &f->of[(cport * 31u + hport + client->b[15]) % BUCKETS], *w = *place;
 	while (w != NULL && !(w->cport == cport && w->hport == hport &&
 			      bt_addr_eq(&w->client, client) && bt_addr_eq(&w->host, host)))
@@ -186,7 +189,6 @@ bool bt_flows_heard(struct bt_flows *f, const uint8_t *packet, size_t len)
 	return true;
 }
 
-
 /* The blocks of a SACK option are the host's numbers, too. */
 static void move_sacks(uint8_t *tcp, size_t header_len, uint32_t by)
 {
@@ -226,7 +228,7 @@ bool bt_flows_mend(struct bt_flows *f, uint8_t *packet, size_t len, bool *wait)
 	move_sacks(tcp, g.s.header_len, by);
 	memset(tcp + 16, 0, 2);
 	bt_csum_put(tcp + 16,
-		    bt_csum_add(bt_csum_pseudo(&g.src, &g.dst, BT_IPPROTO_TCP, (uint32_t)g.len), tcp,
-				g.len));
+		    bt_csum_add(bt_csum_pseudo(&g.src, &g.dst, BT_IPPROTO_TCP, (uint32_t)g.len),
+				tcp, g.len));
 	return true;
 }

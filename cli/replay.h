@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What replaying a recorded session into a live host takes beside sending the packets again. The live
- * host chooses sequence numbers of its own, so the recorded client's acknowledgments are moved by the
- * difference; and a client does not acknowledge what has not been sent yet, so such a packet waits.
+ * What replaying a recorded session into a live host takes beside sending the packets again. The
+ * live host chooses sequence numbers of its own, so the recorded client's acknowledgments are moved
+ * by the difference; and a client does not acknowledge what has not been sent yet, so such a packet
+ * waits.
  *
  * "The host" is the one that is replayed into; packets are IP packets.
  */
@@ -27,8 +28,8 @@ void bt_flows_free(struct bt_flows *f);
 bool bt_flows_recorded(struct bt_flows *f, const uint8_t *packet, size_t len);
 /* The live host sends this. */
 bool bt_flows_heard(struct bt_flows *f, const uint8_t *packet, size_t len);
-/* For the host: *wait: it acknowledges what the host has not sent yet. Else its numbers are those of
- * the live connection now, and its checksums are right. */
+/* For the host: *wait: it acknowledges what the host has not sent yet. Else its numbers are those
+ * of the live connection now, and its checksums are right. */
 bool bt_flows_mend(struct bt_flows *f, uint8_t *packet, size_t len, bool *wait);
 
 #endif
