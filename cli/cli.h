@@ -117,6 +117,7 @@ int bt_cmd_sysctl(const struct bt_args *args);
 int bt_cmd_link(const struct bt_args *args);
 int bt_cmd_capture(const struct bt_args *args);
 int bt_cmd_replay(const struct bt_args *args);
+int bt_cmd_ping(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

@@ -92,6 +92,14 @@ static const struct bt_opt replay_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt ping_opts[] = {
+	{'c', "count", "N", "end after N answers"},
+	{'i', "interval", "SECONDS", "between two requests (1)"},
+	{'s', "size", "BYTES", "of data in a request (56)"},
+	OPT_NETWORK,
+	OPT_HELP,
+};
+
 static const struct bt_opt down_opts[] = {
 	OPT_NETWORK,
 	{BT_OPT_FORCE, "force", NULL, "also when programs still run in it"},
@@ -150,6 +158,9 @@ const struct bt_cmd bt_commands[] = {
 	 "of\n"
 	 "TCP are moved to the numbers that the host chooses now. What it answers is counted.\n",
 	 replay_opts, COUNT(replay_opts), 2, bt_cmd_replay},
+	{"ping", "[OPTIONS] HOST DESTINATION", "send ICMP echo requests from a host",
+	 "To another host or address, over the links between them or by HOST's TAP device.\n",
+	 ping_opts, COUNT(ping_opts), 2, bt_cmd_ping},
 	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
 	 COUNT(networks_opts), 0, bt_cmd_networks},
 	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},

@@ -524,6 +524,7 @@ static const struct {
 	[BT_LINK_SHOW] = {d_call_link_show, COMMAND, false},
 	[BT_LINK_CLEAR] = {d_call_link_clear, COMMAND, false},
 	[BT_TAP_SET] = {d_call_tap_set, COMMAND, false},
+	[BT_PING] = {d_call_ping, COMMAND, false},
 	[BT_CAPTURE] = {d_call_capture, COMMAND, false},
 	[BT_SYNC] = {call_sync, COMMAND, false},
 	[BT_DOWN] = {call_down, COMMAND, false},

@@ -32,6 +32,7 @@ int d_call_link_set(struct call *k);
 int d_call_link_show(struct call *k);
 int d_call_link_clear(struct call *k);
 int d_call_tap_set(struct call *k);
+int d_call_ping(struct call *k);
 int d_call_capture(struct call *k);
 
 #endif

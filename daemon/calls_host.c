@@ -306,6 +306,15 @@ int d_call_link_show(struct call *k)
 	return 0;
 }
 
+int d_call_ping(struct call *k)
+{
+	if (k->req->value >= bt_net_hosts(k->d->net))
+		return -ENOENT;
+	k->fd = d_ping_open(k->d, (uint16_t)k->req->value, k->addr);
+	k->close_fd = k->fd >= 0;
+	return k->fd < 0 ? k->fd : 0;
+}
+
 int d_call_capture(struct call *k)
 {
 	struct daemon *d = k->d;

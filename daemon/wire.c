@@ -323,6 +323,8 @@ static bool tell(struct daemon *d)
 	for (unsigned n = 0; n < PACKETS && berth_event(d->wire->b, &e); n++) {
 		if (e.user >> 32 == D_WIRE_UDP)
 			d_wire_udp_event(d, &e);
+		else if (e.user >> 32 == D_WIRE_PING)
+			d_ping_event(d, &e);
 		else
 			d_carry_event(d, &e);
 		any = true;

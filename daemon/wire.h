@@ -12,6 +12,7 @@
  *	wire.c	the engine, its hosts and links, packets and time
  *	capture.c who looks at packets
  *	wire_udp.c datagrams
+ *	ping.c	ICMP echo from a host
  *	tap.c	what is beyond the network
  *	carry.c	descriptors and the engine's sockets: connections of programs, listeners
  */
@@ -24,7 +25,7 @@
 #include "../link/settings.h"
 
 /* What an engine's socket is for: the upper half of its user number; the lower is the slot. */
-enum d_wire_what { D_WIRE_END = 1, D_WIRE_LISTENER = 2, D_WIRE_UDP = 3 };
+enum d_wire_what { D_WIRE_END = 1, D_WIRE_LISTENER = 2, D_WIRE_UDP = 3, D_WIRE_PING = 4 };
 
 struct wire;
 
@@ -68,6 +69,12 @@ bool d_captured(const struct daemon *d, uint16_t from, uint16_t to);
 /* Shows a packet that `host` has sent to, or got from, `peer`. */
 void d_capture(struct daemon *d, uint16_t host, uint16_t peer, bool got, const struct iovec *parts,
 	       size_t n);
+
+/* ---- ping.c ---- */
+
+/* The descriptor that BT_PING answers with, or -errno. */
+int d_ping_open(struct daemon *d, uint16_t host, struct bt_addr dst);
+void d_ping_event(struct daemon *d, const struct berth_event *e);
 
 /* ---- wire_udp.c ---- */
 

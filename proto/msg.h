@@ -95,6 +95,11 @@ enum bt_msg_type {
 			* host; ENODEV: it has no such device; EBUSY: it has such a socket; EEXIST:
 			* a socket, but it has a device; EINVAL: reply extra says what is wrong;
 			* EADDRNOTAVAIL: a gateway in no prefix of    the host */
+	BT_PING,       /* value: a host's index; addr: a destination. Reply: a SOCK_SEQPACKET
+			  descriptor: a message written is an ICMP (ICMPv6) echo request, whole, whose
+			  identifier and checksum are filled in; each that is read is struct bt_pinged
+			  and the answer, or struct bt_pinged alone with an error. Or the error of a
+			  connect there; ENOENT: no such host */
 	BT_CAPTURE,    /* extra: a host's name or nothing, a NUL, another's or nothing, a NUL. What
 			  the first host sends and gets (from the other); without one, what all send.
 			  Reply: a SOCK_SEQPACKET descriptor on which each packet comes as struct
@@ -195,6 +200,14 @@ struct bt_host_open {
 	uint16_t n_addrs;
 	uint16_t unprivileged; /* 1: the token is for a user of the host, not its root */
 	struct bt_host_addr addrs[BT_HOST_ADDRS];
+};
+
+/* BT_PING. */
+struct bt_pinged {
+	uint32_t err; /* 0, or an errno */
+	uint8_t from[16];
+	uint8_t hops; /* TTL or hop limit that was left */
+	uint8_t pad[3];
 };
 
 /* BT_TAP_SET. */

@@ -175,7 +175,11 @@ def test_ping(net):
     for size in ('0', '56', '1472', '8000', '40000'):  # the last ones in fragments
         out = machine.run('ping', '-c', '3', '-i', '0.05', '-W', '5', '-s', size, HOST)
         assert ' 3 received, 0% packet loss' in out, out
-    out = machine.run('ping', '-c', '1', '-W', '1', HOST[:-1] + '9', status=1)
+        out = net.berth('ping', '-c', '3', '-i', '0.05', '-s', size, 'web', MACHINE)[0]
+        assert '3 sent, 3 received, 0 errors, 0% lost' in out, out
+    machine.run('ping', '-c', '1', '-W', '1', HOST[:-1] + '9', status=1)
+    out = net.berth('ping', '-c', '1', '-i', '0', 'web', HOST[:-1] + '8', status=1)[0]
+    assert ' 0 received' in out, out
     capture.end()
     lib.eq(len(capture.fields(f'{"ipv6" if lib.V6 else "ip"}.src == {HOST} && '
                               f'({"icmpv6.type == 129" if lib.V6 else "icmp.type == 0"})', 'frame.number')), 15)
