@@ -69,23 +69,24 @@ class Machine:
 
 
 class Capture:
-    """What passes tap0, seen by the kernel; check() has tshark judge it."""
+    """What passes tap0, the first 30 MB, seen by the kernel; check() has tshark judge it."""
 
-    def __init__(self, machine, snap=0):
+    def __init__(self, machine):
         lib.has('tshark')
         self.path = os.path.join(os.getcwd(), f'capture{time.monotonic_ns()}.pcapng')
-        self.p = machine.popen('dumpcap', '-q', '-i', 'tap0', '-B', '64', '-w', self.path,
-                               *(['-s', str(snap)] if snap else []), stderr=subprocess.STDOUT)
+        self.p = machine.popen('dumpcap', '-q', '-i', 'tap0', '-B', '64', '-a', 'filesize:30000', '-w', self.path,
+                               stderr=subprocess.STDOUT)
         lib.until('the capture', lambda: os.path.exists(self.path) and os.path.getsize(self.path) > 0)
         time.sleep(0.3)  # dumpcap says nothing when it has begun
 
     def end(self):
         time.sleep(0.3)
-        self.p.signal(signal.SIGINT)
+        if self.p.p.poll() is None:
+            self.p.signal(signal.SIGINT)
         self.p.done()
 
     def fields(self, where, *names):
-        argv = ['tshark', '-r', self.path, '-Y', where, '-T', 'fields', '-E', 'separator=|', '-o',
+        argv = ['tshark', '-r', self.path, '--disable-protocol', 'http', '-Y', where, '-T', 'fields', '-E', 'separator=|', '-o',
                 'tcp.check_checksum:TRUE', '-o', 'udp.check_checksum:TRUE', '-o', 'ip.check_checksum:TRUE']
         p = subprocess.run(argv + [w for name in names for w in ('-e', name)], capture_output=True, text=True,
                            timeout=120)
@@ -189,19 +190,23 @@ def test_ping(net):
 def transfers(net, words):
     lib.has('nginx', 'curl')
     machine = begin(net, *words)
-    capture = Capture(machine, 200) if not words else None
     want = the_file()
     conf = nginx_conf()
+
+    def looked_at(run, address):
+        capture = None if words else Capture(machine)
+        fetch(run, f'http://{URL % address}/file', want)
+        if capture:
+            capture.end()
+            capture.check()
+
     in_host = net.popen('web', conf)
     listens(net, 80)
-    fetch(machine.run, f'http://{URL % HOST}/file', want)
+    looked_at(machine.run, HOST)
     in_host.kill()
     machine.popen(*conf)
     knock(machine, 80)
-    fetch(lambda *argv: net.run('web', argv, timeout=120), f'http://{URL % MACHINE}/file', want)
-    if capture:
-        capture.end()
-        capture.check()
+    looked_at(lambda *argv: net.run('web', argv, timeout=120), MACHINE)
     return counts(net)
 
 
