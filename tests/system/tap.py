@@ -432,6 +432,41 @@ def test_options(net):
         capture.check()
 
 
+def test_poorer_kernels(net):
+    """Without one option or another, with small and large packets, on a wire that loses some."""
+    lib.has('nginx', 'curl')
+    lib.berth_only('TAP devices')
+    machine = Machine(net)
+    machine.run('ip', 'tuntap', 'add', 'tap0', 'mode', 'tap')
+    machine.run('ip', 'link', 'set', 'tap0', 'mtu', '9000')  # the host takes it over
+    net.host('web', f'{HOST}/{LENGTH}')
+    net.part('web', wait).get()
+    machine.join('web', *'loss 1% delay 1ms'.split())
+    want = the_file(3_000_000)
+    conf = nginx_conf()
+    in_host = net.popen('web', conf)
+    listens(net, 80)
+
+    def settings():
+        for name in ('timestamps', 'sack', 'window_scaling', 'ecn'):
+            machine.run('sysctl', '-qw', f'net.ipv4.tcp_{name}={int(name == "ecn")}')
+            yield name
+        machine.run('sysctl', '-qw', 'net.ipv4.tcp_sack=1', 'net.ipv4.tcp_timestamps=1')
+        for mtu in (1280, 1500, 9000):
+            machine.run('ip', 'link', 'set', 'tap0', 'mtu', str(mtu))
+            yield mtu
+
+    for _ in settings():
+        fetch(machine.run, f'http://{URL % HOST}/file', want)
+    in_host.kill()
+    machine.popen(*conf)
+    knock(machine, 80)
+    for name in ('timestamps', 'sack', 'window_scaling'):
+        machine.run('sysctl', '-qw', f'net.ipv4.tcp_{name}=1')
+    for _ in settings():
+        fetch(lambda *argv: net.run('web', argv, timeout=60), f'http://{URL % MACHINE}/file', want)
+
+
 def test_gateway(net):
     """Addresses beyond the prefix, by the machine as a router."""
     machine = begin(net, 'gateway', MACHINE)
