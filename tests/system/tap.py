@@ -629,5 +629,35 @@ def test_unprivileged_berthd(net):
     lib.eq(client.get(), 'x')
 
 
+def test_a_users_own_device(net):
+    """Root has made the device; nobody needs a right any more."""
+    machine = Machine(net)
+    run = os.path.join(os.getcwd(), f'own{lib.V6}')
+    os.mkdir(run, 0o700)
+    os.chown(run, USER.pw_uid, USER.pw_gid)
+    # /dev/net/tun as Debian has it, for this alone
+    script = f'''set -e
+mount -t tmpfs none /dev/net
+mknod -m 666 /dev/net/tun c 10 200
+ip tuntap add dev tap0 mode tap user {USER.pw_name}
+ip tuntap add dev tap1 mode tap user nobody
+ip address add {MACHINE}/{LENGTH} dev tap0 {'nodad' if lib.V6 else ''}
+ip link set tap0 up
+export BERTH_RUNTIME_DIR={run} BERTH_NETWORK=own
+user() {{ setpriv --reuid={USER.pw_uid} --regid={USER.pw_gid} --clear-groups --inh-caps=-all -- "$@"; }}
+user {lib.BERTH} run --host web --ip {HOST}/{LENGTH} -- sleep 60 &
+until user {lib.BERTH} hosts 2>/dev/null | grep -q web; do sleep 0.05; done
+user {lib.BERTH} link set web tap tap0
+ping -c 1 -W 5 {HOST}
+user {lib.BERTH} link set web tap tap1 2>&1 | grep "tap1 is not this user's"
+user {lib.BERTH} link set web tap new 2>&1 | grep "is not this user's"
+user {lib.BERTH} link show | grep 'tap tap0'
+user {lib.BERTH} down --force
+kill $!
+wait || true
+'''
+    machine.run('unshare', '-m', 'bash', '-c', script)
+
+
 if __name__ == '__main__':
     lib.main()
