@@ -8,7 +8,7 @@ import sys
 
 PACKAGES = {"redis-server": "redis-server", "redis-benchmark": "redis-tools",
             "nginx": "nginx-light", "wrk": "wrk", "perf": "linux-perf", "strace": "strace",
-            "valgrind": "valgrind"}
+            "valgrind": "valgrind", "iperf3": "iperf3"}
 SERVICES = {"redis-server": "redis-server", "nginx-light": "nginx"}
 POLICY = "/usr/sbin/policy-rc.d"
 

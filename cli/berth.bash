@@ -18,11 +18,11 @@ _berth()
 	if [[ $cur != -* ]]; then
 		case ${COMP_WORDS[1]} in
 		link)
-			((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W "set show" -- "$cur")) && return
+			((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W "set clear show" -- "$cur")) && return
 			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//') loss burst delay jitter rate limit
-				duplicate reorder corrupt down up" -- "$cur"))
+				duplicate reorder corrupt down up tap" -- "$cur"))
 			return ;;
-		netstat | sysctl | capture)
+		netstat | sysctl | capture | replay | ping)
 			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//')" -- "$cur"))
 			if [[ ${COMP_WORDS[1]} == sysctl && $prev != sysctl ]]; then
 				COMPREPLY=($(compgen -W "$(berth sysctl "${COMP_WORDS[2]}" 2>/dev/null | sed 's/ .*//')" -- "$cur"))

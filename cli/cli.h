@@ -39,6 +39,7 @@ enum bt_opt_id {
 	BT_OPT_PROGRAM,
 	BT_OPT_PAST,
 	BT_OPT_ONCE,
+	BT_OPT_FAST,
 };
 
 struct bt_opt {
@@ -122,6 +123,8 @@ int bt_cmd_capture(const struct bt_args *args);
 int bt_cmd_why(const struct bt_args *args);
 int bt_cmd_events(const struct bt_args *args);
 int bt_cmd_explain(const struct bt_args *args);
+int bt_cmd_replay(const struct bt_args *args);
+int bt_cmd_ping(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berth link: what the wires between hosts do to packets. */
+/* berth link: what the wires between hosts do to packets, and the way out by a TAP device. */
+#include "addr.h"
 #include "cli.h"
 #include "out.h"
 #include "rows.h"
+#include "tap.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define USED_AS "berth link set HOST [HOST] WORDS..., or berth link show"
+#define USED_AS                                                                                    \
+	"berth link set HOST [HOST] WORDS..., berth link set HOST tap DEVICE [WORDS...], berth "   \
+	"link "                                                                                    \
+	"clear HOST [HOST | tap], or berth link show"
+#define TAP_USED_AS "berth link set HOST tap DEVICE [netns NAME] [gateway ADDRESS]... [WORDS...]"
 
 struct request {
 	char bytes[4096];
@@ -79,6 +86,133 @@ static int set(struct bt_client *c, const struct bt_args *args, const char *netw
 	return BT_EXIT_OK;
 }
 
+/* ---- the way out ---- */
+
+static bool is_tap(const struct bt_client *c, const struct bt_args *args)
+{
+	return args->n_rest > 2 && strcmp(args->rest[2], "tap") == 0 && !is_host(c->table, "tap");
+}
+
+/* The words after the device's name: where it is, gateways, and settings. */
+static bool tap_words(const struct bt_args *args, struct bt_tap_set *set, const char **netns,
+		      struct request *settings)
+{
+	for (int at = 4; at < args->n_rest; at++) {
+		const char *word = args->rest[at], *value = args->rest[at + 1];
+		bool gateway = strcmp(word, "gateway") == 0;
+		struct bt_host_addr addr;
+		if (!gateway && strcmp(word, "netns") != 0) {
+			add(settings, word, ' ');
+			continue;
+		}
+		if (value == NULL) {
+			bt_say("after '%s' comes %s: " TAP_USED_AS, word,
+			       gateway ? "an address" : "the name of a network namespace");
+			return false;
+		}
+		at++;
+		if (!gateway)
+			*netns = value;
+		else if (!bt_addr_parse(value, &addr))
+			return false;
+		else
+			memcpy(set->gateways[addr.family == 6], addr.addr, 16);
+	}
+	add(settings, "", '\0');
+	return true;
+}
+
+static int told(const struct bt_args *args, const char *network, int err, const struct bt_rep *rep,
+		const char *answer)
+{
+	int e = err != 0 ? -err : rep->err;
+	if (e == 0)
+		return BT_EXIT_OK;
+	if (e == EINVAL && answer[0] != '\0') {
+		bt_say("%s", answer);
+		return BT_EXIT_USAGE;
+	}
+	if (e == ENOENT)
+		bt_say("no host '%s' in network '%s'; berth hosts lists them", args->rest[1],
+		       network);
+	else if (e == EADDRNOTAVAIL)
+		bt_say("the gateway is in no prefix of '%s'; berth hosts shows its addresses",
+		       args->rest[1]);
+	else if (e == EBUSY)
+		bt_say("packets are being replayed into '%s' now", args->rest[1]);
+	else
+		bt_say("berthd could not join %s: %s", args->rest[3], strerror(e));
+	return BT_EXIT_FAIL;
+}
+
+/* berthd is asked first, as it may have the device already; a device that is in use cannot be
+ * opened again. */
+static int set_tap(struct bt_client *c, const struct bt_args *args, const char *network)
+{
+	struct request r = {.len = 0};
+	struct bt_tap_set set = {.mtu = 0};
+	struct bt_req q = {.type = BT_TAP_SET};
+	struct bt_rep rep;
+	struct bt_tap tap = {.fd = -1};
+	char answer[512] = "", error[BT_TAP_ERROR];
+	const char *netns = NULL, *device = args->n_rest > 3 ? args->rest[3] : "";
+	size_t got = sizeof(answer) - 1;
+	if (device[0] == '\0' || strlen(device) >= sizeof(set.name) ||
+	    strlen(args->rest[1]) >= sizeof(set.host)) {
+		bt_say("it is used as: " TAP_USED_AS);
+		return BT_EXIT_USAGE;
+	}
+	memcpy(set.host, args->rest[1], strlen(args->rest[1]));
+	memcpy(set.name, device, strlen(device));
+	r.len = sizeof(set);
+	if (!tap_words(args, &set, &netns, &r) || r.full)
+		return BT_EXIT_USAGE;
+	memcpy(r.bytes, &set, sizeof(set));
+	q.extra = (uint32_t)r.len;
+	int err = bt_client_call(c, &q, r.bytes, &rep, answer, &got);
+	if (err != 0 || rep.err != ENODEV)
+		return told(args, network, err, &rep, answer);
+	if (!bt_tap_open(device, netns, &tap, error)) {
+		bt_say("%s", error);
+		return BT_EXIT_FAIL;
+	}
+	set.mtu = tap.mtu;
+	memcpy(r.bytes, &set, sizeof(set));
+	got = sizeof(answer) - 1;
+	err = bt_client_give_fd(c, &q, r.bytes, tap.fd, &rep, answer, &got);
+	close(tap.fd);
+	int status = told(args, network, err, &rep, answer);
+	if (status == BT_EXIT_OK && !tap.up)
+		bt_say("%s is joined to '%s', but is down: ip address add ADDR/LEN dev %s; ip link "
+		       "set %s up",
+		       device, args->rest[1], device, device);
+	return status;
+}
+
+static int clear(struct bt_client *c, const struct bt_args *args, const char *network)
+{
+	struct request r = {.len = 0};
+	struct bt_req q = {.type = BT_LINK_CLEAR};
+	struct bt_rep rep;
+	bool tap = is_tap(c, args);
+	add(&r, args->rest[1], '\0');
+	add(&r, args->n_rest > 2 && !tap ? args->rest[2] : "", '\0');
+	q.flags = tap ? BT_REQF_TAP : 0;
+	q.extra = (uint32_t)r.len;
+	int err = r.full ? -ENAMETOOLONG : bt_client_call(c, &q, r.bytes, &rep, NULL, NULL);
+	int e = err != 0 ? -err : rep.err;
+	if (e == 0)
+		return BT_EXIT_OK;
+	if (e == ENOENT)
+		bt_say("no host '%s'%s in network '%s'; berth hosts lists them", args->rest[1],
+		       args->n_rest > 2 ? ", or not two different ones" : "", network);
+	else if (e == ENXIO)
+		bt_say("there is no such link of '%s'; berth link show lists them", args->rest[1]);
+	else
+		bt_say("berthd could not clear the link: %s", strerror(e));
+	return BT_EXIT_FAIL;
+}
+
 /* One line of the answer: nine fields, in the columns' order. */
 static void put(struct bt_out *out, char *line)
 {
@@ -131,16 +265,22 @@ int bt_cmd_link(const struct bt_args *args)
 {
 	const char *network = bt_args_network(args);
 	bool setting = args->n_rest > 1 && strcmp(args->rest[0], "set") == 0,
+	     clearing = (args->n_rest == 2 || args->n_rest == 3) &&
+			strcmp(args->rest[0], "clear") == 0,
 	     showing = args->n_rest == 1 && strcmp(args->rest[0], "show") == 0;
 	struct bt_client c;
-	if (!setting && !showing) {
+	if (!setting && !clearing && !showing) {
 		bt_say("it is used as: " USED_AS);
 		return BT_EXIT_USAGE;
 	}
 	if (!bt_join(&c, network))
 		return BT_EXIT_FAIL;
-	int status = setting ? set(&c, args, network)
-			     : show(&c, bt_args_has(args, BT_OPT_JSON), network);
+	int status;
+	if (setting)
+		status = is_tap(&c, args) ? set_tap(&c, args, network) : set(&c, args, network);
+	else
+		status = clearing ? clear(&c, args, network)
+				  : show(&c, bt_args_has(args, BT_OPT_JSON), network);
 	bt_client_close(&c);
 	return status;
 }

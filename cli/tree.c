@@ -106,6 +106,21 @@ static const struct bt_opt capture_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt replay_opts[] = {
+	{BT_OPT_FAST, "fast", NULL, "as fast as the host takes them, not at the times they had"},
+	{'w', "write", "FILE", "write what the host gets and sends as pcapng to FILE"},
+	OPT_NETWORK,
+	OPT_HELP,
+};
+
+static const struct bt_opt ping_opts[] = {
+	{'c', "count", "N", "end after N answers"},
+	{'i', "interval", "SECONDS", "between two requests (1)"},
+	{'s', "size", "BYTES", "of data in a request (56)"},
+	OPT_NETWORK,
+	OPT_HELP,
+};
+
 static const struct bt_opt down_opts[] = {
 	OPT_NETWORK,
 	{BT_OPT_FORCE, "force", NULL, "also when programs still run in it"},
@@ -157,11 +172,14 @@ const struct bt_cmd bt_commands[] = {
 	 "Without NAME: all that the host has of its own. A program in the host finds them\n"
 	 "under /proc/sys, too.\n",
 	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_sysctl},
-	{"link", "set HOST [HOST] WORDS... | show", "make a link lose, delay or damage packets",
+	{"link", "set HOST [HOST | tap DEVICE] WORDS... | clear HOST [HOST | tap] | show",
+	 "make a link lose, delay or damage packets, or lead to a TAP device",
 	 "Between two hosts, or one and everybody else. WORDS, as in tc-netem(8):\n"
 	 "  loss 1%  burst ENTER% LEAVE%  delay 20ms  jitter 2ms  rate 10mbit  limit 100\n"
 	 "  duplicate 1%  reorder 1%  corrupt 0.1%  down  up\n"
-	 "What is not named stays. New connections over the link travel in packets.\n",
+	 "What is not named stays. New connections over the link travel in packets.\n"
+	 "tap: the host is on a TAP device of the kernel's, too: what is in the prefixes of its\n"
+	 "addresses is reached by it, and reaches the host.\n",
 	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_link},
 	{"capture", "[OPTIONS] [HOST [HOST]] [FILTER...]", "show or write packets",
 	 "As HOST sends and gets them (from the other); without HOST as they are sent. FILTER is\n"
@@ -169,6 +187,14 @@ const struct bt_cmd bt_commands[] = {
 	 "New connections that are looked at travel in packets; Ctrl-C ends it.\n"
 	 "Wireshark opens what -w has written; each packet's comment names its program.\n",
 	 capture_opts, COUNT(capture_opts), BT_REST_ANY, bt_cmd_capture},
+	{"replay", "[OPTIONS] HOST CAPTURE", "give the packets of a capture to a host",
+	 "Those that were sent to one of its addresses, from pcap or pcapng. The acknowledgments "
+	 "of\n"
+	 "TCP are moved to the numbers that the host chooses now. What it answers is counted.\n",
+	 replay_opts, COUNT(replay_opts), 2, bt_cmd_replay},
+	{"ping", "[OPTIONS] HOST DESTINATION", "send ICMP echo requests from a host",
+	 "To another host or address, over the links between them or by HOST's TAP device.\n",
+	 ping_opts, COUNT(ping_opts), 2, bt_cmd_ping},
 	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
 	 COUNT(networks_opts), 0, bt_cmd_networks},
 	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},

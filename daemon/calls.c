@@ -346,10 +346,10 @@ static int udp_route(struct call *k, uint32_t *target, struct bt_addr *dst, stru
 	if (r == 0)
 		r = bt_net_udp_route(k->d->net, k->slot, dst, k->req->port, d_now(), target, src,
 				     &k->why);
-	if (r == BT_NET_LOST) {
+	if (r == BT_NET_LOST)
 		k->rep.flags |= BT_REPF_LOST;
-		r = 0;
-	}
+	k->away = r == BT_NET_AWAY;
+	r = r > 0 ? 0 : r;
 	return finish(k, r);
 }
 
@@ -366,6 +366,11 @@ static int call_udp_route(struct call *k)
 	if (bt_epoch_bucket(k->rep.port) == bt_epoch_bucket(k->req->port))
 		k->rep.value = k->d->table->udp_epoch[bt_epoch_bucket(k->req->port)];
 	k->rep.target.slot = BT_SLOT_NONE;
+	if (k->away) { /* to nobody's name: berthd takes it */
+		k->rep.target = ident(k->d, k->slot);
+		k->rep.flags |= BT_REPF_RELAY;
+		return 0;
+	}
 	if (target == BT_NO_SLOT) {
 		d_count(k->d, BT_CNT_UDP_NOPORT);
 		return 0;
@@ -395,7 +400,7 @@ static int call_udp_send(struct call *k)
 	int r = udp_route(k, &target, &from.dst, &from.src);
 	if (r < 0)
 		return r;
-	if (target == BT_NO_SLOT) {
+	if (target == BT_NO_SLOT && !k->away) {
 		d_count(k->d, BT_CNT_UDP_NOPORT);
 		return -ECONNREFUSED;
 	}
@@ -403,7 +408,7 @@ static int call_udp_send(struct call *k)
 	from.port = k->rep.port;
 	from.hops = value & BT_SEND_TTL ? (uint8_t)(64 - value) : d_row(k->d, k->slot)->hops;
 	from.tos = value & BT_SEND_TOS ? (uint8_t)(value >> 8) : d_row(k->d, k->slot)->tos;
-	if (d_wire_udp(k->d, k->slot, target))
+	if (k->away || d_wire_udp(k->d, k->slot, target))
 		return d_wire_udp_send(k->d, k->slot, target, &from, k->req->port,
 				       k->extra + before, k->req->extra - before);
 	d_relay(k->d, target, &from, k->extra + before, k->req->extra - before);
@@ -655,6 +660,9 @@ static const struct {
 	[BT_HOST_OPEN] = {d_call_host_open, COMMAND, false},
 	[BT_LINK_SET] = {d_call_link_set, COMMAND, false},
 	[BT_LINK_SHOW] = {d_call_link_show, COMMAND, false},
+	[BT_LINK_CLEAR] = {d_call_link_clear, COMMAND, false},
+	[BT_TAP_SET] = {d_call_tap_set, COMMAND, false},
+	[BT_PING] = {d_call_ping, COMMAND, false},
 	[BT_CAPTURE] = {d_call_capture, COMMAND, false},
 	[BT_EXPLAIN] = {d_call_explain, COMMAND, false},
 	[BT_MAY_BIND] = {d_call_may_bind, COMMAND, false},

@@ -16,7 +16,7 @@ struct call {
 	const void *rep_extra;
 	int fd;
 	uint32_t slot;
-	bool fresh, silent;
+	bool fresh, silent, away;
 	bool close_fd; /* fd is for the reply alone */
 	struct bt_addr addr;
 	struct bt_reason why;
@@ -43,6 +43,9 @@ int d_call_hello(struct call *k);
 int d_call_host_open(struct call *k);
 int d_call_link_set(struct call *k);
 int d_call_link_show(struct call *k);
+int d_call_link_clear(struct call *k);
+int d_call_tap_set(struct call *k);
+int d_call_ping(struct call *k);
 int d_call_capture(struct call *k);
 
 #endif

@@ -2,7 +2,7 @@
 /* Hello, and the requests about hosts: their making, names and settings. */
 #include "calls.h"
 
-#include "wire.h"
+#include "tap.h"
 
 #include "../lib/sock/sysctl.h"
 
@@ -198,6 +198,7 @@ int d_call_host_open(struct call *k)
 	if (made && open.n_addrs == 0)
 		r = auto_addr(k, host);
 	d_publish_host(d, host);
+	d_wire_host_changed(d, host);
 	if (r < 0)
 		return r;
 	d_launch(d, k->c->pid);
@@ -221,29 +222,77 @@ static const char *word(const uint8_t **at, size_t *left)
 	return w;
 }
 
+/* The two hosts that a request names first; b BT_NET_NO_HOST: everybody. 0, -EPROTO, -ENOENT. */
+static int two_hosts(const struct call *k, const uint8_t **at, size_t *left, uint16_t *a,
+		     uint16_t *b)
+{
+	const char *first = word(at, left), *second = first == NULL ? NULL : word(at, left);
+	if (second == NULL)
+		return -EPROTO;
+	*a = bt_net_host_by_name(k->d->net, first);
+	*b = *second == '\0' ? BT_NET_NO_HOST : bt_net_host_by_name(k->d->net, second);
+	return *a == BT_NET_NO_HOST || (*second != '\0' && (*b == BT_NET_NO_HOST || *b == *a))
+		       ? -ENOENT
+		       : 0;
+}
+
 int d_call_link_set(struct call *k)
 {
 	static char error[BT_LINK_TEXT];
-	struct daemon *d = k->d;
 	const uint8_t *at = k->extra;
 	size_t left = k->req->extra;
-	const char *first = word(&at, &left);
-	const char *second = first == NULL ? NULL : word(&at, &left);
-	const char *text = second == NULL ? NULL : word(&at, &left);
 	struct bt_link_settings s = bt_link_perfect;
-	if (first == NULL || second == NULL || text == NULL)
+	uint16_t a, b;
+	int r = two_hosts(k, &at, &left, &a, &b);
+	const char *text = r == -EPROTO ? NULL : word(&at, &left);
+	if (text == NULL)
 		return -EPROTO;
-	uint16_t a = bt_net_host_by_name(d->net, first),
-		 b = *second == '\0' ? BT_NET_NO_HOST : bt_net_host_by_name(d->net, second);
-	if (a == BT_NET_NO_HOST || (*second != '\0' && (b == BT_NET_NO_HOST || b == a)))
-		return -ENOENT;
-	d_link_get(d, a, b, &s);
+	if (r < 0)
+		return r;
+	d_link_get(k->d, a, b, &s);
 	if (!bt_link_read(text, &s, error)) {
 		k->rep_extra = error;
 		k->rep.extra = (uint32_t)strlen(error) + 1;
 		return -EINVAL;
 	}
-	return d_link_set(d, a, b, &s);
+	return d_link_set(k->d, a, b, &s);
+}
+
+int d_call_link_clear(struct call *k)
+{
+	const uint8_t *at = k->extra;
+	size_t left = k->req->extra;
+	uint16_t a, b;
+	int r = two_hosts(k, &at, &left, &a, &b);
+	if (r < 0)
+		return r;
+	bool was = k->req->flags & BT_REQF_TAP ? d_tap_clear(k->d, a) : d_link_clear(k->d, a, b);
+	d_wire_turn(k->d);
+	return was ? 0 : -ENXIO;
+}
+
+int d_call_tap_set(struct call *k)
+{
+	static char error[BT_LINK_TEXT];
+	struct bt_tap_set set;
+	struct bt_link_settings s = bt_link_perfect;
+	const uint8_t *at = k->extra + sizeof(set);
+	size_t left = k->req->extra - sizeof(set);
+	const char *text = k->req->extra < sizeof(set) ? NULL : word(&at, &left);
+	if (text == NULL)
+		return -EPROTO;
+	memcpy(&set, k->extra, sizeof(set));
+	set.host[sizeof(set.host) - 1] = set.name[sizeof(set.name) - 1] = '\0';
+	uint16_t host = bt_net_host_by_name(k->d->net, set.host);
+	if (host == BT_NET_NO_HOST)
+		return -ENOENT;
+	d_tap_get(host, &s);
+	if (!bt_link_read(text, &s, error)) {
+		k->rep_extra = error;
+		k->rep.extra = (uint32_t)strlen(error) + 1;
+		return -EINVAL;
+	}
+	return d_tap_set(k->d, host, k->proof, &set, &s);
 }
 
 int d_call_link_show(struct call *k)
@@ -257,6 +306,15 @@ int d_call_link_show(struct call *k)
 	k->rep_extra = text;
 	k->rep.extra = (uint32_t)strlen(text) + 1;
 	return 0;
+}
+
+int d_call_ping(struct call *k)
+{
+	if (k->req->value >= bt_net_hosts(k->d->net))
+		return -ENOENT;
+	k->fd = d_ping_open(k->d, (uint16_t)k->req->value, k->addr);
+	k->close_fd = k->fd >= 0;
+	return k->fd < 0 ? k->fd : 0;
 }
 
 int d_call_capture(struct call *k)

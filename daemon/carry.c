@@ -11,8 +11,8 @@
  * peer's FIN becomes a shutdown of the descriptor, its reset the row's word and the end.
  */
 #include "../proto/events.h"
+#include "tap.h"
 #include "vals.h"
-#include "wire.h"
 
 #include "../lib/engine/engine.h"
 
@@ -247,6 +247,10 @@ static void hand_on(struct carry *c)
 			c->out_end = true;
 			shutdown(c->fd, SHUT_WR);
 			changing(c);
+			if (c->in_end) { /* both have said their last: the rest is TCP's */
+				program_gone(c);
+				return;
+			}
 		}
 		if (r < 0 || len == 0)
 			break;
@@ -521,17 +525,20 @@ static void accepted(struct daemon *d, uint32_t listener, berth_socket s)
 	struct berth_endpoint local, remote;
 	struct bt_addr laddr, raddr;
 	struct bt_reason why;
-	uint32_t child, client = BT_NO_SLOT;
+	uint32_t child, client = BT_NO_SLOT, stranger = BT_NO_SLOT;
 	int r = berth_name(b, s, &local, &remote);
 	if (r == 0) {
 		memcpy(laddr.b, local.addr.b, 16);
 		memcpy(raddr.b, remote.addr.b, 16);
 		client = other_end(d, &laddr, local.port, &raddr, remote.port);
+		if (client == BT_NO_SLOT)
+			client = stranger = d_stranger(d, listener, &raddr);
 		r = client == BT_NO_SLOT ? -ENOENT
 					 : bt_net_accept_wire(d->net, listener, &laddr, &raddr,
 							      remote.port, client, &child, &why);
 	}
 	if (r < 0) {
+		d_stranger_gone(d, stranger);
 		berth_abort(b, s, d_now());
 		return;
 	}

@@ -14,8 +14,8 @@
  *	events.c	what happened and what was refused, for instruments
  *	relay.c		datagrams in waiting
  *	echo.c		sockets that are connected to themselves
- *	wire.c		links, and the engine that carries packets; carry.c its connections
- *	recover.c	rebuilding from the table that an earlier berthd left
+ *	wire.c		links, and the engine that carries packets; carry.c its connections; tap.c
+ *the way out recover.c	rebuilding from the table that an earlier berthd left
  */
 #ifndef BERTH_DAEMON_H
 #define BERTH_DAEMON_H

@@ -2,8 +2,8 @@
 #include "daemon.h"
 
 #include "../lib/base/siphash.h"
+#include "tap.h"
 #include "vals.h"
-#include "wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -303,6 +303,9 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		d_wire_listens(d, slot, r->state == BT_ROW_LISTEN);
 	if (r->proto == BT_UDP)
 		udp_changed(d, &old, r);
+	if (r->proto == BT_UDP && r->state != BT_ROW_FREE && !(r->flags & BT_ROWF_ORPHAN) &&
+	    d_outside(d, r->host))
+		d_wire_udp_hear(d, slot);
 	if (flags & BT_NETF_FREED)
 		d_vals_forget(slot);
 	if (flags & BT_NETF_FREED && r->proto == BT_UDP) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "wire.h"
+#include "tap.h"
 
 #include "../lib/base/siphash.h"
 #include "../lib/engine/engine.h"
@@ -17,6 +17,7 @@
 #define PACKETS	   16u
 #define TABLE	   256u
 #define NOT_YET	   UINT16_MAX
+#define METRIC	   1000u /* of the way to anywhere: after a gateway (tap.c) */
 
 struct link {
 	uint16_t a, b; /* a < b; b BT_NET_NO_HOST: a and everybody who has no link of their own */
@@ -84,6 +85,8 @@ static const struct link *link_of(const struct wire *w, uint16_t a, uint16_t b)
 
 bool d_wired(const struct daemon *d, uint16_t from, uint16_t to)
 {
+	if (to == BT_NET_OUTSIDE)
+		return d_outside(d, from);
 	return d->wire != NULL && from != to &&
 	       (link_of(d->wire, from, to) != NULL || d_captured(d, from, to));
 }
@@ -136,12 +139,15 @@ static void learn_addrs(struct daemon *d, uint16_t host)
 {
 	const struct bt_net_host *h = bt_net_host(d->net, host);
 	struct wire *w = d->wire;
-	for (; w->n_addrs[host] < h->n_addrs; w->n_addrs[host]++) {
-		const struct bt_net_addr *a = &h->addrs[w->n_addrs[host]];
+	berth_if i = d_tap_if(host) != 0 ? d_tap_if(host) : w->ifs[host];
+	while (w->n_addrs[host] < h->n_addrs) {
+		const struct bt_net_addr *a = &h->addrs[w->n_addrs[host]++];
 		struct berth_addr addr;
 		memcpy(addr.b, a->addr.b, 16);
-		if (!bt_addr_is_loopback(&a->addr))
-			berth_addr_add(w->b, w->ifs[host], &addr, a->bits);
+		if (bt_addr_is_loopback(&a->addr))
+			continue;
+		berth_addr_add(w->b, i, &addr, a->bits);
+		d_tap_neighbour(d, host, &a->addr);
 	}
 }
 
@@ -161,8 +167,8 @@ static bool make_host(struct daemon *d, uint16_t host)
 	bt_port_host_conf(w->ports, n)->time_wait_ns = bt_net_port_conf(d->net, host)->time_wait_ns;
 	w->hosts[host] = n;
 	w->ifs[host] = (berth_if)i;
-	berth_route_add(w->b, (berth_host)h, &all4, 0, NULL, (berth_if)i, 0);
-	berth_route_add(w->b, (berth_host)h, &all6, 0, NULL, (berth_if)i, 0);
+	berth_route_add(w->b, (berth_host)h, &all4, 0, NULL, (berth_if)i, METRIC);
+	berth_route_add(w->b, (berth_host)h, &all6, 0, NULL, (berth_if)i, METRIC);
 	return true;
 }
 
@@ -178,6 +184,20 @@ berth_host d_wire_host(struct daemon *d, uint16_t host)
 {
 	know_host(d, host);
 	return d->wire->hosts[host];
+}
+
+void d_wire_host_changed(struct daemon *d, uint16_t host)
+{
+	/* The others of the network learn of it when they need it; who has a way out must know
+	 * beforehand that it does not lead there. */
+	if (d->wire != NULL && d_outside(d, BT_NET_NO_HOST))
+		know_host(d, host);
+}
+
+berth_if d_wire_if(struct daemon *d, uint16_t host)
+{
+	know_host(d, host);
+	return d->wire->ifs[host];
 }
 
 static uint16_t host_of_if(const struct daemon *d, berth_if i)
@@ -265,6 +285,8 @@ static bool send_out(struct daemon *d)
 	uint64_t now = d_now();
 	size_t n = berth_output(d->wire->b, out, PACKETS, now);
 	for (size_t k = 0; k < n; k++) {
+		if (d_tap_send(d, &out[k], now))
+			continue;
 		uint16_t from = host_of_if(d, out[k].i), to = destination(d, &out[k]);
 		struct joint *j = from == BT_NET_NO_HOST || to == BT_NET_NO_HOST || from == to
 					  ? NULL
@@ -279,7 +301,7 @@ static bool send_out(struct daemon *d)
 
 static bool take_in(struct daemon *d)
 {
-	bool any = false;
+	bool any = d_tap_take_in(d);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
 		for (unsigned n = 0; n < PACKETS && bt_pair_out(j->pair, d_now(), &p); n++) {
@@ -301,6 +323,8 @@ static bool tell(struct daemon *d)
 	for (unsigned n = 0; n < PACKETS && berth_event(d->wire->b, &e); n++) {
 		if (e.user >> 32 == D_WIRE_UDP)
 			d_wire_udp_event(d, &e);
+		else if (e.user >> 32 == D_WIRE_PING)
+			d_ping_event(d, &e);
 		else
 			d_carry_event(d, &e);
 		any = true;
@@ -310,12 +334,13 @@ static bool tell(struct daemon *d)
 
 static void set_timer(struct daemon *d, bool at_once)
 {
-	uint64_t at = berth_deadline(d->wire->b);
+	uint64_t at = berth_deadline(d->wire->b), tap = d_tap_deadline();
 	struct itimerspec t = {0};
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		uint64_t due = bt_pair_deadline(j->pair);
 		at = due < at ? due : at;
 	}
+	at = tap < at ? tap : at;
 	if (at_once)
 		at = 1;
 	if (at != UINT64_MAX) {
@@ -417,6 +442,19 @@ int d_link_set(struct daemon *d, uint16_t a, uint16_t b, const struct bt_link_se
 	return 0;
 }
 
+bool d_link_clear(struct daemon *d, uint16_t a, uint16_t b)
+{
+	struct wire *w = d->wire;
+	struct link *l = w == NULL ? NULL : find_link(w, a < b ? a : b, a < b ? b : a);
+	if (l == NULL)
+		return false;
+	*l = w->links[--w->n_links];
+	for (struct joint *j = w->joints; j != NULL; j = j->next)
+		apply(w, j);
+	d_ways_changed(d);
+	return true;
+}
+
 static void count(const struct wire *w, const struct link *l, struct bt_pair_counts *sum)
 {
 	memset(sum, 0, sizeof(*sum));
@@ -457,6 +495,7 @@ char *d_link_show(struct daemon *d)
 			(unsigned long long)c.duplicated, (unsigned long long)c.reordered,
 			(unsigned long long)c.corrupted);
 	}
+	d_tap_show(d, f);
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;

@@ -12,6 +12,8 @@
  *	wire.c	the engine, its hosts and links, packets and time
  *	capture.c who looks at packets
  *	wire_udp.c datagrams
+ *	ping.c	ICMP echo from a host
+ *	tap.c	what is beyond the network
  *	carry.c	descriptors and the engine's sockets: connections of programs, listeners
  */
 #ifndef BERTH_DAEMON_WIRE_H
@@ -23,7 +25,7 @@
 #include "../link/settings.h"
 
 /* What an engine's socket is for: the upper half of its user number; the lower is the slot. */
-enum d_wire_what { D_WIRE_END = 1, D_WIRE_LISTENER = 2, D_WIRE_UDP = 3 };
+enum d_wire_what { D_WIRE_END = 1, D_WIRE_LISTENER = 2, D_WIRE_UDP = 3, D_WIRE_PING = 4 };
 
 struct wire;
 
@@ -33,6 +35,8 @@ struct wire;
 bool d_wired(const struct daemon *d, uint16_t from, uint16_t to);
 /* Between host a and host b, or (b BT_NET_NO_HOST) everybody else. 0, -ENOMEM, -ENOSPC. */
 int d_link_set(struct daemon *d, uint16_t a, uint16_t b, const struct bt_link_settings *s);
+/* It does nothing any more; false: it did nothing before. */
+bool d_link_clear(struct daemon *d, uint16_t a, uint16_t b);
 /* Lines as BT_LINK_SHOW says, in *text, which the caller frees; NULL: out of memory. */
 char *d_link_show(struct daemon *d);
 /* The network's settings for this host, in *s; false: it has none of its own. */
@@ -43,9 +47,13 @@ struct bt_port_net *d_wire_ports(const struct daemon *d); /* the engine's port s
 /* The engine's number of a host, which it learns of by this; without memory one that is no host's.
  */
 berth_host d_wire_host(struct daemon *d, uint16_t host);
+/* A host has been made, or has got addresses. */
+void d_wire_host_changed(struct daemon *d, uint16_t host);
 /* Carries what the engine has to say, tells what has happened, sets the clock. To be called after
  * every call of the engine. */
 void d_wire_turn(struct daemon *d);
+/* The host's interface that leads to the network's others; as d_wire_host. */
+berth_if d_wire_if(struct daemon *d, uint16_t host);
 /* A socket has begun or ceased to listen. */
 void d_wire_listens(struct daemon *d, uint32_t slot, bool on);
 
@@ -62,13 +70,22 @@ bool d_captured(const struct daemon *d, uint16_t from, uint16_t to);
 void d_capture(struct daemon *d, uint16_t host, uint16_t peer, bool got, const struct iovec *parts,
 	       size_t n);
 
+/* ---- ping.c ---- */
+
+/* The descriptor that BT_PING answers with, or -errno. */
+int d_ping_open(struct daemon *d, uint16_t host, struct bt_addr dst);
+void d_ping_event(struct daemon *d, const struct berth_event *e);
+
 /* ---- wire_udp.c ---- */
 
 /* True: what the UDP socket sends to `target` travels in packets. */
 bool d_wire_udp(const struct daemon *d, uint32_t slot, uint32_t target);
-/* A datagram to from->dst:port, which `target` should get. 0 or the errno of sendto(2). */
+/* A datagram to from->dst:port, which `target` should get; BT_NO_SLOT: who is at the outside. 0 or
+ * the errno of sendto(2). */
 int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const struct d_from *from,
 		    uint16_t port, const uint8_t *data, size_t len);
+/* The engine's socket for it is there from now on, as others than the network's may send to it. */
+void d_wire_udp_hear(struct daemon *d, uint32_t slot);
 void d_wire_udp_event(struct daemon *d, const struct berth_event *e);
 void d_wire_udp_forget(struct daemon *d, uint32_t slot); /* the socket is gone */
 

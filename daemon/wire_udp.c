@@ -5,7 +5,7 @@
  * its socket of the receiver's gets what has come through, and the receiver is told as always. Both
  * are made when they are needed, and go when the program's socket does.
  */
-#include "wire.h"
+#include "tap.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -104,7 +104,7 @@ int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const stru
 	struct berth *b = d_wire_engine(d);
 	struct berth_endpoint to = {.port = port};
 	struct shadow *s = shadow_of(d, slot);
-	if (s == NULL || shadow_of(d, target) == NULL)
+	if (s == NULL || (target != BT_NO_SLOT && shadow_of(d, target) == NULL))
 		return -ENOBUFS;
 	memcpy(to.addr.b, from->dst.b, 16);
 	berth_set(b, s->socket, BERTH_IP_TTL, (uint8_t)(64 - from->hops), d_now());
@@ -115,24 +115,44 @@ int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const stru
 	return n < 0 && n != BERTH_ENOBUFS && n != BERTH_EAGAIN ? (int)n : 0;
 }
 
+void d_wire_udp_hear(struct daemon *d, uint32_t slot)
+{
+	shadow_of(d, slot);
+}
+
+/* Who gets what comes from the outside: not the socket that was bound first, but the one that
+ * matches best. */
+static uint32_t from_outside(struct daemon *d, uint32_t target, struct d_from *from)
+{
+	struct bt_port_info i;
+	if (!bt_port_get(bt_net_ports(d->net), target, &i) || !d_outside(d, i.host))
+		return BT_NO_SLOT;
+	from->host = i.host;
+	return bt_port_lookup(bt_net_ports(d->net), i.host, BT_UDP, &from->dst, i.lport, &from->src,
+			      from->port, BT_DEV_LO + 1);
+}
+
 void d_wire_udp_event(struct daemon *d, const struct berth_event *e)
 {
 	static uint8_t data[GRAM_MAX];
 	struct berth *b = d_wire_engine(d);
-	uint32_t target = (uint32_t)e->user;
+	const uint32_t hearer = (uint32_t)e->user;
 	struct berth_datagram info;
 	struct bt_port_info i;
 	int64_t n;
 	while ((n = berth_recv_from(b, e->socket, data, sizeof(data), &info, 0, d_now())) !=
 	       BERTH_EAGAIN) {
-		if (n < 0 || !bt_port_get(bt_net_ports(d->net), target, &i))
+		if (n < 0 || !bt_port_get(bt_net_ports(d->net), hearer, &i))
 			continue;
 		struct d_from from = {
 			.port = info.from.port, .hops = (uint8_t)(64 - info.hops), .tos = info.tos};
 		memcpy(from.src.b, info.from.addr.b, 16);
 		memcpy(from.dst.b, info.to.addr.b, 16);
+		uint32_t target = hearer;
 		from.host = bt_net_host_by_addr(d->net, &from.src);
 		if (from.host == BT_NET_NO_HOST)
+			target = from_outside(d, hearer, &from);
+		if (target == BT_NO_SLOT)
 			continue;
 		d_count(d, BT_CNT_UDP_RELAYED);
 		d_relay(d, target, &from, data, (size_t)n);

@@ -162,8 +162,12 @@ static int transport_error(int e)
 	return -e;
 }
 
-static int send_request(const struct bt_client *c, struct bt_req *req, const void *extra)
+static int send_request(const struct bt_client *c, struct bt_req *req, const void *extra, int give)
 {
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.bytes = {0}};
 	/* sendmsg does not write through the pointer; the union drops the const without a cast. */
 	union {
 		const void *in;
@@ -173,6 +177,14 @@ static int send_request(const struct bt_client *c, struct bt_req *req, const voi
 			       {.iov_base = payload.out, .iov_len = req->extra}};
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = req->extra ? 2 : 1};
 	ssize_t n;
+	if (give >= 0) {
+		control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(give)),
+						.cmsg_level = SOL_SOCKET,
+						.cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(&control.head), &give, sizeof(give));
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+	}
 	do
 		n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
@@ -219,8 +231,8 @@ static int recv_reply(const struct bt_client *c, struct bt_rep *rep, void *extra
 	return 0;
 }
 
-int bt_client_call_fd(struct bt_client *c, struct bt_req *req, const void *extra,
-		      struct bt_rep *rep, void *rep_extra, size_t *got_extra, int *fd)
+static int call(struct bt_client *c, struct bt_req *req, const void *extra, int give,
+		struct bt_rep *rep, void *rep_extra, size_t *got_extra, int *fd)
 {
 	const size_t room = got_extra ? *got_extra : 0;
 	*fd = -1;
@@ -228,7 +240,7 @@ int bt_client_call_fd(struct bt_client *c, struct bt_req *req, const void *extra
 		return -ECONNREFUSED;
 	req->version = BT_MSG_VERSION;
 	req->serial = ++c->serial;
-	int err = send_request(c, req, extra);
+	int err = send_request(c, req, extra, give);
 	while (!err) {
 		if (got_extra)
 			*got_extra = room;
@@ -240,6 +252,22 @@ int bt_client_call_fd(struct bt_client *c, struct bt_req *req, const void *extra
 			close(*fd);
 		*fd = -1;
 	}
+	return err;
+}
+
+int bt_client_call_fd(struct bt_client *c, struct bt_req *req, const void *extra,
+		      struct bt_rep *rep, void *rep_extra, size_t *got_extra, int *fd)
+{
+	return call(c, req, extra, -1, rep, rep_extra, got_extra, fd);
+}
+
+int bt_client_give_fd(struct bt_client *c, struct bt_req *req, const void *extra, int give,
+		      struct bt_rep *rep, void *rep_extra, size_t *got_extra)
+{
+	int fd;
+	int err = call(c, req, extra, give, rep, rep_extra, got_extra, &fd);
+	if (fd >= 0)
+		close(fd);
 	return err;
 }
 

@@ -46,6 +46,11 @@ int bt_client_call(struct bt_client *c, struct bt_req *req, const void *extra, s
 int bt_client_call_fd(struct bt_client *c, struct bt_req *req, const void *extra,
 		      struct bt_rep *rep, void *rep_extra, size_t *got_extra, int *fd);
 
+/* The same as bt_client_call, and the request brings the descriptor `give` along (-1: none), which
+ * stays the caller's. */
+int bt_client_give_fd(struct bt_client *c, struct bt_req *req, const void *extra, int give,
+		      struct bt_rep *rep, void *rep_extra, size_t *got_extra);
+
 /* Networks of this user with a running berthd: calls `each` with the name; stops when it returns
  * non-zero. */
 int bt_networks(int (*each)(const char *network, void *arg), void *arg);

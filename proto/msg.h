@@ -92,15 +92,29 @@ enum bt_msg_type {
 	BT_RESOLVE, /* extra: host name. Reply extra: addresses, 16 bytes each; err ENOENT */
 	BT_REVERSE, /* addr. Reply extra: host name */
 	/* command line, owner or root only */
-	BT_HOST_OPEN, /* extra: struct bt_host_open. Reply: value = host index, extra: the token */
-	BT_LINK_SET,  /* extra: a host's name, a NUL, another's or nothing, a NUL, settings
-			 (link/settings.h). EINVAL: reply extra says what is wrong; ENOENT: no such
-			 host */
-	BT_LINK_SHOW, /* Reply extra: lines "HOST\tHOST or *\tsettings\tcounters" */
-	BT_CAPTURE,   /* extra: a host's name or nothing, a NUL, another's or nothing, a NUL. What
-			 the first host sends and gets (from the other); without one, what all send.
-			 Reply: a SOCK_SEQPACKET descriptor on which each packet comes as struct
-			 bt_captured and its bytes, until it is closed; ENOENT: no such host */
+	BT_HOST_OPEN,  /* extra: struct bt_host_open. Reply: value = host index, extra: the token */
+	BT_LINK_SET,   /* extra: a host's name, a NUL, another's or nothing, a NUL, settings
+			  (link/settings.h). EINVAL: reply extra says what is wrong; ENOENT: no such
+			  host */
+	BT_LINK_SHOW,  /* Reply extra: lines "HOST\tHOST or * or tap NAME\tsettings\tcounters" */
+	BT_LINK_CLEAR, /* extra: as BT_LINK_SET, without settings; with BT_REQF_TAP the host's way
+			* out instead. The link is perfect again. ENOENT: no such host; ENXIO:
+			* nothing was set */
+	BT_TAP_SET,    /* extra: struct bt_tap_set, then settings as text, a NUL; the descriptor of
+			* the device, or of a SOCK_SEQPACKET socket on which IP packets come and go
+			* until it is closed. Without one, what is set changes. ENOENT: no such
+			* host; ENODEV: it has no such device; EBUSY: it has such a socket; EEXIST:
+			* a socket, but it has a device; EINVAL: reply extra says what is wrong;
+			* EADDRNOTAVAIL: a gateway in no prefix of    the host */
+	BT_PING,       /* value: a host's index; addr: a destination. Reply: a SOCK_SEQPACKET
+			  descriptor: a message written is an ICMP (ICMPv6) echo request, whole, whose
+			  identifier and checksum are filled in; each that is read is struct bt_pinged
+			  and the answer, or struct bt_pinged alone with an error. Or the error of a
+			  connect there; ENOENT: no such host */
+	BT_CAPTURE,    /* extra: a host's name or nothing, a NUL, another's or nothing, a NUL. What
+			  the first host sends and gets (from the other); without one, what all send.
+			  Reply: a SOCK_SEQPACKET descriptor on which each packet comes as struct
+			  bt_captured and its bytes, until it is closed; ENOENT: no such host */
 	BT_EXPLAIN,  /* proto, addr, port = destination, value = host that sends; extra: its address
 			(a wildcard: not bound), 16 bytes, and port (0: any), 2 bytes. Reply extra:
 			struct bt_explained; ENOENT: no such host */
@@ -125,6 +139,7 @@ enum bt_req_flag {
 				 first, whatever order the notices come in */
 	BT_REQF_SOURCE = 1 << 7,
 	BT_REQF_ASYNC = 1 << 8, /* CONNECT: non-blocking: a later call tells the outcome */
+	BT_REQF_TAP = 1 << 9,
 };
 
 enum bt_rep_flag {
@@ -230,6 +245,22 @@ struct bt_host_open {
 	uint16_t n_addrs;
 	uint16_t unprivileged; /* 1: the token is for a user of the host, not its root */
 	struct bt_host_addr addrs[BT_HOST_ADDRS];
+};
+
+/* BT_PING. */
+struct bt_pinged {
+	uint32_t err; /* 0, or an errno */
+	uint8_t from[16];
+	uint8_t hops; /* TTL or hop limit that was left */
+	uint8_t pad[3];
+};
+
+/* BT_TAP_SET. */
+struct bt_tap_set {
+	char host[BT_HOST_NAME];
+	char name[16];		 /* the device's; of a socket none */
+	uint8_t gateways[2][16]; /* IPv4, IPv6; all zero: as before */
+	uint32_t mtu;		 /* of the device */
 };
 
 #endif

@@ -163,6 +163,18 @@ static bool in_prefix(const struct bt_net_addr *a, const struct bt_addr *addr)
 	return bt_addr_same_prefix(&a->addr, addr, a->family == BT_V4 ? 96u + a->bits : a->bits);
 }
 
+void bt_net_outside(struct bt_net *net, uint16_t host, unsigned what)
+{
+	if (host < net->n_hosts)
+		net->hosts[host]->outside = (uint8_t)what;
+}
+
+static bool goes_outside(const struct host *h, const struct bt_addr *dst, bool on_link)
+{
+	unsigned gateway = bt_addr_is_v4(dst) ? BT_NET_GATEWAY4 : BT_NET_GATEWAY6;
+	return h->outside & gateway || (h->outside & BT_NET_ON_LINK && on_link);
+}
+
 int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound,
 		 struct bt_addr *dst, struct bt_addr *src, uint16_t *to)
 {
@@ -196,6 +208,8 @@ int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *
 		if (near == NULL && in_prefix(a, dst))
 			near = a;
 	}
+	if (*to == BT_NET_NO_HOST && goes_outside(net->hosts[host], dst, near != NULL))
+		*to = BT_NET_OUTSIDE;
 	if (*to == BT_NET_NO_HOST)
 		return near != NULL ? -EHOSTUNREACH : -ENETUNREACH;
 	kind = btn_addr_kind(net, host, bound);

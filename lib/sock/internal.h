@@ -34,6 +34,7 @@ struct host {
 	struct bt_net_host pub;
 	struct bt_net_conf conf;
 	int32_t n_time_wait;
+	uint8_t outside; /* enum bt_net_outside */
 };
 
 /* An end in FIN_WAIT2 that nobody holds any more. It is told from a later life of its slot by the

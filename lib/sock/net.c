@@ -307,7 +307,7 @@ static int way(const struct bt_net *net, const struct bt_port_info *i, struct bt
 		r = bt_net_route(net, i->host, &i->laddr, dst, src, to);
 	if (r < 0)
 		return r;
-	*arrives = arrives_on(net, *to, dst);
+	*arrives = *to == BT_NET_OUTSIDE ? 0 : arrives_on(net, *to, dst);
 	if (i->dev == 0 || (*to == i->host && i->dev == *arrives))
 		return 0;
 	if (*to == i->host && v4 && i->dev == BT_DEV_LO) {
@@ -349,6 +349,8 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
 	uint8_t arrives;
 	uint32_t taken = BT_NO_SLOT;
 	int r = tcp_way(net, slot, &i, &dst, &src, &to, &arrives);
+	if (r == 0 && to == BT_NET_OUTSIDE)
+		r = -ENETUNREACH;
 	if (r < 0)
 		return r;
 	r = bt_port_connect(net->ports, slot, &src, &dst, port, now_ns, &taken, why);
@@ -546,9 +548,11 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uin
 			return r;
 		bt_port_get(net->ports, slot, &i);
 	}
-	*target = lost ? BT_NO_SLOT
-		       : bt_port_lookup(net->ports, to, BT_UDP, dst, port, src, i.lport, arrives);
-	return lost ? BT_NET_LOST : 0;
+	bool away = !lost && to == BT_NET_OUTSIDE;
+	*target = lost || away ? BT_NO_SLOT
+			       : bt_port_lookup(net->ports, to, BT_UDP, dst, port, src, i.lport,
+						arrives);
+	return lost ? BT_NET_LOST : away ? BT_NET_AWAY : 0;
 }
 
 bool bt_net_explain(const struct bt_net *net, uint16_t host, enum bt_proto proto,

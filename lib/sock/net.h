@@ -22,6 +22,9 @@
 #define BT_NET_MAX_HOSTS 1024
 #define BT_DEV_LO	 1 /* interface index of lo; eth0 is 2 */
 #define BT_NET_NO_HOST	 UINT16_MAX
+#define BT_NET_OUTSIDE                                                                             \
+	(UINT16_MAX - 1) /* in the place of a host: whoever is beyond the network                  \
+			  */
 
 struct bt_net_addr {
 	struct bt_addr addr;
@@ -78,16 +81,25 @@ uint16_t bt_net_hosts(const struct bt_net *net); /* how many */
 struct bt_net_conf *bt_net_conf(struct bt_net *net, uint16_t host);
 const struct bt_port_conf *bt_net_port_conf(const struct bt_net *net, uint16_t host);
 
+/* What beyond the network a host reaches by an interface of its own: what is in the prefixes of its
+ * addresses, or anything of a family. At first nothing. */
+enum bt_net_outside {
+	BT_NET_ON_LINK = 1 << 0,
+	BT_NET_GATEWAY4 = 1 << 1,
+	BT_NET_GATEWAY6 = 1 << 2,
+};
+void bt_net_outside(struct bt_net *net, uint16_t host, unsigned what);
+
 /* A new socket: as bt_port_new. */
 int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_family family,
 		uint32_t uid, uint32_t *slot);
 
 /*
  * The route from host to *dst: a wildcard destination becomes loopback (ip(7)); *to is the host
- * that has it, *src the source address an unbound socket uses. bound: the socket's own address, or
- * a wildcard. -ENETUNREACH: nobody has the address and it is in none of the host's prefixes;
- * -EHOSTUNREACH: nobody has it but it is in one; -EACCES: the broadcast address of a prefix;
- * -EINVAL: a loopback source to another host, as Linux says.
+ * that has it, or BT_NET_OUTSIDE, *src the source address an unbound socket uses. bound: the
+ * socket's own address, or a wildcard. -ENETUNREACH: nobody has the address and it is in none of
+ * the host's prefixes; -EHOSTUNREACH: nobody has it but it is in one; -EACCES: the broadcast
+ * address of a prefix; -EINVAL: a loopback source to another host, as Linux says.
  */
 int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound,
 		 struct bt_addr *dst, struct bt_addr *src, uint16_t *to);
@@ -104,7 +116,8 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
  * Connections whose bytes travel in packets. What happens to them in between is the packets' matter
  * (lib/tcp), so their states are told: shut, closed and reset change none.
  *
- * bt_net_to: the host that a TCP connect would reach, 0, or the error of bt_net_connect.
+ * bt_net_to: the host that a TCP connect would reach (BT_NET_OUTSIDE: only so), 0, or the error of
+ * bt_net_connect.
  * bt_net_connect_wire: the socket takes its port and 4-tuple, and is in SYN_SENT.
  * bt_net_accept_wire: a connection from raddr:rport has come to the listener; client: its slot
  * where it is of this network, else BT_NO_SLOT. Errors of bt_port_accept. bt_net_wire_state: what
@@ -140,6 +153,7 @@ int bt_net_renew(struct bt_net *net, uint32_t slot, uint64_t now_ns, uint32_t *f
 /* connect(2) with AF_UNSPEC of a UDP socket. */
 void bt_net_disconnect(struct bt_net *net, uint32_t slot);
 #define BT_NET_LOST 1 /* it goes out where nobody is, and nobody says so */
+#define BT_NET_AWAY 2 /* it goes to the outside */
 /* Who gets a datagram from this socket to *dst:port: *target (BT_NO_SLOT: nobody) and the source
  * address it carries, unless *src says one already. *dst becomes what a wildcard stands for.
  * Autobinds. */

@@ -393,6 +393,24 @@ def test_capture(net):
         p.kill()
 
 
+def test_ping(net):
+    lib.berth_only('links')
+    hosts(net, 'delay', '20ms')
+    for to in (PC, 'pc'):
+        out = net.berth('ping', '-c', '3', '-i', '0.05', 'web', to)[0]
+        lib.eq([line.split(': icmp')[0] for line in out.splitlines()[1:4]], [f'64 bytes from {PC}'] * 3, out)
+        times = [float(t.split()[0]) for t in out.split('time=')[1:]]
+        assert len(times) == 3 and min(times) >= 40, out
+    net.berth('link', 'set', 'web', 'pc', 'down')
+    assert '100% lost' in net.berth('ping', '-c', '2', '-i', '0.05', 'web', 'pc', status=1)[0]
+    _, said = net.berth('ping', 'web', '9.9.9.9' if ':' not in PC else '9::9', status=1)
+    assert 'unreachable' in said, said
+    _, said = net.berth('ping', '-s', '70000', 'web', 'pc', status=2)
+    assert '65499' in said, said
+    for p in net.procs:
+        p.kill()
+
+
 def test_bad_words(net):
     lib.berth_only('links')
     hosts(net, 'delay', '1ms')

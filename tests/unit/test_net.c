@@ -207,6 +207,96 @@ static void routes(void **state)
 }
 
 /* From a socket of IPv6 to ::1 the source is ::1, as in Linux. */
+/* Beyond the network: prefixes, then anything of a family; never where a host has the address. */
+static void ways_out(void **state)
+{
+	static const struct {
+		unsigned what;
+		unsigned dst[4];
+		int want;
+		bool outside;
+	} t[] = {
+		{0, {10, 9, 9, 9}, -EHOSTUNREACH, false},
+		{0, {192, 0, 2, 1}, -ENETUNREACH, false},
+		{BT_NET_ON_LINK, {10, 9, 9, 9}, 0, true},
+		{BT_NET_ON_LINK, {10, 1, 0, 2}, 0, false}, /* host 1 */
+		{BT_NET_ON_LINK, {192, 0, 2, 1}, -ENETUNREACH, false},
+		{BT_NET_ON_LINK | BT_NET_GATEWAY4, {192, 0, 2, 1}, 0, true},
+		{BT_NET_ON_LINK | BT_NET_GATEWAY4, {192, 168, 1, 3}, 0, false}, /* host 2 */
+		{BT_NET_ON_LINK | BT_NET_GATEWAY6, {192, 0, 2, 1}, -ENETUNREACH, false},
+		{BT_NET_GATEWAY4, {127, 0, 0, 9}, 0, false},
+		{BT_NET_GATEWAY4, {10, 255, 255, 255}, -EACCES, false}, /* a broadcast stays one */
+	};
+	struct bt_net *net = make(16);
+	struct bt_addr src;
+	uint16_t to;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct bt_addr dst = ip(t[i].dst[0], t[i].dst[1], t[i].dst[2], t[i].dst[3]);
+
+		bt_net_outside(net, 0, t[i].what);
+		int r = bt_net_route(net, 0, &any6, &dst, &src, &to);
+		if (r != t[i].want || (r == 0 && (to == BT_NET_OUTSIDE) != t[i].outside))
+			fail_msg("%zu: %d, to %u", i, r, to);
+		if (r == 0 && t[i].outside) {
+			struct bt_addr own = ip(10, 0, 0, 1);
+			assert_true(bt_addr_eq(&src, &own));
+		}
+		/* It is this host's way alone. */
+		dst = ip(172, 16, 0, 1);
+		assert_int_equal(bt_net_route(net, 2, &any6, &dst, &src, &to), -ENETUNREACH);
+	}
+	bt_net_outside(net, 0, BT_NET_GATEWAY6);
+	struct bt_addr six = {{[0] = 0x20, [15] = 9}};
+	assert_int_equal(bt_net_route(net, 0, &any6, &six, &src, &to), 0);
+	assert_int_equal(to, BT_NET_OUTSIDE);
+	bt_net_free(net);
+}
+
+/* A connection to the outside has no peer here: TCP's word ends it, not its program's closing. */
+static void gone_outside(void **state)
+{
+	struct bt_net *net = make(16);
+	struct bt_addr dst = ip(10, 9, 9, 9), from = dst, src;
+	struct bt_reason why;
+	struct bt_port_info i;
+	uint32_t slot, gram, target, child, listener;
+	uint16_t to;
+
+	(void)state;
+	bt_net_outside(net, 0, BT_NET_ON_LINK);
+	assert_int_equal(bt_net_sock(net, 0, BT_TCP, BT_V4, 1, &slot), 0);
+	assert_int_equal(bt_net_to(net, slot, dst, &to), 0);
+	assert_int_equal(to, BT_NET_OUTSIDE);
+	assert_int_equal(bt_net_connect(net, slot, dst, 80, 1, &child, &listener, &why),
+			 -ENETUNREACH);
+	assert_int_equal(bt_net_connect_wire(net, slot, dst, 80, 1, &why), 0);
+	bt_net_wire_state(net, slot, BT_ESTABLISHED, 1);
+	bt_net_closed(net, slot, 2);
+	drain(net);
+	assert_true(bt_port_get(bt_net_ports(net), slot, &i));
+	assert_int_equal(i.state, BT_ESTABLISHED);
+	bt_net_wire_state(net, slot, BT_TIME_WAIT, 3);
+	drain(net);
+	assert_true(bt_port_get(bt_net_ports(net), slot, &i));
+	bt_net_advance(net, 100 * SEC);
+	drain(net);
+	assert_false(bt_port_get(bt_net_ports(net), slot, &i));
+	/* One that has not been answered yet goes with its program. */
+	assert_int_equal(bt_net_sock(net, 0, BT_TCP, BT_V4, 1, &slot), 0);
+	assert_int_equal(bt_net_connect_wire(net, slot, dst, 80, 200 * SEC, &why), 0);
+	bt_net_closed(net, slot, 200 * SEC);
+	drain(net);
+	assert_false(bt_port_get(bt_net_ports(net), slot, &i));
+	assert_int_equal(bt_net_sock(net, 0, BT_UDP, BT_V4, 1, &gram), 0);
+	src = (struct bt_addr){{0}};
+	assert_int_equal(bt_net_udp_route(net, gram, &from, 53, 1, &target, &src, &why),
+			 BT_NET_AWAY);
+	assert_int_equal(target, BT_NO_SLOT);
+	bt_net_free(net);
+}
+
 static void route_of_one6(void **state)
 {
 	struct bt_net *net = make(16);
@@ -442,6 +532,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(host_names),	  cmocka_unit_test(host_limits),
 		cmocka_unit_test(host_addresses), cmocka_unit_test(routes),
+		cmocka_unit_test(ways_out),	  cmocka_unit_test(gone_outside),
 		cmocka_unit_test(route_of_one6),  cmocka_unit_test(local_addresses),
 		cmocka_unit_test(refused),	  cmocka_unit_test(full_pool),
 		cmocka_unit_test(datagrams),	  cmocka_unit_test(udp_connect_unbound),
