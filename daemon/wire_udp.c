@@ -142,6 +142,9 @@ void d_wire_udp_event(struct daemon *d, const struct berth_event *e)
 	int64_t n;
 	while ((n = berth_recv_from(b, e->socket, data, sizeof(data), &info, 0, d_now())) !=
 	       BERTH_EAGAIN) {
+		/* Passing one on may publish rows, and a row that has changed has a new socket. */
+		if (n == BERTH_EBADF)
+			break;
 		if (n < 0 || !bt_port_get(bt_net_ports(d->net), hearer, &i))
 			continue;
 		struct d_from from = {
