@@ -214,8 +214,8 @@ static void catch_up(int fd, struct note *own)
 		now.flags |= own->flags;
 		*own = now;
 	}
-	/* Renewed, perhaps more than once. */
-	for (int i = 0; i < 4 && !(own->flags & NOTE_UDP) && is_gone(own); i++)
+	/* Renewed, perhaps more than once; an accepted end has no name to ask with. */
+	for (int i = 0; i < 4 && !(own->flags & (NOTE_UDP | NOTE_CHILD)) && is_gone(own); i++)
 		if (!bt_succeed(fd, own))
 			break;
 	if (bt_note_row(own, &row)) {
