@@ -322,6 +322,8 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 		return bt_nl_name(&n, true, sa, len);
 	if (n.flags & NOTE_SHUT_WR) /* the connection may be over */
 		bt_settle(&n);
+	if (!(n.flags & NOTE_CHILD)) /* or never was accepted */
+		bt_reset_unheard(fd, &n);
 	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
 	    row.state == BT_ROW_TIME_WAIT || row.state == BT_ROW_LISTEN) {
 		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))
