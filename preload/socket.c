@@ -126,8 +126,9 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
 	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
-	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
-		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
+	uint64_t cookie = 0;
+	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr) && bt_cookie_get(fd, &cookie) == 0)
+		bt_cookie_set(fd, &n, cookie | COOKIE_BIT(CB_V6ONLY));
 	return e == 0 ? 0 : bt_fail(e);
 }
 
