@@ -528,10 +528,13 @@ static int call_closed(struct call *k)
 	}
 	if (k->req->flags & BT_REQF_END && held(k))
 		peer_was_first(k);
-	if (k->req->flags & BT_REQF_SOLE && held(k))
+	if (k->req->flags & BT_REQF_SOLE && held(k)) {
+		/* It would have said BT_RESET; what another left unread it has read. */
+		bt_net_unread(k->d->net, k->slot, false);
 		bt_net_closed(k->d->net, k->slot, d_now());
-	else
+	} else {
 		d_verify(k->d, k->slot);
+	}
 	if (bt_net_is_wire(k->d->net, k->slot))
 		d_carry_closed(k->d, k->slot);
 	return 0;
