@@ -556,10 +556,7 @@ static int call_unread(struct call *k)
 {
 	if (!held(k))
 		return -ESTALE;
-	struct bt_row *r = d_row(k->d, k->slot);
-	r->marks &= (uint8_t)~BT_ROWM_UNREAD;
-	r->marks |= k->req->value != 0 ? BT_ROWM_UNREAD : 0;
-	bt_net_unread(k->d->net, k->slot, k->req->value != 0);
+	bt_net_unread(k->d->net, k->slot, true);
 	return 0;
 }
 
@@ -576,6 +573,7 @@ static int call_closed(struct call *k)
 		bt_net_closed(k->d->net, k->slot, d_now());
 	else
 		d_verify(k->d, k->slot);
+	bt_net_unread(k->d->net, k->slot, false); /* others hold it, and may read */
 	if (bt_net_is_wire(k->d->net, k->slot))
 		d_carry_closed(k->d, k->slot);
 	return 0;

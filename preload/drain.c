@@ -10,7 +10,7 @@
 #include "../proto/diag.h"
 
 #include <netinet/tcp.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -20,24 +20,24 @@ static bool someone_waits(int fd)
 	return bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) == 1 && p.revents & POLLIN;
 }
 
-/* The inodes of the clients, to be freed; NULL: none. */
-static uint32_t *clients(char *buf, ino_t listener, uint32_t *n)
+/* close may be called in a signal handler: no memory of malloc's. */
+struct room {
+	_Alignas(uint32_t) char buf[BT_DIAG_BYTES];
+	uint32_t inodes[4096]; /* as long as the queue is (socket.c) */
+	uint32_t n;
+};
+
+/* The inodes of the clients. */
+static void find_clients(struct room *m, ino_t listener)
 {
 	struct bt_diag_dump dump;
 	struct bt_diag s;
-	uint32_t *inodes = NULL;
-	int r = bt_diag_begin(&dump, buf, bt_netid(), 1u << TCP_LISTEN, BT_DIAG_QUEUE);
-	while (r == 0 && bt_diag_next(&dump, &s) == 1) {
-		if (s.ino != (uint32_t)listener || dump.n_queue == 0)
-			continue;
-		inodes = malloc(dump.n_queue * sizeof(*inodes));
-		*n = inodes == NULL ? 0 : dump.n_queue;
-		if (inodes != NULL)
-			memcpy(inodes, dump.queue, dump.n_queue * sizeof(*inodes));
-		break;
-	}
+	int r = bt_diag_begin(&dump, m->buf, bt_netid(), 1u << TCP_LISTEN, BT_DIAG_QUEUE);
+	while (r == 0 && bt_diag_next(&dump, &s) == 1)
+		for (uint32_t i = 0; s.ino == (uint32_t)listener && i < dump.n_queue; i++)
+			if (m->n < sizeof(m->inodes) / sizeof(m->inodes[0]))
+				m->inodes[m->n++] = dump.queue[i];
 	bt_diag_end(&dump);
-	return inodes;
 }
 
 static void reset(uint32_t client, const struct note *listener)
@@ -61,20 +61,22 @@ static void reset(uint32_t client, const struct note *listener)
 	bt_notice(-1, &q);
 }
 
-static int by_number(const void *a, const void *b)
+static bool waits(const struct room *m, uint32_t inode)
 {
-	const uint32_t *x = a, *y = b;
-	return (*x > *y) - (*x < *y);
+	for (uint32_t i = 0; i < m->n; i++)
+		if (m->inodes[i] == inode)
+			return true;
+	return false;
 }
 
-static void reset_all(char *buf, uint32_t *inodes, uint32_t n, const struct note *listener)
+static void reset_all(struct room *m, const struct note *listener)
 {
 	struct bt_diag_dump dump;
 	struct bt_diag s;
-	qsort(inodes, n, sizeof(*inodes), by_number);
-	int r = bt_diag_begin(&dump, buf, bt_netid(), 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE, 0);
+	int r = bt_diag_begin(&dump, m->buf, bt_netid(), 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE,
+			      0);
 	while (r == 0 && bt_diag_next(&dump, &s) == 1)
-		if (bsearch(&s.ino, inodes, n, sizeof(*inodes), by_number) != NULL)
+		if (waits(m, s.ino))
 			reset(s.id.slot, listener);
 	bt_diag_end(&dump);
 }
@@ -93,20 +95,20 @@ static void empty(int fd)
 void bt_drain(int fd, struct note *n)
 {
 	struct stat st;
-	uint32_t count = 0;
-	int saved = errno;
 	if (!someone_waits(fd) || bt_table() == NULL ||
 	    bt_sys(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) < 0)
 		return;
-	char *buf = malloc(BT_DIAG_BYTES);
-	uint32_t *inodes = buf == NULL ? NULL : clients(buf, st.st_ino, &count);
-	if (count > 0) {
-		bt_say_accepts(fd, n);
-		reset_all(buf, inodes, count, n);
+	long p = bt_sys(SYS_mmap, 0, sizeof(struct room), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p > 0 || p < -4095) {
+		struct room *m = (struct room *)p;
+		find_clients(m, st.st_ino);
+		if (m->n > 0) {
+			bt_say_accepts(fd, n);
+			reset_all(m, n);
+		}
+		bt_sys(SYS_munmap, p, sizeof(struct room), 0, 0, 0, 0);
 	}
 	if (n->flags & NOTE_ELSEWHERE)
 		empty(fd);
-	free(inodes);
-	free(buf);
-	errno = saved;
 }

@@ -43,28 +43,24 @@ static bool unread(int fd, const struct note *n)
 	int bytes = 0;
 	if (bt_sys(SYS_ioctl, fd, FIONREAD, (long)&bytes, 0, 0, 0) == 0 && bytes > 0)
 		return true;
-	return bt_note_row(n, &row) && row.lport == row.rport &&
-	       memcmp(row.laddr, row.raddr, sizeof(row.laddr)) == 0 &&
-	       bt_sys(SYS_ioctl, fd, SIOCOUTQ, (long)&bytes, 0, 0, 0) == 0 && bytes > 0;
+	if (!bt_note_row(n, &row) || row.lport != row.rport ||
+	    memcmp(row.laddr, row.raddr, sizeof(row.laddr)) != 0)
+		return false;
+	if (bt_sys(SYS_ioctl, fd, SIOCOUTQ, (long)&bytes, 0, 0, 0) == 0 && bytes > 0)
+		return true;
+	bt_settle(n); /* what berthd has taken it has given back */
+	return bt_sys(SYS_ioctl, fd, FIONREAD, (long)&bytes, 0, 0, 0) == 0 && bytes > 0;
 }
 
-/* It may be the last close. What an earlier one left has perhaps been read since; what the only
- * holder leaves, bt_closing has told. */
+/* It may be the last close. Of an accepted end nobody could tell at once, and what is unread now
+ * another process may read yet: there the kernel tells the client (bt_reset_unheard). */
 static void say_unread(int fd, const struct note *n)
 {
 	struct bt_req q;
 	struct bt_rep rep;
-	struct bt_row row;
-	if (!bt_note_row(n, &row))
-		return;
-	bool said = row.marks & BT_ROWM_UNREAD, left;
-	if (!said && !(n->flags & NOTE_SHARED))
-		return;
-	left = unread(fd, n);
-	if (left == said)
+	if (n->flags & NOTE_CHILD || !unread(fd, n))
 		return;
 	bt_req_init(&q, BT_UNREAD, n);
-	q.value = left;
 	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 }
 
@@ -90,8 +86,11 @@ void bt_closing(int fd, struct note *n, bool *tell)
 	}
 	if (*tell && (n->flags & (NOTE_LISTENS | NOTE_SHARED)) == NOTE_LISTENS)
 		bt_drain(fd, n);
-	if (*tell && n->flags & NOTE_CONNECTED && !(n->flags & NOTE_UDP))
+	if (*tell && n->flags & NOTE_SHARED && n->flags & NOTE_CONNECTED && !(n->flags & NOTE_UDP))
 		say_unread(fd, n);
+	if (*tell &&
+	    bt_link_lent()) /* this may be the last close, and the peer is to know it now */
+		bt_settle(n);
 	bt_note_clear(fd);
 }
 

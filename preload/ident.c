@@ -78,8 +78,9 @@ bool bt_note_row(const struct note *n, struct bt_row *row)
 
 int bt_cookie_get(int fd, uint64_t *cookie)
 {
-	const struct note *own = bt_note(fd);
-	if (own != NULL && UNLIKELY(own->flags & NOTE_LAZY)) {
+	struct note *own = bt_note(fd);
+	bool lazy = own != NULL && UNLIKELY(own->flags & NOTE_LAZY);
+	if (lazy && !(own->flags & NOTE_SHARED)) {
 		*cookie = own->cookie;
 		return 0;
 	}
@@ -88,6 +89,10 @@ int bt_cookie_get(int fd, uint64_t *cookie)
 			(long)&len, 0);
 	if (r < 0)
 		return (int)-r;
+	if (lazy && COOKIE_IS(*cookie)) /* another holder has given it one */
+		own->flags &= ~(uint32_t)NOTE_LAZY;
+	else if (lazy)
+		*cookie = own->cookie | COOKIE_MAGIC;
 	*cookie = COOKIE_IS(*cookie) ? *cookie & ~(0xffffull << 48) : 0;
 	return 0;
 }
@@ -214,10 +219,12 @@ static void catch_up(int fd, struct note *own)
 		now.flags |= own->flags;
 		*own = now;
 	}
-	/* Renewed, perhaps more than once. */
-	for (int i = 0; i < 4 && !(own->flags & NOTE_UDP) && is_gone(own); i++)
+	/* Renewed, perhaps more than once; an accepted end has no name to ask with. */
+	for (int i = 0; i < 4 && !(own->flags & (NOTE_UDP | NOTE_CHILD)) && is_gone(own); i++)
 		if (!bt_succeed(fd, own))
 			break;
+	if (bt_note_row(own, &row) && row.marks & BT_ROWM_STARTED && bt_link_unheard())
+		bt_settle(own); /* we may just have told the outcome */
 	if (bt_note_row(own, &row)) {
 		own->flags &= ~(uint32_t)(NOTE_LISTENS | NOTE_STARTED);
 		if (own->flags & NOTE_UDP)

@@ -41,6 +41,7 @@ struct link {
 	uint32_t inbox_at, inbox_head;
 	uint32_t notices; /* sent over this connection */
 	bool unheard;	  /* one of them may not have been heard yet */
+	bool lent;	  /* and one has taken a descriptor along, which berthd may still hold */
 	uint32_t uid;	  /* as whom berthd knows us over it */
 };
 
@@ -381,6 +382,7 @@ static int call(int proof, struct bt_req *req, const void *extra, struct bt_rep 
 			req->serial = ++l->serial;
 			e = transact(l->fd, req, extra, proof, rep, rep_extra, cap, passed);
 			l->unheard = e != 0;
+			l->lent = l->lent && e != 0;
 			if (e == 0)
 				break;
 			/* berthd went away; a new one may have taken its place. */
@@ -491,6 +493,7 @@ void bt_notice(int proof, struct bt_req *req)
 	pthread_mutex_lock(&l->lock);
 	l->holder = &errno;
 	l->unheard = true;
+	l->lent = l->lent || proof >= 0;
 	bool knock = false;
 	if (l->open && l->inbox == NULL && ++l->notices == NOTICES_BEFORE_INBOX)
 		make_inbox(l);
@@ -511,6 +514,11 @@ void bt_notice(int proof, struct bt_req *req)
 bool bt_link_unheard(void)
 {
 	return page->unheard;
+}
+
+bool bt_link_lent(void)
+{
+	return page->lent;
 }
 
 uint64_t bt_link_cookie(void)

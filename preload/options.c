@@ -516,9 +516,7 @@ static int get_info(int fd, const struct note *n, void *value, socklen_t *len)
 {
 	struct tcp_info info = {0};
 	struct bt_row row;
-	/* What the program cannot know of yet need not be told yet. */
-	if (n->flags & (NOTE_SHARED | NOTE_END) || bt_link_unheard())
-		bt_settle(n);
+	bt_settle(n);
 	bt_reset_unheard(fd, n);
 	info.tcpi_state = bt_note_row(n, &row) ? row.state : BT_ROW_CLOSE;
 	if (info.tcpi_state == BT_ROW_TIME_WAIT) /* which is not the program's socket in Linux */

@@ -159,6 +159,8 @@ int bt_call_fd(int proof, struct bt_req *req, struct bt_rep *rep, int *fd);
 void bt_notice(int proof, struct bt_req *req);
 /* This process has sent one since the last answer. */
 bool bt_link_unheard(void);
+/* One of those took a descriptor along: berthd may still hold it. */
+bool bt_link_lent(void);
 /* What tells this process's connection from all others ever; 0: none yet. */
 uint64_t bt_link_cookie(void);
 /* The descriptor of the control connection, or -1: wrappers keep programs from closing it by

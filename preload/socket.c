@@ -126,8 +126,9 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	if (e == 0)
 		e = bt_take_name(fd, &n, &rep);
 	/* Linux sets IPV6_V6ONLY by itself (__inet6_bind); berthd knows it of the address. */
-	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr))
-		bt_cookie_set(fd, &n, n.cookie | COOKIE_BIT(CB_V6ONLY));
+	uint64_t cookie = 0;
+	if (e == 0 && n.flags & NOTE_V6 && !wildcard_or_v4(addr) && bt_cookie_get(fd, &cookie) == 0)
+		bt_cookie_set(fd, &n, cookie | COOKIE_BIT(CB_V6ONLY));
 	return e == 0 ? 0 : bt_fail(e);
 }
 
@@ -322,6 +323,8 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 		return bt_nl_name(&n, true, sa, len);
 	if (n.flags & NOTE_SHUT_WR) /* the connection may be over */
 		bt_settle(&n);
+	if (!(n.flags & NOTE_CHILD)) /* or never was accepted */
+		bt_reset_unheard(fd, &n);
 	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
 	    row.state == BT_ROW_TIME_WAIT || row.state == BT_ROW_LISTEN) {
 		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))

@@ -73,7 +73,7 @@ enum bt_msg_type {
 	BT_HEIR,       /* notice, after that: the fresh socket's descriptor, kept for those */
 	BT_SUCCESSOR,  /* of an old one, with its descriptor. Reply: id and descriptor of the fresh
 			  one,  or err ENOENT */
-	BT_UNREAD,     /* notice: about to be closed with data unread (value 1), or without (0) */
+	BT_UNREAD,  /* about to be closed with data unread; counts for the next BT_CLOSED alone */
 	BT_CLOSED,  /* notice: this process closed the descriptor; BT_REQF_SOLE: no other holder */
 	BT_FORGED,  /* notice: an accept on `id` turned a peer away */
 	BT_ACCEPTS, /* notice: this process accepts connections on the listener `id`; with its

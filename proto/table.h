@@ -59,7 +59,6 @@ enum bt_row_mark {
 	BT_ROWM_PATH = 1 << 0,	  /* its maker was told to bind it to a path (proto/name.h) */
 	BT_ROWM_SHOWN = 1 << 1,	  /* lport is not the socket's any more: what getsockname shows
 				   * (TCP), or where its datagrams came from (UDP) */
-	BT_ROWM_UNREAD = 1 << 4,  /* TCP: a holder has closed it with data unread */
 	BT_ROWM_ADDR = 1 << 3,	  /* UDP, with SHOWN: nor is laddr */
 	BT_ROWM_STARTED = 1 << 2, /* TCP: no call has told the outcome of a non-blocking connect */
 };

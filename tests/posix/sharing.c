@@ -127,6 +127,37 @@ static void forked(void)
 	close(l);
 }
 
+/* What the parent leaves unread the child reads, and ends without a word: no reset. */
+static void left_to_a_child(void)
+{
+	t_case("left to a child");
+	int s, c = t_pair(&s), p[2], status = 0;
+	char text[8] = "";
+	t_need(pipe(p) == 0 && send(c, "asks", 4, 0) == 4, "send");
+	fflush(stdout);
+	for (int end = 0; end < 2; end++) {
+		int held = end == 0 ? s : c;
+		pid_t pid = fork();
+		if (pid == 0) {
+			t_need(read(p[0], text, 1) == 1 && recv(held, text, 8, 0) > 0, "read");
+			t_need(send(held, "told", 4, MSG_NOSIGNAL) == 4, "send");
+			_exit(0);
+		}
+		close(held);
+		t_need(write(p[1], "", 1) == 1, "pipe");
+		waitpid(pid, &status, 0);
+		T(status);
+		held = end == 0 ? c : s;
+		T(recv(held, text, 4, 0));
+		T(recv(held, text, 4, 0));
+		close(held);
+		c = t_pair(&s);
+		t_need(send(s, "asks", 4, 0) == 4, "send");
+	}
+	close(c);
+	close(s);
+}
+
 /* A connection of which a child is the other holder, until it is told to end: a reset, or with the
  * child's SO_LINGER off again a FIN. */
 static void lingering(bool off)
@@ -407,6 +438,7 @@ int main(void)
 	T_RUN(dup2_over);
 	T_RUN(reused_number);
 	T_RUN(forked);
+	T_RUN(left_to_a_child);
 	T_RUN(lingers);
 	T_RUN(child_makes);
 	T_RUN(passed);
