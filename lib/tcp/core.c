@@ -23,7 +23,7 @@ struct bt_tcp *bt_tcp_new(const uint8_t key[16], struct bt_port_net *ports, stru
 	t->below = *below;
 	bt_mem_init(&t->mem);
 	t->out_first = t->out_last = t->news_first = t->news_last = BT_NO_SLOT;
-	t->last_slot = BT_NO_SLOT;
+	t->last_slot = t->train.slot = BT_NO_SLOT;
 	t->defaults = (struct bt_tcp_opts){.refs = 1,
 					   .linger = -1,
 					   .keepidle = 7200,

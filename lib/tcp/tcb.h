@@ -265,6 +265,13 @@ struct bt_fastopen {
 };
 #define BT_FASTOPEN_SLOTS 64u
 
+/* The full segment of new data that bt_tcp_output gave last: more of them follow cheaply. */
+struct bt_train {
+	uint32_t slot; /* BT_NO_SLOT: what it gave was something else */
+	bool sums;     /* its checksum is ours to make */
+	uint64_t sum;  /* then, unfolded: all of it but sequence number and payload */
+};
+
 struct bt_tcp {
 	uint8_t key[16];
 	struct bt_port_net *ports;
@@ -281,6 +288,7 @@ struct bt_tcp {
 	struct bt_timer tw_timer; /* TIME_WAIT: the port space's deadline */
 	struct bt_reply *replies; /* ring */
 	uint32_t reply_head, n_replies, reply_cap;
+	struct bt_train train;
 	uint32_t burst;	    /* segments in a row of the connection that is at the front */
 	uint32_t last_slot; /* the connection found last: often the next one's too */
 	uint32_t n_conns;
