@@ -389,35 +389,73 @@ static bool is_hint(const struct bt_port_net *net, uint32_t slot, const struct t
 	return s->flags & SF_TUPLE && btp_tuple_is(s, t);
 }
 
+static struct tuple asked(const struct bt_port_query *q, uint16_t proto)
+{
+	return (struct tuple){*q->laddr, *q->raddr, q->lport, q->rport, q->host, proto};
+}
+
+/* The tuple and the device are those of the query before. */
+static bool same_query(const struct bt_port_query *a, const struct bt_port_query *b)
+{
+	return a->lport == b->lport && a->rport == b->rport && a->host == b->host &&
+	       a->dev == b->dev && bt_addr_eq(a->raddr, b->raddr) &&
+	       bt_addr_eq(a->laddr, b->laddr);
+}
+
+void bt_port_lookup_begin(const struct bt_port_net *net, enum bt_proto proto,
+			  const struct bt_port_query *q, size_t n, uint32_t hint,
+			  struct bt_port_batch *batch, uint32_t *slots)
+{
+	batch->q = q;
+	batch->n = n;
+	batch->proto = (uint16_t)proto;
+	batch->hint = hint;
+	for (size_t i = 0; i < n; i++) {
+		struct tuple t;
+
+		batch->same[i] = i > 0 && same_query(&q[i], &q[i - 1]);
+		if (batch->same[i])
+			continue;
+		t = asked(&q[i], batch->proto);
+		if (i == 0 && is_hint(net, hint, &t)) {
+			batch->same[0] = true;
+			continue;
+		}
+		batch->hash[i] = btp_hash(net, &t);
+		btp_prefetch_bucket(net, batch->hash[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (batch->same[i])
+			slots[i] = i > 0 ? slots[i - 1] : hint;
+		else
+			slots[i] = btp_prefetch_socket(net, batch->hash[i]);
+	}
+}
+
+void bt_port_lookup_end(const struct bt_port_net *net, const struct bt_port_batch *batch,
+			uint32_t *slots)
+{
+	enum class_kind kind = batch->proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN;
+
+	for (size_t i = 0; i < batch->n; i++) {
+		struct tuple t;
+
+		if (batch->same[i]) {
+			slots[i] = i > 0 ? slots[i - 1] : batch->hint;
+			continue;
+		}
+		t = asked(&batch->q[i], batch->proto);
+		slots[i] = btp_find_hashed(net, batch->hash[i], &t, batch->q[i].dev);
+		if (slots[i] == BT_NO_SLOT)
+			slots[i] = find_unconnected(net, &t, kind, batch->q[i].dev);
+	}
+}
+
 void bt_port_lookup_batch(const struct bt_port_net *net, enum bt_proto proto,
 			  const struct bt_port_query *q, size_t n, uint32_t hint, uint32_t *slots)
 {
-	struct tuple t[BT_PORT_BATCH];
-	uint64_t hash[BT_PORT_BATCH];
-	bool same[BT_PORT_BATCH];
+	struct bt_port_batch batch;
 
-	for (size_t i = 0; i < n; i++) {
-		t[i] = (struct tuple){*q[i].laddr, *q[i].raddr, q[i].lport,
-				      q[i].rport,  q[i].host,	(uint16_t)proto};
-		same[i] = i > 0 ? q[i].dev == q[i - 1].dev &&
-					  memcmp(&t[i], &t[i - 1], sizeof(t[0])) == 0
-				: is_hint(net, hint, &t[0]);
-		if (same[i])
-			continue;
-		hash[i] = btp_hash(net, &t[i]);
-		btp_prefetch_bucket(net, hash[i]);
-	}
-	for (size_t i = 0; i < n && n > 1; i++)
-		if (!same[i])
-			btp_prefetch_socket(net, hash[i]);
-	for (size_t i = 0; i < n; i++) {
-		if (same[i]) {
-			slots[i] = i > 0 ? slots[i - 1] : hint;
-			continue;
-		}
-		slots[i] = btp_find_hashed(net, hash[i], &t[i], q[i].dev);
-		if (slots[i] == BT_NO_SLOT)
-			slots[i] = find_unconnected(
-				net, &t[i], proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN, q[i].dev);
-	}
+	bt_port_lookup_begin(net, proto, q, n, hint, &batch, slots);
+	bt_port_lookup_end(net, &batch, slots);
 }

@@ -81,13 +81,15 @@ void btp_prefetch_bucket(const struct bt_port_net *net, uint64_t hash)
 	__builtin_prefetch(bucket_at(net, hash));
 }
 
-void btp_prefetch_socket(const struct bt_port_net *net, uint64_t hash)
+uint32_t btp_prefetch_socket(const struct bt_port_net *net, uint64_t hash)
 {
 	const struct bucket *b = bucket_at(net, hash);
 	uint32_t places = places_with(b, tag_of(hash));
 
-	if (places != 0)
-		__builtin_prefetch(sock_at(net, b->slots[__builtin_ctz(places)]));
+	if (places == 0)
+		return BT_NO_SLOT;
+	__builtin_prefetch(sock_at(net, b->slots[__builtin_ctz(places)]));
+	return b->slots[__builtin_ctz(places)];
 }
 
 /* The place of the entry with t; NULL: there is none. */
