@@ -159,6 +159,14 @@ struct bt_iface {
 
 #define BT_HOST_IFS 16 /* with lo */
 
+/* The path that was found last, of a destination without neighbours; path.generation 0: none. What
+ * it depends on changes the generation. */
+struct bt_way {
+	struct bt_addr src, dst;
+	struct bt_path path;
+	berth_if asked;
+};
+
 struct bt_host {
 	berth_if ifs[BT_HOST_IFS]; /* dev - 1 */
 	uint8_t n_ifs;
@@ -170,6 +178,8 @@ struct bt_host {
 	uint32_t icmp_tokens; /* errors that may be sent now */
 	uint64_t icmp_ns;
 	uint32_t route_count[129]; /* routes by prefix length; with v4 in 96..128 for both */
+	uint64_t route_bits[3];	   /* bit n: the host has routes of length n */
+	struct bt_way way;
 	/* A bit, by hash, for each address in the map: most sources of packets have none of them */
 	uint64_t addr_filter;
 	uint64_t drops[BERTH_DROPS];

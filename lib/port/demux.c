@@ -398,8 +398,7 @@ static struct tuple asked(const struct bt_port_query *q, uint16_t proto)
 static bool same_query(const struct bt_port_query *a, const struct bt_port_query *b)
 {
 	return a->lport == b->lport && a->rport == b->rport && a->host == b->host &&
-	       a->dev == b->dev && bt_addr_eq(a->raddr, b->raddr) &&
-	       bt_addr_eq(a->laddr, b->laddr);
+	       a->dev == b->dev && bt_addr_eq(a->raddr, b->raddr) && bt_addr_eq(a->laddr, b->laddr);
 }
 
 void bt_port_lookup_begin(const struct bt_port_net *net, enum bt_proto proto,

@@ -2,8 +2,9 @@
 /*
  * The 5-tuple hash. A bucket is one line of the cache: twelve slots, each with eight bits of its
  * tuple's hash, so that a look-up waits for the bucket and for the one socket whose tag is right.
- * A full bucket's sockets go to the next one; `passed` counts them, and where it is 0 a search ends.
- * Sockets with the same tuple (of UDP, or with devices) are one entry: a list, the newest first.
+ * A full bucket's sockets go to the next one; `passed` counts them, and where it is 0 a search
+ * ends. Sockets with the same tuple (of UDP, or with devices) are one entry: a list, the newest
+ * first.
  */
 #include "internal.h"
 

@@ -414,8 +414,6 @@ static void fetch(const struct bt_tcp *t, uint32_t slot)
 		return;
 	c = (const char *)bt_tcp_conn(t, slot);
 	__builtin_prefetch(c);
-	__builtin_prefetch(c + 64);
-	__builtin_prefetch(c + 127);
 }
 
 /* A slot that was found is asked for again where connections have come or gone since. */
@@ -438,10 +436,12 @@ void bt_tcp_input_batch(struct bt_tcp *t, const struct bt_rx *rx, size_t n, uint
 				m++;
 			}
 		bt_port_lookup_begin(t->ports, BT_TCP, q, m, t->last_slot, &batch, slots);
-		for (size_t i = 0; i < m; i++)
+		if (m == 1 && !batch.same[0]) /* beside the socket: one wait for both */
+			fetch(t, slots[0]);
+		bt_port_lookup_end(t->ports, &batch, slots);
+		for (size_t i = 0; i < m && m > 1; i++) /* more at a time than fit would be lost */
 			if (!batch.same[i])
 				fetch(t, slots[i]);
-		bt_port_lookup_end(t->ports, &batch, slots);
 		changes = t->n_changes;
 		for (size_t i = 0; i < m; i++)
 			deliver(t, t->n_changes == changes ? slots[i] : look_up(t, &in[i]), &in[i]);

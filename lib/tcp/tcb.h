@@ -303,8 +303,8 @@ struct bt_tcp {
 	struct bt_chunks *chunks;
 	struct bt_tcp_below below;
 	struct bt_mem mem;
-	struct bt_conn **conns; /* NULL: not needed yet */
-	struct bt_range *ranges;	  /* of those that are there, n_ranges */
+	struct bt_conn **conns;	 /* NULL: not needed yet */
+	struct bt_range *ranges; /* of those that are there, n_ranges */
 	uint32_t n_conn_chunks, n_ranges;
 	uint64_t now_ns;
 	uint64_t now_us64, now_ms64;
