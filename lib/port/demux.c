@@ -421,7 +421,7 @@ void bt_port_lookup_begin(const struct bt_port_net *net, enum bt_proto proto,
 			continue;
 		}
 		batch->hash[i] = btp_hash(net, &t);
-		btp_prefetch_bucket(net, batch->hash[i]);
+		__builtin_prefetch(btp_bucket(net, batch->hash[i]));
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (batch->same[i])

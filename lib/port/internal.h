@@ -306,9 +306,12 @@ void btp_leave_dest(struct bt_port_net *net, uint32_t slot);
 struct tuple btp_tuple(const struct psock *s);
 bool btp_tuple_is(const struct psock *s, const struct tuple *t);
 uint64_t btp_hash(const struct bt_port_net *net, const struct tuple *t); /* keyed */
-/* What a look-up of the hash will wait for. The second one waits for the first, and says which
- * socket it will probably find, or BT_NO_SLOT. */
-void btp_prefetch_bucket(const struct bt_port_net *net, uint64_t hash);
+static inline struct bucket *btp_bucket(const struct bt_port_net *net, uint64_t hash)
+{
+	return &net->tuples.buckets[hash & (net->tuples.size - 1)];
+}
+/* What a look-up waits for after the bucket: says which socket it will probably find, or
+ * BT_NO_SLOT. */
 uint32_t btp_prefetch_socket(const struct bt_port_net *net, uint64_t hash);
 /* btp_find_tuple where t's hash is known. */
 uint32_t btp_find_hashed(const struct bt_port_net *net, uint64_t hash, const struct tuple *t,

@@ -26,7 +26,7 @@
  * free means: no socket is bound to the port by bind(2), and the 4-tuple is not in use; one local
  * port serves many destinations.
  *
- * Memory. A socket takes 64 bytes and its place in the demultiplexer 4 to 8; with the tables of
+ * Memory. A socket takes 64 bytes and its place in the demultiplexer 6 to 13; with the tables of
  * ports, 10,000 connections to one listener take about 153 bytes each, both ends together.
  */
 #ifndef BERTH_LIB_PORT_PORT_H

@@ -72,19 +72,9 @@ static inline uint32_t places_with(const struct bucket *b, uint8_t tag)
 	return mask;
 }
 
-static inline struct bucket *bucket_at(const struct bt_port_net *net, uint64_t i)
-{
-	return &net->tuples.buckets[i & (net->tuples.size - 1)];
-}
-
-void btp_prefetch_bucket(const struct bt_port_net *net, uint64_t hash)
-{
-	__builtin_prefetch(bucket_at(net, hash));
-}
-
 uint32_t btp_prefetch_socket(const struct bt_port_net *net, uint64_t hash)
 {
-	const struct bucket *b = bucket_at(net, hash);
+	const struct bucket *b = btp_bucket(net, hash);
 	uint32_t places = places_with(b, tag_of(hash));
 
 	if (places == 0)
@@ -99,7 +89,7 @@ static uint32_t *find(const struct bt_port_net *net, uint64_t hash, const struct
 	uint8_t tag = tag_of(hash);
 
 	for (uint64_t at = hash;; at++) {
-		struct bucket *b = bucket_at(net, at);
+		struct bucket *b = btp_bucket(net, at);
 		uint32_t places = places_with(b, tag);
 
 		for (; places != 0; places &= places - 1) {
@@ -135,7 +125,7 @@ uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t, ui
 static void place_entry(struct bt_port_net *net, uint64_t hash, uint32_t slot)
 {
 	for (uint64_t at = hash;; at++) {
-		struct bucket *b = bucket_at(net, at);
+		struct bucket *b = btp_bucket(net, at);
 		uint32_t places = places_with(b, 0);
 
 		if (places != 0) {
@@ -199,7 +189,7 @@ void btp_tuples_add(struct bt_port_net *net, uint32_t slot)
 static void remove_entry(struct bt_port_net *net, uint64_t hash, const uint32_t *place)
 {
 	for (uint64_t at = hash;; at++) {
-		struct bucket *b = bucket_at(net, at);
+		struct bucket *b = btp_bucket(net, at);
 
 		if (place >= b->slots && place < b->slots + BUCKET_SLOTS) {
 			b->tags[place - b->slots] = 0;
