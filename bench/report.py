@@ -20,7 +20,8 @@ def target_text(metric):
         return ""
     kind, limit = metric.target
     return {"ratio<=": f"ratio <= {limit}", "ratio>=": f"ratio >= {limit}",
-            "abs<=": f"<= {limit} {metric.unit}", "diff<=": f"<= +{limit} {metric.unit}"}[kind]
+            "abs<=": f"<= {limit} {metric.unit}",
+            "abs>=": f">= {limit} {metric.unit}", "diff<=": f"<= +{limit} {metric.unit}"}[kind]
 
 
 def verdict(metric, kernel, berth, ratio):
@@ -30,6 +31,7 @@ def verdict(metric, kernel, berth, ratio):
     met = {"ratio<=": lambda: ratio is not None and ratio <= limit,
            "ratio>=": lambda: ratio is not None and ratio >= limit,
            "abs<=": lambda: berth <= limit,
+           "abs>=": lambda: berth >= limit,
            "diff<=": lambda: kernel is not None and berth - kernel <= limit}[kind]()
     return "ok" if met else "MISSED"
 
@@ -114,17 +116,34 @@ def machine(cfg, kernel_world, second, rounds):
     ]
 
 
+KERNEL_HEAD = [
+    "# Benchmarks", "",
+    "Written by `bench/run --write doc/benchmarks.md` (`make bench` prints the same). The",
+    "same unmodified programs run on the kernel's loopback and in berth hosts, in turn.",
+    "\"Ratio\" is berth's median over the kernel's; the range beside it is that of single",
+    "rounds. For times and bytes less is better, for rates more.", ""]
+ENGINE_HEAD = [
+    "# The engine alone, against lwIP", "",
+    "Written by `bench/run --only engine --write doc/benchmarks-engine.md`; doc/performance.md",
+    "explains it. The same work (`bench/engine/cost.c`) is done by berth's engine, through",
+    "`berth.h`, and by lwIP 2.1.3, through its raw interface, in turn. \"Ratio\" is berth's median",
+    "over lwIP's; the range beside it is that of single rounds. For times and bytes less is",
+    "better, for rates more.", ""]
+
+
 def markdown(facts, second, rows, hows, notes):
-    out = ["# Benchmarks", "",
-           "Written by `bench/run --write doc/benchmarks.md` (`make bench` prints the same). The",
-           "same unmodified programs run on the kernel's loopback and in berth hosts, in turn.",
-           "\"Ratio\" is berth's median over the kernel's; the range beside it is that of single",
-           "rounds. For times and bytes less is better, for rates more.", ""]
-    out += [f"- {label}: {text}" for label, text in facts]
-    out += ["", "| case | what | unit | kernel | " + second + " | ratio | range | target | |",
+    engine = all(key.startswith("engine") for key, _how in hows)
+    other = "lwIP" if engine else "kernel"
+    facts = [f for f in facts if not engine or f[0] not in ("Congestion control", "Kernel's side")]
+    out = ENGINE_HEAD[:] if engine else KERNEL_HEAD[:]
+    out += [f"- {label}: {text.replace('kernel', other) if label == 'Method' else text}"
+            for label, text in facts]
+    out += ["", "| case | what | unit | " + other + " | " + second + " | ratio | range | target | |",
             "| --- | --- | --- | ---: | ---: | ---: | --- | --- | --- |"]
     out += ["| " + " | ".join(cells(r)) + " |" for r in rows]
     if notes:
         out += ["", "Not measured:", ""] + [f"- {n}" for n in notes]
+    hows = [(key, how.replace("the kernel's column", "lwIP's column") if engine else how)
+            for key, how in hows]
     out += ["", "## How each is measured", ""] + [f"- `{key}`: {how}" for key, how in hows]
     return "\n".join(out) + "\n"

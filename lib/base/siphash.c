@@ -30,7 +30,8 @@ static inline void rounds(uint64_t v[4], unsigned n)
 	}
 }
 
-uint64_t bt_siphash(const uint8_t key[16], const void *data, size_t len)
+static inline __attribute__((always_inline)) uint64_t hash(const uint8_t key[16], const void *data,
+							   size_t len, unsigned c, unsigned d)
 {
 	const uint8_t *p = data;
 	uint64_t k0 = load64(key), k1 = load64(key + 8);
@@ -42,15 +43,25 @@ uint64_t bt_siphash(const uint8_t key[16], const void *data, size_t len)
 		uint64_t word = load64(p);
 
 		v[3] ^= word;
-		rounds(v, 2);
+		rounds(v, c);
 		v[0] ^= word;
 	}
 	for (size_t i = 0; i < len; i++)
 		last |= (uint64_t)p[i] << (8 * i);
 	v[3] ^= last;
-	rounds(v, 2);
+	rounds(v, c);
 	v[0] ^= last;
 	v[2] ^= 0xff;
-	rounds(v, 4);
+	rounds(v, d);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t bt_siphash(const uint8_t key[16], const void *data, size_t len)
+{
+	return hash(key, data, len, 2, 4);
+}
+
+uint64_t bt_siphash13(const uint8_t key[16], const void *data, size_t len)
+{
+	return hash(key, data, len, 1, 3);
 }

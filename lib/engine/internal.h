@@ -36,6 +36,7 @@ struct berth {
 	struct bt_port_net *ports;
 	bool own_ports;
 	bool udp_first; /* whose turn it is in berth_output */
+	bool train;	/* the last packet was a segment that more may be like */
 	struct bt_wheel *wheel;
 	struct bt_chunks *chunks;
 	struct bt_ip *ip;

@@ -98,6 +98,13 @@ void berth_input_batch(struct berth *b, const struct berth_input *packets, size_
 	flush(b, &batch);
 }
 
+/* True: one more segment like it would get the same header of IP. */
+static bool alike(const struct bt_tx *tx)
+{
+	return tx->path != NULL && tx->no_fragment &&
+	       (tx->path->flags & (BT_PATH_NO_DF | BT_PATH_LOOP)) == 0;
+}
+
 /* A segment that is ready to be carried, in *out. Those that IP keeps are passed over. */
 static bool tcp_output(struct berth *b, struct berth_output *out, uint64_t now_ns)
 {
@@ -107,8 +114,10 @@ static bool tcp_output(struct berth *b, struct berth_output *out, uint64_t now_n
 		out->n_iov = 1;
 		if (!bt_tcp_output(b->tcp, &tx, now_ns))
 			return false;
-		if (bt_ip_output(b->ip, &tx, now_ns) == BT_IP_READY)
+		if (bt_ip_output(b->ip, &tx, now_ns) == BT_IP_READY) {
+			b->train = alike(&tx);
 			return true;
+		}
 	}
 }
 
@@ -118,6 +127,7 @@ static bool next_output(struct berth *b, struct berth_output *out)
 {
 	bool udp = b->udp_first;
 
+	b->train = false;
 	if (bt_ip_pop(b->ip, out))
 		return true;
 	b->udp_first = !udp;
@@ -138,8 +148,12 @@ size_t berth_output(struct berth *b, struct berth_output *packets, size_t n, uin
 		return 0;
 	if (now_ns > b->now_ns)
 		b->now_ns = now_ns;
-	while (done < n && next_output(b, &packets[done]))
+	while (done < n && next_output(b, &packets[done])) {
 		done++;
+		while (b->train && done < n &&
+		       bt_tcp_output_more(b->tcp, &packets[done - 1], &packets[done]))
+			done++;
+	}
 	return done;
 }
 

@@ -21,6 +21,11 @@ static uint64_t filter_bit(uint32_t hash)
 	return 1ull << (hash >> 26);
 }
 
+bool bt_addr_may_be_own(const struct bt_ip *ip, uint16_t host, const struct bt_addr *addr)
+{
+	return (ip->hosts[host]->addr_filter & filter_bit(bt_ip_mix(addr, 0))) != 0;
+}
+
 enum bt_addr_kind bt_addr_kind(const struct bt_ip *ip, uint16_t host, const struct bt_addr *addr,
 			       berth_if *i)
 {

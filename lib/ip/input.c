@@ -17,6 +17,8 @@ static enum bt_ip_got frame(struct bt_in *in, const uint8_t *data, size_t len)
 	len -= BT_ETHER_HEADER;
 	switch (e.type) {
 	case BT_ETHER_IPV4:
+		if (!in->link_group && bt_ip4_expected(in->ip, in->f, data, len, in->rx))
+			return BT_IP_PACKET;
 		return bt_ip4_input(in, data, len);
 	case BT_ETHER_IPV6:
 		return bt_ip6_input(in, data, len);
@@ -39,11 +41,15 @@ enum bt_ip_got bt_ip_input(struct bt_ip *ip, berth_if i, const void *packet, siz
 			   uint64_t now_ns, struct bt_rx *rx, struct bt_icmp_error *error)
 {
 	struct bt_iface *f = bt_iface(ip, i);
-	struct bt_in in = {.ip = ip, .f = f, .now_ns = now_ns, .rx = rx, .error = error};
+	struct bt_in in;
 
 	if (f == NULL)
 		return BT_IP_NOTHING;
 	ip->now_ns = now_ns;
+	if ((f->flags & (BERTH_IF_ETHERNET | BERTH_IF_DOWN)) == 0 &&
+	    bt_ip4_expected(ip, f, packet, len, rx))
+		return BT_IP_PACKET;
+	in = (struct bt_in){.ip = ip, .f = f, .now_ns = now_ns, .rx = rx, .error = error};
 	in.h = ip->hosts[f->host];
 	if ((f->flags & BERTH_IF_DOWN) != 0)
 		return bt_in_drop(&in, BERTH_DROP_IF_DOWN);

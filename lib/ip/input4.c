@@ -68,6 +68,68 @@ static enum bt_where where(struct bt_in *in, const struct bt_ipv4 *h, enum berth
 	return in->h->forwarding ? ELSEWHERE : NOWHERE;
 }
 
+/* ---- the short way ---- */
+
+/* Whether src, as on the wire, passes source_ok() without a look into the map. */
+static bool plain_source(const struct bt_ip *ip, const struct bt_iface *f, uint32_t src)
+{
+	uint32_t a = __builtin_bswap32(src);
+	struct bt_addr addr = bt_addr_v4(a);
+
+	return a >> 24 != 0 && a >> 24 != 127 && a >> 28 < 0xe &&
+	       !bt_addr_may_be_own(ip, f->host, &addr);
+}
+
+bool bt_ip4_expected(struct bt_ip *ip, struct bt_iface *f, const uint8_t *data, size_t len,
+		     struct bt_rx *rx)
+{
+	uint32_t w[5], total; /* in memory order: the first byte is the lowest */
+	uint64_t sum;
+
+	if (len < sizeof(w))
+		return false;
+	memcpy(w, data, sizeof(w));
+	total = __builtin_bswap16((uint16_t)(w[0] >> 16));
+	if (f->seen.generation != ip->generation || w[4] != f->seen.dst || (w[0] & 0xff) != 0x45 ||
+	    (w[1] >> 16 & ~0x40u) != 0 /* but DF */ || (w[2] >> 8 & 0xff) != BT_IPPROTO_TCP ||
+	    total < sizeof(w) || total > len)
+		return false;
+	if (w[3] != f->seen.src && !plain_source(ip, f, w[3]))
+		return false;
+	sum = (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
+	if (!bt_csum_ok(sum))
+		return false;
+	f->seen.src = w[3];
+	rx->host = f->host;
+	rx->i = f->i;
+	rx->dev = f->dev;
+	rx->proto = BT_IPPROTO_TCP;
+	rx->tos = (uint8_t)(w[0] >> 8);
+	rx->hops = (uint8_t)w[2];
+	rx->checked = (f->flags & BERTH_IF_RX_CHECKSUM) != 0;
+	rx->multicast = false;
+	rx->src = bt_addr_v4(__builtin_bswap32(w[3]));
+	rx->dst = bt_addr_v4(__builtin_bswap32(w[4]));
+	rx->data = data + sizeof(w);
+	rx->len = total - (uint32_t)sizeof(w);
+	rx->mtu = f->mtu;
+	rx->segment = 0;
+	rx->ip = data;
+	rx->ip_len = total;
+	return true;
+}
+
+static void remember(struct bt_in *in, const struct bt_ipv4 *h)
+{
+	if (in->looped)
+		return;
+	in->f->seen.generation = in->ip->generation;
+	memcpy(&in->f->seen.src, h->src.b + 12, 4);
+	memcpy(&in->f->seen.dst, h->dst.b + 12, 4);
+}
+
+/* ---- the way of all ---- */
+
 static enum bt_ip_got deliver(struct bt_in *in, const uint8_t *data, const struct bt_ipv4 *h,
 			      bool group)
 {
@@ -91,6 +153,9 @@ static enum bt_ip_got deliver(struct bt_in *in, const uint8_t *data, const struc
 			     .ip_len = h->total_len};
 	switch (h->proto) {
 	case BT_IPPROTO_TCP:
+		if (!group)
+			remember(in, h);
+		return BT_IP_PACKET;
 	case BT_IPPROTO_UDP:
 		return BT_IP_PACKET;
 	case BT_IPPROTO_ICMP:

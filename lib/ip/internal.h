@@ -134,6 +134,13 @@ struct bt_querier { /* by family: [0] IGMP, [1] MLD */
 	bool v6;
 };
 
+/* The ends of the last segment of TCP that came in: what was found out about them still holds for
+ * the next one, until the generation changes. Addresses as on the wire. */
+struct bt_seen {
+	uint32_t generation; /* 0: none */
+	uint32_t src, dst;
+};
+
 struct bt_iface {
 	struct bt_ifaddr *addrs;
 	struct bt_group *groups;
@@ -147,9 +154,18 @@ struct bt_iface {
 	uint8_t mac[6];
 	char name[16];
 	struct bt_querier querier[2];
+	struct bt_seen seen;
 };
 
 #define BT_HOST_IFS 16 /* with lo */
+
+/* The path that was found last, of a destination without neighbours; path.generation 0: none. What
+ * it depends on changes the generation. */
+struct bt_way {
+	struct bt_addr src, dst;
+	struct bt_path path;
+	berth_if asked;
+};
 
 struct bt_host {
 	berth_if ifs[BT_HOST_IFS]; /* dev - 1 */
@@ -162,6 +178,8 @@ struct bt_host {
 	uint32_t icmp_tokens; /* errors that may be sent now */
 	uint64_t icmp_ns;
 	uint32_t route_count[129]; /* routes by prefix length; with v4 in 96..128 for both */
+	uint64_t route_bits[3];	   /* bit n: the host has routes of length n */
+	struct bt_way way;
 	/* A bit, by hash, for each address in the map: most sources of packets have none of them */
 	uint64_t addr_filter;
 	uint64_t drops[BERTH_DROPS];
@@ -301,6 +319,8 @@ void bt_if_free(struct bt_ip *ip, struct bt_iface *f);
 /* What addr is to the host: NONE, LOCAL, BROADCAST; *i its interface unless NONE. */
 enum bt_addr_kind bt_addr_kind(const struct bt_ip *ip, uint16_t host, const struct bt_addr *addr,
 			       berth_if *i);
+/* False: addr is surely none of the host's in the map of addresses. */
+bool bt_addr_may_be_own(const struct bt_ip *ip, uint16_t host, const struct bt_addr *addr);
 struct bt_ifaddr *bt_addr_of_if(const struct bt_iface *f, const struct bt_addr *addr);
 /* The interface's best own address for packets to dst; NULL: none of that family. */
 const struct bt_ifaddr *bt_addr_for(const struct bt_iface *f, const struct bt_addr *dst);
@@ -410,6 +430,10 @@ struct bt_in {
 	struct bt_icmp_error *error;
 };
 enum bt_ip_got bt_ip4_input(struct bt_in *in, const uint8_t *data, size_t len);
+/* The short way of a segment of TCP, whole and without options, to the address that the last one
+ * was for. True: *rx is filled in, as bt_ip4_input would have. False: nothing has happened. */
+bool bt_ip4_expected(struct bt_ip *ip, struct bt_iface *f, const uint8_t *data, size_t len,
+		     struct bt_rx *rx);
 enum bt_ip_got bt_ip6_input(struct bt_in *in, const uint8_t *data, size_t len);
 /* *in->rx is filled in. */
 enum bt_ip_got bt_icmp_input(struct bt_in *in);

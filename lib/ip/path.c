@@ -76,9 +76,16 @@ static int to_host(struct bt_ip *ip, uint16_t host, const struct bt_addr *src,
 int bt_ip_path(struct bt_ip *ip, uint16_t host, const struct bt_addr *src,
 	       const struct bt_addr *dst, berth_if i, struct bt_path *path)
 {
+	struct bt_way *way = host < ip->n_hosts ? &ip->hosts[host]->way : NULL;
 	struct bt_path p = {0};
 	berth_if own = 0;
 	int r;
+
+	if (way != NULL && way->path.generation == ip->generation && way->asked == i &&
+	    bt_addr_eq(&way->dst, dst) && bt_addr_eq(&way->src, src)) {
+		*path = way->path;
+		return 0;
+	}
 
 	if (bt_host(ip, host) == NULL || bt_addr_is_any(dst) ||
 	    (i != 0 && (bt_iface(ip, i) == NULL || ip->ifs[i]->host != host)))
@@ -114,6 +121,9 @@ int bt_ip_path(struct bt_ip *ip, uint16_t host, const struct bt_addr *src,
 		return r;
 	p.generation =
 		ip->generation; /* after the neighbour, which may have taken another's place */
+	if ((p.flags &
+	     (BERTH_IF_ETHERNET | BT_PATH_LOOP | BT_PATH_BROADCAST | BT_PATH_MULTICAST)) == 0)
+		*way = (struct bt_way){*src, *dst, p, i};
 	*path = p;
 	return 0;
 }

@@ -41,20 +41,36 @@ const struct bt_route *bt_route_find(const struct bt_ip *ip, uint16_t host,
 				     const struct bt_addr *dst, berth_if i)
 {
 	const struct bt_host *h = ip->hosts[host];
-	int least = bt_addr_is_v4(dst) ? 96 : 0;
+	unsigned least = bt_addr_is_v4(dst) ? 96 : 0;
 
-	for (int bits = 128; bits >= least; bits--) {
-		struct bt_addr prefix;
-		const struct bt_route *r;
+	for (unsigned word = 3; word-- > 0;) {
+		uint64_t lengths = h->route_bits[word];
 
-		if (h->route_count[bits] == 0)
-			continue;
-		prefix = bt_addr_prefix(dst, (unsigned)bits);
-		r = best(ip, host, &prefix, (unsigned)bits, i, false);
-		if (r != NULL)
-			return r;
+		while (lengths != 0) {
+			unsigned bit = 63 - (unsigned)__builtin_clzll(lengths),
+				 bits = word * 64 + bit;
+			struct bt_addr prefix;
+			const struct bt_route *r;
+
+			if (bits < least)
+				return NULL;
+			lengths ^= 1ull << bit;
+			prefix = bt_addr_prefix(dst, bits);
+			r = best(ip, host, &prefix, bits, i, false);
+			if (r != NULL)
+				return r;
+		}
 	}
 	return NULL;
+}
+
+static void count(struct bt_host *h, unsigned bits, bool more)
+{
+	h->route_count[bits] += more ? 1 : UINT32_MAX;
+	if (h->route_count[bits] != 0)
+		h->route_bits[bits / 64] |= 1ull << bits % 64;
+	else
+		h->route_bits[bits / 64] &= ~(1ull << bits % 64);
 }
 
 static struct bt_route *add(struct bt_ip *ip, struct bt_iface *f, const struct bt_addr *prefix,
@@ -71,14 +87,14 @@ static struct bt_route *add(struct bt_ip *ip, struct bt_iface *f, const struct b
 	r->metric = metric;
 	r->serial = ip->serial++;
 	bt_map_add(&ip->route_map, &r->link, hash(f->host, prefix, bits));
-	ip->hosts[f->host]->route_count[bits]++;
+	count(ip->hosts[f->host], bits, true);
 	return r;
 }
 
 static void del(struct bt_ip *ip, struct bt_route *r)
 {
 	bt_map_del(&ip->route_map, &r->link);
-	ip->hosts[r->host]->route_count[r->bits]--;
+	count(ip->hosts[r->host], r->bits, false);
 	bt_ip_dealloc(ip, r, sizeof(*r));
 	bt_ip_changed(ip);
 }

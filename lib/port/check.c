@@ -163,6 +163,17 @@ static void check_pools(const struct bt_port_net *net, uint32_t n_classes)
 		must(net->heap[(i - 1) / 2].expires <= net->heap[i].expires);
 }
 
+/* By its tuple, be it behind newer ones. */
+static bool is_found(const struct bt_port_net *net, uint32_t slot)
+{
+	struct tuple t = btp_tuple(sock_at(net, slot));
+	uint32_t i = btp_find_tuple(net, &t, sock_at(net, slot)->dev);
+
+	while (i != slot && i != BT_NO_SLOT)
+		i = sock_at(net, i)->hash_next;
+	return i == slot;
+}
+
 void bt_port_check(const struct bt_port_net *net)
 {
 	uint32_t used = 0, bound = 0, tuples = 0, chosen = 0, waiting = 0, classes = 0, hosts = 0;
@@ -178,6 +189,7 @@ void bt_port_check(const struct bt_port_net *net)
 		ranges += (s->flags & SF_RANGE) != 0;
 		bound += s->lport != 0;
 		tuples += (s->flags & SF_TUPLE) != 0;
+		must(!(s->flags & SF_TUPLE) || is_found(net, slot));
 		chosen += s->flags & SF_TUPLE && btp_in_dest(s);
 		waiting += s->state == BT_TIME_WAIT && s->flags & SF_TUPLE;
 		skipped += s->state == BT_TIME_WAIT && !(s->flags & SF_TUPLE);

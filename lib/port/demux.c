@@ -7,40 +7,6 @@
 
 /* ---- the 5-tuple hash ---- */
 
-struct tuple btp_tuple(const struct psock *s)
-{
-	return (struct tuple){s->laddr, s->raddr, s->lport, s->rport, s->host, s->proto};
-}
-
-static uint32_t *tuple_head(const struct bt_port_net *net, const struct tuple *t)
-{
-	return &net->tuples.heads[bt_siphash(net->key, t, sizeof(*t)) & (net->tuples.size - 1)];
-}
-
-static bool tuple_is(const struct psock *s, const struct tuple *t)
-{
-	return s->lport == t->lport && s->rport == t->rport && s->host == t->host &&
-	       s->proto == t->proto && bt_addr_eq(&s->raddr, &t->raddr) &&
-	       bt_addr_eq(&s->laddr, &t->laddr);
-}
-
-static uint32_t find_in_chain(const struct bt_port_net *net, uint32_t i, const struct tuple *t,
-			      uint8_t dev)
-{
-	for (; i != BT_NO_SLOT; i = sock_at(net, i)->hash_next) {
-		const struct psock *s = sock_at(net, i);
-
-		if (tuple_is(s, t) && (s->dev == 0 || s->dev == dev))
-			break;
-	}
-	return i;
-}
-
-uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t, uint8_t dev)
-{
-	return find_in_chain(net, *tuple_head(net, t), t, dev);
-}
-
 bool btp_table_grow(struct table *table)
 {
 	uint32_t size = table->size == 0 ? 1024 : table->size * 2;
@@ -54,41 +20,11 @@ bool btp_table_grow(struct table *table)
 	return true;
 }
 
-/* Chains are in order of age, the newest first. Without memory: longer chains. */
-static void tuples_grow(struct bt_port_net *net)
-{
-	struct table *table = &net->tuples;
-	uint32_t old_size = table->size;
-
-	if (!btp_table_grow(table))
-		return;
-	for (uint32_t i = 0; i < old_size; i++) {
-		uint32_t slot = table->heads[i];
-		uint32_t *end[2] = {&table->heads[i], &table->heads[i + old_size]};
-
-		for (; slot != BT_NO_SLOT; slot = sock_at(net, slot)->hash_next) {
-			struct tuple t = btp_tuple(sock_at(net, slot));
-			bool upper = tuple_head(net, &t) != &table->heads[i];
-
-			*end[upper] = slot;
-			end[upper] = &sock_at(net, slot)->hash_next;
-		}
-		*end[0] = *end[1] = BT_NO_SLOT;
-	}
-}
-
 void btp_enter_tuple(struct bt_port_net *net, uint32_t slot)
 {
 	struct psock *s = sock_at(net, slot);
-	struct tuple t = btp_tuple(s);
-	uint32_t *head;
 
-	if (net->tuples.count >= net->tuples.size && net->tuples.size < 1u << 30)
-		tuples_grow(net);
-	head = tuple_head(net, &t);
-	s->hash_next = *head;
-	*head = slot;
-	net->tuples.count++;
+	btp_tuples_add(net, slot);
 	s->flags |= SF_TUPLE;
 	if (btp_in_dest(s))
 		btp_enter_dest(net, slot);
@@ -285,8 +221,6 @@ uint64_t bt_port_deadline(const struct bt_port_net *net)
 void btp_leave_tuple(struct bt_port_net *net, uint32_t slot)
 {
 	struct psock *s = sock_at(net, slot);
-	struct tuple t = btp_tuple(s);
-	uint32_t *link;
 
 	if (!(s->flags & SF_TUPLE)) {
 		if (s->state == BT_TIME_WAIT)
@@ -297,12 +231,8 @@ void btp_leave_tuple(struct bt_port_net *net, uint32_t slot)
 		dest_time_wait(net, s, false, 0);
 		heap_remove(net, s->aux);
 	}
-	for (link = tuple_head(net, &t); *link != slot; link = &sock_at(net, *link)->hash_next)
-		;
-	*link = s->hash_next;
-	s->hash_next = BT_NO_SLOT;
+	btp_tuples_del(net, slot);
 	s->flags &= (uint8_t)~SF_TUPLE;
-	net->tuples.count--;
 	if (btp_in_dest(s))
 		btp_leave_dest(net, slot);
 }
@@ -544,39 +474,75 @@ static bool is_hint(const struct bt_port_net *net, uint32_t slot, const struct t
 	if (slot >= net->n_fresh || net->devices)
 		return false;
 	s = sock_at(net, slot);
-	return s->flags & SF_TUPLE && tuple_is(s, t);
+	return s->flags & SF_TUPLE && btp_tuple_is(s, t);
+}
+
+static struct tuple asked(const struct bt_port_query *q, uint16_t proto)
+{
+	return (struct tuple){*q->laddr, *q->raddr, q->lport, q->rport, q->host, proto};
+}
+
+/* The tuple and the device are those of the query before. */
+static bool same_query(const struct bt_port_query *a, const struct bt_port_query *b)
+{
+	return a->lport == b->lport && a->rport == b->rport && a->host == b->host &&
+	       a->dev == b->dev && bt_addr_eq(a->raddr, b->raddr) && bt_addr_eq(a->laddr, b->laddr);
+}
+
+void bt_port_lookup_begin(const struct bt_port_net *net, enum bt_proto proto,
+			  const struct bt_port_query *q, size_t n, uint32_t hint,
+			  struct bt_port_batch *batch, uint32_t *slots)
+{
+	batch->q = q;
+	batch->n = n;
+	batch->proto = (uint16_t)proto;
+	batch->hint = hint;
+	for (size_t i = 0; i < n; i++) {
+		struct tuple t;
+
+		batch->same[i] = i > 0 && same_query(&q[i], &q[i - 1]);
+		if (batch->same[i])
+			continue;
+		t = asked(&q[i], batch->proto);
+		if (i == 0 && is_hint(net, hint, &t)) {
+			batch->same[0] = true;
+			continue;
+		}
+		batch->hash[i] = btp_hash(net, &t);
+		__builtin_prefetch(btp_bucket(net, batch->hash[i]));
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (batch->same[i])
+			slots[i] = i > 0 ? slots[i - 1] : hint;
+		else
+			slots[i] = btp_prefetch_socket(net, batch->hash[i]);
+	}
+}
+
+void bt_port_lookup_end(const struct bt_port_net *net, const struct bt_port_batch *batch,
+			uint32_t *slots)
+{
+	enum class_kind kind = batch->proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN;
+
+	for (size_t i = 0; i < batch->n; i++) {
+		struct tuple t;
+
+		if (batch->same[i]) {
+			slots[i] = i > 0 ? slots[i - 1] : batch->hint;
+			continue;
+		}
+		t = asked(&batch->q[i], batch->proto);
+		slots[i] = btp_find_hashed(net, batch->hash[i], &t, batch->q[i].dev);
+		if (slots[i] == BT_NO_SLOT)
+			slots[i] = find_unconnected(net, &t, kind, batch->q[i].dev, NULL);
+	}
 }
 
 void bt_port_lookup_batch(const struct bt_port_net *net, enum bt_proto proto,
 			  const struct bt_port_query *q, size_t n, uint32_t hint, uint32_t *slots)
 {
-	struct tuple t[BT_PORT_BATCH];
-	uint32_t *heads[BT_PORT_BATCH];
-	bool same[BT_PORT_BATCH];
+	struct bt_port_batch batch;
 
-	for (size_t i = 0; i < n; i++) {
-		t[i] = (struct tuple){*q[i].laddr, *q[i].raddr, q[i].lport,
-				      q[i].rport,  q[i].host,	(uint16_t)proto};
-		same[i] = i > 0 ? memcmp(&t[i], &t[i - 1], sizeof(t[0])) == 0
-				: is_hint(net, hint, &t[0]);
-		if (same[i])
-			continue;
-		heads[i] = tuple_head(net, &t[i]);
-		__builtin_prefetch(heads[i]);
-	}
-	for (size_t i = 0; i < n; i++)
-		if (!same[i] && *heads[i] != BT_NO_SLOT)
-			__builtin_prefetch(sock_at(net, *heads[i]));
-	for (size_t i = 0; i < n; i++) {
-		if (same[i] && (i == 0 || q[i].dev == q[i - 1].dev)) {
-			slots[i] = i > 0 ? slots[i - 1] : hint;
-			continue;
-		}
-		slots[i] = find_in_chain(net, *(same[i] ? tuple_head(net, &t[i]) : heads[i]), &t[i],
-					 q[i].dev);
-		if (slots[i] == BT_NO_SLOT)
-			slots[i] = find_unconnected(net, &t[i],
-						    proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN,
-						    q[i].dev, NULL);
-	}
+	bt_port_lookup_begin(net, proto, q, n, hint, &batch, slots);
+	bt_port_lookup_end(net, &batch, slots);
 }

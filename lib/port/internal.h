@@ -147,6 +147,23 @@ struct table { /* heads of hash chains */
 	uint32_t size, count;
 };
 
+#define BUCKET_SLOTS 12u
+
+struct bucket {			    /* tuples.c */
+	uint8_t tags[BUCKET_SLOTS]; /* 0: an empty place */
+	uint16_t passed;	    /* entries that belong here, or before, and lie further on */
+	uint16_t unused;
+	uint32_t slots[BUCKET_SLOTS];
+};
+_Static_assert(sizeof(struct bucket) == 64, "a bucket fills a cache line");
+
+struct tuples {
+	struct bucket *buckets;
+	uint32_t size;	/* of them, a power of 2 */
+	uint32_t n;	/* entries: tuples that sockets have */
+	uint32_t count; /* sockets */
+};
+
 struct bt_port_net {
 	uint8_t key[16];
 	uint32_t max_slots, n_fresh, n_used; /* n_fresh: slots from here on were never used */
@@ -156,7 +173,8 @@ struct bt_port_net {
 	struct host **hosts;
 	uint32_t n_hosts; /* length of hosts */
 	struct pool classes, dests;
-	struct table tuples, by_dest;
+	struct tuples tuples;
+	struct table by_dest;
 	struct time_wait *heap; /* binary heap */
 	uint32_t n_heap, heap_cap;
 	struct range *ranges; /* hash by slot */
@@ -226,6 +244,8 @@ static inline struct bt_addr any_of(uint8_t family)
 }
 
 /* pool.c */
+void *btp_lines_new(size_t n); /* n bytes from the beginning of a cache line; NULL: out of memory */
+void btp_lines_free(void *p);
 bool btp_slot_used(const struct bt_port_net *net, uint32_t slot);
 struct host *btp_host(const struct bt_port_net *net, uint16_t host); /* NULL: none */
 /* A keyed number that no other call gives. */
@@ -282,10 +302,28 @@ void btp_free_ports(struct bt_port_net *net, struct dest *d);
 void btp_enter_dest(struct bt_port_net *net, uint32_t slot); /* after btp_reserve_dest */
 void btp_leave_dest(struct bt_port_net *net, uint32_t slot);
 
-/* demux.c */
+/* tuples.c */
 struct tuple btp_tuple(const struct psock *s);
+bool btp_tuple_is(const struct psock *s, const struct tuple *t);
+uint64_t btp_hash(const struct bt_port_net *net, const struct tuple *t); /* keyed */
+static inline struct bucket *btp_bucket(const struct bt_port_net *net, uint64_t hash)
+{
+	return &net->tuples.buckets[hash & (net->tuples.size - 1)];
+}
+/* What a look-up waits for after the bucket: says which socket it will probably find, or
+ * BT_NO_SLOT. */
+uint32_t btp_prefetch_socket(const struct bt_port_net *net, uint64_t hash);
+/* btp_find_tuple where t's hash is known. */
+uint32_t btp_find_hashed(const struct bt_port_net *net, uint64_t hash, const struct tuple *t,
+			 uint8_t dev);
+/* A place for one more tuple. False: out of memory. */
+bool btp_tuples_reserve(struct bt_port_net *net);
+void btp_tuples_add(struct bt_port_net *net, uint32_t slot); /* after btp_tuples_reserve */
+void btp_tuples_del(struct bt_port_net *net, uint32_t slot); /* which is there */
 /* The newest socket with t and with the device, or with none; BT_NO_SLOT: there is none. */
 uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t, uint8_t dev);
+
+/* demux.c */
 void btp_enter_tuple(struct bt_port_net *net, uint32_t slot);
 void btp_leave_tuple(struct bt_port_net *net, uint32_t slot); /* TIME_WAIT ends, skipped or not */
 /* Doubles the table. A chain i of the lower half then has what belongs in chains i and i + half. */

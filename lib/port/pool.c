@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define LINE 64u /* of the cache */
+
 static const struct bt_port_conf default_conf = {
 	.range_lo = 32768,
 	.range_hi = 60999,
@@ -38,34 +40,32 @@ struct bt_port_net *bt_port_net_new(const uint8_t key[16], uint32_t max_slots)
 	net->free_first = net->free_last = net->skipped = BT_NO_SLOT;
 	net->classes.item_size = sizeof(struct class);
 	net->dests.item_size = sizeof(struct dest);
-	if (net->chunks == NULL || !btp_table_grow(&net->tuples) ||
-	    !btp_table_grow(&net->by_dest)) {
+	if (net->chunks == NULL || !btp_tuples_reserve(net) || !btp_table_grow(&net->by_dest)) {
 		bt_port_net_free(net);
 		return NULL;
 	}
 	return net;
 }
 
-/* Chunks begin at a cache line; what malloc gave stands before it. */
-static struct psock *new_chunk(void)
+/* What malloc gave stands before it. */
+void *btp_lines_new(size_t n)
 {
-	char *raw = malloc((CHUNK_SLOTS + 1) * sizeof(struct psock));
-	size_t skip =
-		raw == NULL ? 0 : sizeof(struct psock) - (uintptr_t)raw % sizeof(struct psock);
+	char *raw = malloc(n + LINE);
+	size_t skip = raw == NULL ? 0 : LINE - (uintptr_t)raw % LINE;
 
 	if (raw == NULL)
 		return NULL;
 	memcpy(raw + skip - sizeof(raw), &raw, sizeof(raw));
-	return (struct psock *)(void *)(raw + skip);
+	return raw + skip;
 }
 
-static void free_chunk(struct psock *chunk)
+void btp_lines_free(void *p)
 {
 	char *raw;
 
-	if (chunk == NULL)
+	if (p == NULL)
 		return;
-	memcpy(&raw, (char *)chunk - sizeof(raw), sizeof(raw));
+	memcpy(&raw, (char *)p - sizeof(raw), sizeof(raw));
 	free(raw);
 }
 
@@ -85,14 +85,14 @@ void bt_port_net_free(struct bt_port_net *net)
 	for (uint32_t i = 0; i < net->n_hosts; i++)
 		free_host(net->hosts[i]);
 	for (uint32_t i = 0; net->chunks != NULL && i < net->n_chunks; i++)
-		free_chunk(net->chunks[i]);
+		btp_lines_free(net->chunks[i]);
 	for (uint32_t i = 1; i < net->dests.used; i++)
 		btp_free_ports(net, dest_at(net, i));
 	free(net->hosts);
 	free(net->chunks);
 	free(net->classes.items);
 	free(net->dests.items);
-	free(net->tuples.heads);
+	btp_lines_free(net->tuples.buckets);
 	free(net->by_dest.heads);
 	free(net->heap);
 	free(net->ranges);
@@ -208,7 +208,7 @@ bool btp_reserve(struct bt_port_net *net, const struct psock *s)
 	if (*space == NULL)
 		*space = calloc(1, sizeof(**space));
 	return *space != NULL && btp_pool_reserve(&net->classes, 3) &&
-	       btp_pool_reserve(&net->dests, 1);
+	       btp_pool_reserve(&net->dests, 1) && btp_tuples_reserve(net);
 }
 
 /* ---- slots ---- */
@@ -253,7 +253,7 @@ static bool fresh_slot(struct bt_port_net *net)
 	uint32_t chunk = net->n_fresh / CHUNK_SLOTS;
 
 	if (net->chunks[chunk] == NULL)
-		net->chunks[chunk] = new_chunk();
+		net->chunks[chunk] = btp_lines_new(CHUNK_SLOTS * sizeof(struct psock));
 	if (net->chunks[chunk] == NULL)
 		return false;
 	sock_at(net, net->n_fresh)->flags = 0;
@@ -371,13 +371,13 @@ uint32_t bt_port_count(const struct bt_port_net *net)
 
 size_t bt_port_bytes(const struct bt_port_net *net)
 {
-	size_t sum = sizeof(*net) + net->n_chunks * sizeof(net->chunks[0]) +
-		     net->n_hosts * sizeof(net->hosts[0]) + net->dest_bytes +
-		     net->n_fresh * sizeof(struct psock) + net->classes.cap * sizeof(struct class) +
-		     net->dests.cap * sizeof(struct dest) +
-		     net->ranges_size * sizeof(net->ranges[0]) +
-		     net->heap_cap * sizeof(net->heap[0]) +
-		     ((size_t)net->tuples.size + net->by_dest.size) * sizeof(uint32_t);
+	size_t sum =
+		sizeof(*net) + net->n_chunks * sizeof(net->chunks[0]) +
+		net->n_hosts * sizeof(net->hosts[0]) + net->dest_bytes +
+		net->n_fresh * sizeof(struct psock) + net->classes.cap * sizeof(struct class) +
+		net->dests.cap * sizeof(struct dest) + net->ranges_size * sizeof(net->ranges[0]) +
+		net->heap_cap * sizeof(net->heap[0]) + net->tuples.size * sizeof(struct bucket) +
+		net->by_dest.size * sizeof(uint32_t);
 
 	for (uint32_t i = 0; i < net->n_hosts; i++) {
 		const struct host *h = net->hosts[i];

@@ -26,7 +26,7 @@
  * free means: no socket is bound to the port by bind(2), and the 4-tuple is not in use; one local
  * port serves many destinations.
  *
- * Memory. A socket takes 64 bytes and its place in the demultiplexer 4 to 8; with the tables of
+ * Memory. A socket takes 64 bytes and its place in the demultiplexer 6 to 13; with the tables of
  * ports, 10,000 connections to one listener take about 153 bytes each, both ends together.
  */
 #ifndef BERTH_LIB_PORT_PORT_H
@@ -306,6 +306,21 @@ struct bt_port_query {
  * find, or BT_NO_SLOT. */
 void bt_port_lookup_batch(const struct bt_port_net *net, enum bt_proto proto,
 			  const struct bt_port_query *q, size_t n, uint32_t hint, uint32_t *slots);
+/* The same in two steps, between which the caller may fetch what it keeps of the sockets itself:
+ * `slots` has those that are likely then, or BT_NO_SLOT. */
+struct bt_port_batch {
+	const struct bt_port_query *q;
+	size_t n;
+	uint16_t proto;
+	uint32_t hint;
+	bool same[BT_PORT_BATCH]; /* as the query before, of the first: as the hint */
+	uint64_t hash[BT_PORT_BATCH];
+};
+void bt_port_lookup_begin(const struct bt_port_net *net, enum bt_proto proto,
+			  const struct bt_port_query *q, size_t n, uint32_t hint,
+			  struct bt_port_batch *batch, uint32_t *slots);
+void bt_port_lookup_end(const struct bt_port_net *net, const struct bt_port_batch *batch,
+			uint32_t *slots);
 
 /* Number of slots in use. Number of bytes of memory that were written to since the network was
  * made: of growing arrays the whole capacity, of the slots those ever used, of a host's tables of

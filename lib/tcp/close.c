@@ -319,10 +319,8 @@ int bt_tcp_shutdown(struct bt_tcp *t, uint32_t slot, enum berth_shut how, uint64
 void bt_tcp_addr_gone(struct bt_tcp *t, uint16_t host, const struct bt_addr *addr, uint64_t now_ns)
 {
 	bt_tcp_enter(t, now_ns);
-	for (uint32_t k = 0; k < BT_N_CHUNKS; k++) {
-		uint32_t n = k < 2 ? BT_FIRST_CHUNK : BT_FIRST_CHUNK << (k - 1);
-
-		for (uint32_t i = 0; t->conns[k] != NULL && i < n; i++) {
+	for (uint32_t k = 0; k < t->n_conn_chunks; k++) {
+		for (uint32_t i = 0; t->conns[k] != NULL && i < bt_chunk_size(k); i++) {
 			struct bt_conn *c = &t->conns[k][i];
 			struct bt_port_ends e;
 

@@ -23,7 +23,7 @@ struct bt_tcp *bt_tcp_new(const uint8_t key[16], struct bt_port_net *ports, stru
 	t->below = *below;
 	bt_mem_init(&t->mem);
 	t->out_first = t->out_last = t->news_first = t->news_last = BT_NO_SLOT;
-	t->last_slot = BT_NO_SLOT;
+	t->last_slot = t->train.slot = BT_NO_SLOT;
 	t->defaults = (struct bt_tcp_opts){.refs = 1,
 					   .linger = -1,
 					   .keepidle = 7200,
@@ -40,14 +40,14 @@ void bt_tcp_free(struct bt_tcp *t)
 {
 	if (t == NULL)
 		return;
-	for (uint32_t k = 0; k < BT_N_CHUNKS; k++) {
-		uint32_t n = k < 2 ? BT_FIRST_CHUNK : BT_FIRST_CHUNK << (k - 1);
-
-		for (uint32_t i = 0; t->conns[k] != NULL && i < n; i++)
+	for (uint32_t k = 0; k < t->n_conn_chunks; k++) {
+		for (uint32_t i = 0; t->conns[k] != NULL && i < bt_chunk_size(k); i++)
 			if (t->conns[k][i].flags & CF_USED)
 				bt_conn_done(t, &t->conns[k][i]);
 		free(t->conns[k]);
 	}
+	free(t->conns);
+	free(t->ranges);
 	bt_wheel_clear(t->wheel, &t->tw_timer);
 	bt_mem_done(&t->mem);
 	free(t->replies);
@@ -58,11 +58,10 @@ size_t bt_tcp_bytes(const struct bt_tcp *t)
 {
 	size_t sum = sizeof(*t) + (size_t)t->mem.taken + t->reply_cap * sizeof(t->replies[0]);
 
-	for (uint32_t k = 0; k < BT_N_CHUNKS; k++)
+	for (uint32_t k = 0; k < t->n_conn_chunks; k++)
 		if (t->conns[k] != NULL)
-			sum += (k < 2 ? BT_FIRST_CHUNK : (size_t)BT_FIRST_CHUNK << (k - 1)) *
-			       sizeof(struct bt_conn);
-	return sum;
+			sum += bt_chunk_size(k) * sizeof(struct bt_conn);
+	return sum + t->n_conn_chunks * (sizeof(t->conns[0]) + sizeof(t->ranges[0]));
 }
 
 void bt_tcp_enter(struct bt_tcp *t, uint64_t now_ns)
@@ -90,16 +89,51 @@ void bt_tcp_drop(struct bt_tcp *t, const struct bt_rx *rx, enum berth_drop reaso
 
 /* ---- a connection's place ---- */
 
+/* Room for chunk k in the lists. */
+static bool lists_reach(struct bt_tcp *t, uint32_t k)
+{
+	uint32_t n = k < 2 * t->n_conn_chunks ? 2 * t->n_conn_chunks : k + 1;
+	struct bt_range *ranges;
+	struct bt_conn **conns;
+
+	if (k < t->n_conn_chunks)
+		return true;
+	ranges = realloc(t->ranges, n * sizeof(ranges[0]));
+	if (ranges == NULL)
+		return false;
+	t->ranges = ranges;
+	conns = realloc(t->conns, n * sizeof(conns[0]));
+	if (conns == NULL)
+		return false;
+	t->conns = conns;
+	while (t->n_conn_chunks < n)
+		t->conns[t->n_conn_chunks++] = NULL;
+	return true;
+}
+
+static bool chunk_begin(struct bt_tcp *t, uint32_t k)
+{
+	size_t size = bt_chunk_size(k) * sizeof(struct bt_conn);
+	uint32_t i = t->n_ranges;
+
+	t->conns[k] = aligned_alloc(64, size);
+	if (t->conns[k] == NULL)
+		return false;
+	memset(t->conns[k], 0, size);
+	for (; i > 0 && t->ranges[i - 1].from > (uintptr_t)t->conns[k]; i--)
+		t->ranges[i] = t->ranges[i - 1];
+	t->ranges[i] = (struct bt_range){(uintptr_t)t->conns[k], (uintptr_t)t->conns[k] + size};
+	t->n_ranges++;
+	return true;
+}
+
 static struct bt_conn *place(struct bt_tcp *t, uint32_t slot)
 {
-	uint32_t k = slot < BT_FIRST_CHUNK ? 0 : 26u - (uint32_t)__builtin_clz(slot);
-	size_t n = k < 2 ? BT_FIRST_CHUNK : (size_t)BT_FIRST_CHUNK << (k - 1);
+	uint32_t k = bt_chunk_of(slot);
 
-	if (k >= BT_N_CHUNKS)
+	if (!lists_reach(t, k) || (t->conns[k] == NULL && !chunk_begin(t, k)))
 		return NULL;
-	if (t->conns[k] == NULL)
-		t->conns[k] = calloc(n, sizeof(struct bt_conn));
-	return t->conns[k] == NULL ? NULL : bt_tcp_conn(t, slot);
+	return bt_tcp_conn(t, slot);
 }
 
 /* A slot that the port space gave to a new connection may still have the state of one whose
@@ -337,15 +371,17 @@ bool bt_tcp_event(struct bt_tcp *t, uint32_t *slot, uint32_t *flags)
 bool bt_tcp_owns(const struct bt_tcp *t, const struct bt_timer *timer)
 {
 	uintptr_t p = (uintptr_t)timer;
+	uint32_t lo = 0, hi = t->n_ranges;
 
 	if (timer == &t->tw_timer)
 		return true;
-	for (uint32_t k = 0; k < BT_N_CHUNKS; k++) {
-		uintptr_t base = (uintptr_t)t->conns[k];
-		size_t n = k < 2 ? BT_FIRST_CHUNK : (size_t)BT_FIRST_CHUNK << (k - 1);
+	while (lo < hi) { /* the first range that begins behind it */
+		uint32_t mid = (lo + hi) / 2;
 
-		if (base != 0 && p >= base && p < base + n * sizeof(struct bt_conn))
-			return true;
+		if (t->ranges[mid].from <= p)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	return false;
+	return lo > 0 && p < t->ranges[lo - 1].to;
 }

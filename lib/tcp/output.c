@@ -372,6 +372,26 @@ static void blocked(struct bt_tcp *t, struct bt_conn *c)
 		bt_timers_set(t, c, ST_PERSIST, bt_timers_rto(c));
 }
 
+/* What more segments like this one would have in common with it. */
+static void train_begin(struct bt_tcp *t, struct bt_conn *c, const struct bt_tx *tx)
+{
+	uint8_t h[BT_TCP_HEADER_MAX];
+
+	if (c->cc.pacing_rate != 0 || c->path.flags & BERTH_IF_TSO ||
+	    c->flags & (CF_ECE | CF_CWR | CF_URG_OUT | CF_FIN) ||
+	    tx->out->header[tx->header_at + 13] != BT_ACK)
+		return;
+	t->train.slot = c->self;
+	t->train.sums = !tx->no_checksum;
+	if (!t->train.sums)
+		return;
+	memcpy(h, tx->out->header + tx->header_at, tx->header_len);
+	bt_put32(h + 4, 0);
+	bt_put16(h + 16, 0);
+	t->train.sum = bt_csum_pseudo(&tx->src, &tx->dst, BT_TCP, tx->header_len + tx->payload_len);
+	t->train.sum = bt_csum_add(t->train.sum, h, tx->header_len);
+}
+
 static bool send_new(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx, bool tlp)
 {
 	struct out o = {.seq = c->snd_nxt, .flags = BT_ACK};
@@ -418,6 +438,8 @@ static bool send_new(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx, bool
 	c->last_out_us = t->now_us;
 	bt_cc_sent(&c->cc, o.len + fin, f->pipe, t->now_ns);
 	pace(t, c, o.len);
+	if (o.len == c->mss && o.flags == BT_ACK && !tlp)
+		train_begin(t, c, tx);
 	if (c->send_timer == ST_NONE || c->send_timer == ST_TLP || c->send_timer == ST_CORK)
 		bt_timers_send(t, c); /* RFC 6298 5.1; RFC 8985 7.2 */
 	return true;
@@ -495,9 +517,79 @@ static bool emit(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
 	return false;
 }
 
+/* Whether send_new would give one more segment of new data that is full, without PSH. */
+static bool train_goes_on(const struct bt_tcp *t, const struct bt_conn *c)
+{
+	const struct bt_flight *f = c->flight;
+	uint32_t unsent, used;
+
+	if (c->flags & (CF_SYN | CF_ACK_NOW | CF_TLP | CF_FIN | CF_URG_OUT | CF_ECE | CF_CWR) ||
+	    f == NULL || f->lost > 0 || f->n == f->cap || f->n == 0 ||
+	    c->path.generation != t->below.generation(t->below.arg))
+		return false;
+	unsent = bt_conn_unsent(c);
+	used = bt_conn_outstanding(c);
+	return unsent > c->mss && c->mss < c->max_wnd / 2 && c->snd_wnd >= used + c->mss &&
+	       c->cc.cwnd >= f->pipe + c->mss;
+}
+
+static void train_header(const struct bt_tcp *t, const struct bt_conn *c,
+			 const struct berth_output *last, struct berth_output *out, unsigned parts)
+{
+	size_t at = (size_t)((const uint8_t *)last->iov[0].iov_base - last->header);
+	uint8_t *h = out->header + BT_TX_HEADER_AT;
+
+	memcpy(out->header, last->header, sizeof(out->header));
+	bt_put32(h + 4, c->snd_nxt.n);
+	if (t->train.sums) {
+		uint64_t sum = t->train.sum + __builtin_bswap32(c->snd_nxt.n);
+
+		bt_csum_put(h + 16, sum_parts(sum, out->iov + 1, parts));
+	}
+	out->i = last->i;
+	out->n_iov = (uint16_t)(1 + parts);
+	out->len = last->len;
+	out->segment = 0;
+	out->checksum = last->checksum;
+	out->iov[0].iov_base = out->header + at;
+	out->iov[0].iov_len = last->iov[0].iov_len;
+}
+
+bool bt_tcp_output_more(struct bt_tcp *t, const struct berth_output *last, struct berth_output *out)
+{
+	uint32_t slot = t->train.slot, used;
+	struct bt_flight *f;
+	struct bt_conn *c;
+	unsigned parts;
+
+	if (slot == BT_NO_SLOT || slot != t->out_first || t->n_replies > 0)
+		return false;
+	c = bt_tcp_conn(t, slot);
+	if (!train_goes_on(t, c) || (t->burst + 1 >= BURST && c->out_next != BT_NO_SLOT))
+		return false;
+	f = c->flight;
+	used = bt_conn_outstanding(c);
+	parts = bt_bytes_parts(&f->tx, used, c->mss, out->iov + 1, BERTH_OUTPUT_IOV - 1);
+	bt_assert(parts > 0);
+	train_header(t, c, last, out, parts);
+	(void)bt_sack_push(t, c, c->snd_nxt, c->mss);
+	c->snd_nxt = bt_seq_add(c->snd_nxt, c->mss);
+	c->data_out++;
+	c->segs_out++;
+	bt_ack_sent(c);
+	bt_cc_sent(&c->cc, c->mss, f->pipe, t->now_ns);
+	t->burst++;
+	/* A probe's time depends on whether one segment is in flight or more, and on nothing else
+	 * that has changed since the last one left. */
+	if (used <= c->mss && c->send_timer == ST_TLP)
+		bt_timers_send(t, c);
+	return true;
+}
+
 bool bt_tcp_output(struct bt_tcp *t, struct bt_tx *tx, uint64_t now_ns)
 {
 	bt_tcp_enter(t, now_ns);
+	t->train.slot = BT_NO_SLOT;
 	if (bt_reply_take(t, tx))
 		return true;
 	while (t->out_first != BT_NO_SLOT) {

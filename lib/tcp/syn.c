@@ -10,6 +10,22 @@
  */
 #include "tcb.h"
 
+/* Of what begins with both addresses, n bytes; of IPv4 their last four bytes each will do, as the
+ * lengths of what is hashed keep the families apart. */
+static uint32_t keyed(const struct bt_tcp *t, const void *in, size_t n)
+{
+	const struct bt_addr *a = in;
+	uint8_t v4[16];
+
+	if (!bt_addr_is_v4(&a[0]) || !bt_addr_is_v4(&a[1]))
+		return (uint32_t)bt_siphash(t->key, in, n);
+	bt_assert(n - 24 <= sizeof(v4));
+	memcpy(v4, a[0].b + 12, 4);
+	memcpy(v4 + 4, a[1].b + 12, 4);
+	memcpy(v4 + 8, &a[2], n - 32);
+	return (uint32_t)bt_siphash(t->key, v4, n - 24);
+}
+
 /* RFC 6528 3, RFC 9293 MUST-8, SHLD-1: the clock of 64 ns (Linux's) plus a keyed hash. */
 uint32_t bt_syn_isn(const struct bt_tcp *t, const struct bt_addr *laddr, uint16_t lport,
 		    const struct bt_addr *raddr, uint16_t rport, uint16_t host)
@@ -19,7 +35,7 @@ uint32_t bt_syn_isn(const struct bt_tcp *t, const struct bt_addr *laddr, uint16_
 		uint16_t lport, rport, host, what;
 	} in = {*laddr, *raddr, lport, rport, host, 1};
 
-	return (uint32_t)bt_siphash(t->key, &in, sizeof(in)) + (uint32_t)(t->now_ns >> 6);
+	return keyed(t, &in, sizeof(in)) + (uint32_t)(t->now_ns >> 6);
 }
 
 /* RFC 7323 5.4: one for each pair of addresses, so that clocks of one pair go on. */
@@ -31,7 +47,7 @@ uint32_t bt_syn_ts_offset(const struct bt_tcp *t, const struct bt_addr *laddr,
 		uint16_t host, what;
 	} in = {*laddr, *raddr, host, 2};
 
-	return (uint32_t)bt_siphash(t->key, &in, sizeof(in));
+	return keyed(t, &in, sizeof(in));
 }
 
 /* Enough for the largest window that the buffer may come to (RFC 7323 2.2). */

@@ -202,45 +202,49 @@ struct bt_conn {
 	struct bt_seq wl1, wl2;	 /* RFC 9293 SND.WL1, WL2 */
 	struct bt_seq last_ack;	 /* last acknowledgment sent */
 	uint32_t ts_recent_ms, ack_at;
-	/* Line 2: timers and round trip. */
+	/* Line 2: the rest of it. */
 	struct bt_flight *flight;
 	union {
 		struct bt_rxq *rxq;
 		struct bt_listener *listener;
 	};
+	uint32_t last_in_ms; /* an acceptable segment came; at first: begun */
+	uint32_t max_wnd, segs_in, data_in;
+	struct bt_seq rcv_up;
+	uint8_t send_timer; /* enum bt_send_timer */
+	uint8_t backoff, retransmits, probes;
+	struct bt_tcp_opts *opts;
+	uint64_t bytes_in;
+	uint32_t rcvbuf;
+	uint8_t keep_set : 1, fin_acked : 1, passive : 1, reo_mult : 5;
+	uint8_t quick; /* ACKs to send at once */
+	uint8_t news;  /* enum berth_event_flag */
+	uint8_t oob;
+	/* Line 3: timers and round trip. */
 	struct bt_timer timer;
 	uint32_t send_at;	 /* us: send_timer's */
 	uint32_t keep_at;	 /* ms: keepalive, FIN_WAIT2, TIME_WAIT of a held socket */
 	uint32_t srtt8, rttvar4; /* us, times 8 and 4; 0: no measurement yet */
 	uint32_t rto, min_rtt;	 /* us; min_rtt UINT32_MAX: none */
-	/* Line 3: sending. */
+	/* Line 4: sending. */
 	struct bt_path path;
-	struct bt_tcp_opts *opts;
 	uint32_t self; /* its slot */
 	uint32_t out_next, out_prev;
 	uint32_t news_next, news_prev; /* of a child: the listener's queues */
 	uint32_t parent;	       /* listener of a child that waits */
-	uint32_t rcvbuf, sndbuf;
+	uint32_t sndbuf;
 	uint32_t ts_offset;
-	/* Line 4. */
-	uint32_t last_in_ms; /* an acceptable segment came; at first: begun */
 	uint32_t last_out_us;
-	uint32_t max_wnd;
-	struct bt_seq snd_up, rcv_up;
+	struct bt_seq snd_up;
+	/* Line 5. */
 	int16_t error, soft_error; /* enum berth_error */
 	uint16_t peer_mss, adv_mss;
-	uint8_t send_timer; /* enum bt_send_timer */
-	uint8_t backoff, retransmits, probes;
-	uint8_t keep_set : 1, fin_acked : 1, passive : 1, reo_mult : 5;
-	uint8_t quick; /* ACKs to send at once */
-	uint8_t news;  /* enum berth_event_flag */
-	uint8_t oob;
 	uint16_t challenge_left; /* challenge ACKs left in this second */
 	uint16_t challenge_s;
 	/* TCP_INFO. What can be counted from the rest is not here. */
 	uint16_t dsack_dups, reord_seen, ooopack, fo_unused;
-	uint32_t segs_in, segs_out, data_in, data_out, again, delivered, delivered_ce;
-	uint64_t bytes_acked, bytes_in, bytes_again;
+	uint32_t segs_out, data_out, again, delivered, delivered_ce;
+	uint64_t bytes_acked, bytes_again;
 	struct bt_cc cc;
 };
 _Static_assert(sizeof(struct bt_conn) <= 416, "an idle connection has 512 bytes with all");
@@ -254,8 +258,28 @@ struct bt_reply {
 	uint8_t flags, has, wscale, tos;
 };
 
+/* Connections lie in chunks: 64, 64, 128, 256 and 512 of them, then 1,024 each. */
 #define BT_FIRST_CHUNK 64u
-#define BT_N_CHUNKS    26
+#define BT_CHUNK       1024u
+#define BT_FIRST_WHOLE 5u /* the first chunk of 1,024 */
+
+static inline uint32_t bt_chunk_of(uint32_t slot)
+{
+	if (slot >= BT_CHUNK)
+		return BT_FIRST_WHOLE - 1 + slot / BT_CHUNK;
+	return slot < BT_FIRST_CHUNK ? 0 : 26u - (uint32_t)__builtin_clz(slot);
+}
+
+/* How many connections chunk k holds. */
+static inline uint32_t bt_chunk_size(uint32_t k)
+{
+	return k >= BT_FIRST_WHOLE ? BT_CHUNK : k < 2 ? BT_FIRST_CHUNK : BT_FIRST_CHUNK << (k - 1);
+}
+
+/* Where the memory of a chunk is: a sorted list of them tells a connection's timer from others. */
+struct bt_range {
+	uintptr_t from, to;
+};
 
 /* What a server gave us for Fast Open (RFC 7413 4.1.3), the latest in its place. */
 struct bt_fastopen {
@@ -265,6 +289,13 @@ struct bt_fastopen {
 };
 #define BT_FASTOPEN_SLOTS 64u
 
+/* The full segment of new data that bt_tcp_output gave last: more of them follow cheaply. */
+struct bt_train {
+	uint32_t slot; /* BT_NO_SLOT: what it gave was something else */
+	bool sums;     /* its checksum is ours to make */
+	uint64_t sum;  /* then, unfolded: all of it but sequence number and payload */
+};
+
 struct bt_tcp {
 	uint8_t key[16];
 	struct bt_port_net *ports;
@@ -272,7 +303,9 @@ struct bt_tcp {
 	struct bt_chunks *chunks;
 	struct bt_tcp_below below;
 	struct bt_mem mem;
-	struct bt_conn *conns[BT_N_CHUNKS]; /* the k-th holds BT_FIRST_CHUNK << max(k - 1, 0) */
+	struct bt_conn **conns;	 /* NULL: not needed yet */
+	struct bt_range *ranges; /* of those that are there, n_ranges */
+	uint32_t n_conn_chunks, n_ranges;
 	uint64_t now_ns;
 	uint64_t now_us64, now_ms64;
 	uint32_t now_us, now_ms;
@@ -281,6 +314,7 @@ struct bt_tcp {
 	struct bt_timer tw_timer; /* TIME_WAIT: the port space's deadline */
 	struct bt_reply *replies; /* ring */
 	uint32_t reply_head, n_replies, reply_cap;
+	struct bt_train train;
 	uint32_t burst;	    /* segments in a row of the connection that is at the front */
 	uint32_t last_slot; /* the connection found last: often the next one's too */
 	uint32_t n_conns;
@@ -326,10 +360,11 @@ static inline uint32_t bt_max32(uint32_t a, uint32_t b)
 
 static inline struct bt_conn *bt_tcp_conn(const struct bt_tcp *t, uint32_t slot)
 {
-	uint32_t k = slot < BT_FIRST_CHUNK ? 0 : 26u - (uint32_t)__builtin_clz(slot);
-	uint32_t base = k == 0 ? 0 : BT_FIRST_CHUNK << (k - 1);
+	uint32_t k = bt_chunk_of(slot);
 
-	return &t->conns[k][slot - base];
+	if (slot >= BT_CHUNK)
+		return &t->conns[k][slot % BT_CHUNK];
+	return &t->conns[k][slot - (k == 0 ? 0 : bt_chunk_size(k))];
 }
 
 /* The end of what may ever be sent: the last byte queued, and the FIN. */

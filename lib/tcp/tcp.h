@@ -45,6 +45,11 @@ bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 		 uint32_t mtu, uint64_t now_ns);
 /* The next segment that may be sent now, in tx (whose `out` the caller has set). False: none. */
 bool bt_tcp_output(struct bt_tcp *t, struct bt_tx *tx, uint64_t now_ns);
+/* One more full segment like the one that bt_tcp_output has just given, in *out, which has the same
+ * headers but for the sequence number and the checksum: `last` is complete and will leave by the
+ * same path, the time is the same. False: ask bt_tcp_output. */
+bool bt_tcp_output_more(struct bt_tcp *t, const struct berth_output *last,
+			struct berth_output *out);
 /* A timer of TCP has expired: the caller knows it by its place (bt_tcp_owns). */
 bool bt_tcp_owns(const struct bt_tcp *t, const struct bt_timer *timer);
 void bt_tcp_expired(struct bt_tcp *t, struct bt_timer *timer, uint64_t now_ns);

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The 5-tuple hash. A bucket is one line of the cache: twelve slots, each with eight bits of its
+ * tuple's hash, so that a look-up waits for the bucket and for the one socket whose tag is right.
+ * A full bucket's sockets go to the next one; `passed` counts them, and where it is 0 a search
+ * ends. Sockets with the same tuple (of UDP, or with devices) are one entry: a list, the newest
+ * first.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+#define FIRST_BUCKETS 16u
+#define MAX_BUCKETS   (1u << 28)
+#define FULL	      10u /* entries for each bucket on average, when the table is doubled */
+
+struct tuple btp_tuple(const struct psock *s)
+{
+	return (struct tuple){s->laddr, s->raddr, s->lport, s->rport, s->host, s->proto};
+}
+
+bool btp_tuple_is(const struct psock *s, const struct tuple *t)
+{
+	return s->lport == t->lport && s->rport == t->rport && s->host == t->host &&
+	       s->proto == t->proto && bt_addr_eq(&s->raddr, &t->raddr) &&
+	       bt_addr_eq(&s->laddr, &t->laddr);
+}
+
+uint64_t btp_hash(const struct bt_port_net *net, const struct tuple *t)
+{
+	struct {
+		uint32_t laddr, raddr;
+		uint16_t lport, rport, host, proto;
+	} v4;
+
+	if (!bt_addr_is_v4(&t->laddr) || !bt_addr_is_v4(&t->raddr))
+		return bt_siphash13(net->key, t, sizeof(*t));
+	memcpy(&v4.laddr, t->laddr.b + 12, 4);
+	memcpy(&v4.raddr, t->raddr.b + 12, 4);
+	v4.lport = t->lport;
+	v4.rport = t->rport;
+	v4.host = t->host;
+	v4.proto = t->proto;
+	return bt_siphash13(net->key, &v4, sizeof(v4));
+}
+
+/* ---- places ---- */
+
+/* 0 is an empty place's. */
+static inline uint8_t tag_of(uint64_t hash)
+{
+	uint8_t tag = (uint8_t)(hash >> 56);
+
+	return tag == 0 ? 1 : tag;
+}
+
+/* Bit i: place i has the tag. */
+static inline uint32_t places_with(const struct bucket *b, uint8_t tag)
+{
+	uint32_t mask = 0;
+#ifdef __SSE2__
+	typedef char bytes __attribute__((vector_size(16)));
+	bytes v;
+
+	memcpy(&v, b, sizeof(v));
+	v = (bytes)(v == (bytes){0} + (char)tag);
+	mask = (uint32_t)__builtin_ia32_pmovmskb128(v) & ((1u << BUCKET_SLOTS) - 1);
+#else
+	for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+		mask |= (uint32_t)(b->tags[i] == tag) << i;
+#endif
+	return mask;
+}
+
+uint32_t btp_prefetch_socket(const struct bt_port_net *net, uint64_t hash)
+{
+	const struct bucket *b = btp_bucket(net, hash);
+	uint32_t places = places_with(b, tag_of(hash));
+
+	if (places == 0)
+		return BT_NO_SLOT;
+	__builtin_prefetch(sock_at(net, b->slots[__builtin_ctz(places)]));
+	return b->slots[__builtin_ctz(places)];
+}
+
+/* The place of the entry with t; NULL: there is none. */
+static uint32_t *find(const struct bt_port_net *net, uint64_t hash, const struct tuple *t)
+{
+	uint8_t tag = tag_of(hash);
+
+	for (uint64_t at = hash;; at++) {
+		struct bucket *b = btp_bucket(net, at);
+		uint32_t places = places_with(b, tag);
+
+		for (; places != 0; places &= places - 1) {
+			uint32_t *place = &b->slots[__builtin_ctz(places)];
+
+			if (btp_tuple_is(sock_at(net, *place), t))
+				return place;
+		}
+		if (b->passed == 0)
+			return NULL;
+	}
+}
+
+uint32_t btp_find_hashed(const struct bt_port_net *net, uint64_t hash, const struct tuple *t,
+			 uint8_t dev)
+{
+	const uint32_t *place = find(net, hash, t);
+	uint32_t slot = place == NULL ? BT_NO_SLOT : *place;
+
+	for (; slot != BT_NO_SLOT; slot = sock_at(net, slot)->hash_next)
+		if (sock_at(net, slot)->dev == 0 || sock_at(net, slot)->dev == dev)
+			break;
+	return slot;
+}
+
+uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t, uint8_t dev)
+{
+	return btp_find_hashed(net, btp_hash(net, t), t, dev);
+}
+
+/* ---- the table ---- */
+
+static void place_entry(struct bt_port_net *net, uint64_t hash, uint32_t slot)
+{
+	for (uint64_t at = hash;; at++) {
+		struct bucket *b = btp_bucket(net, at);
+		uint32_t places = places_with(b, 0);
+
+		if (places != 0) {
+			unsigned i = (unsigned)__builtin_ctz(places);
+
+			b->tags[i] = tag_of(hash);
+			b->slots[i] = slot;
+			return;
+		}
+		if (b->passed < UINT16_MAX)
+			b->passed++;
+	}
+}
+
+bool btp_tuples_reserve(struct bt_port_net *net)
+{
+	struct tuples *t = &net->tuples, old = *t;
+	uint32_t size = old.size == 0 ? FIRST_BUCKETS : old.size * 2;
+
+	if (old.n < (uint64_t)old.size * FULL || old.size == MAX_BUCKETS)
+		return true;
+	t->buckets = btp_lines_new(size * sizeof(struct bucket));
+	if (t->buckets == NULL) { /* it may get fuller, but for one place */
+		*t = old;
+		return old.n + 1 < (uint64_t)old.size * BUCKET_SLOTS;
+	}
+	memset(t->buckets, 0, size * sizeof(struct bucket));
+	t->size = size;
+	for (uint32_t k = 0; k < old.size; k++) {
+		for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+			struct tuple tuple;
+
+			if (old.buckets[k].tags[i] == 0)
+				continue;
+			tuple = btp_tuple(sock_at(net, old.buckets[k].slots[i]));
+			place_entry(net, btp_hash(net, &tuple), old.buckets[k].slots[i]);
+		}
+	}
+	btp_lines_free(old.buckets);
+	return true;
+}
+
+void btp_tuples_add(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = sock_at(net, slot);
+	struct tuple t = btp_tuple(s);
+	uint64_t hash = btp_hash(net, &t);
+	uint32_t *place = find(net, hash, &t);
+
+	s->hash_next = place == NULL ? BT_NO_SLOT : *place;
+	if (place != NULL) {
+		*place = slot;
+	} else {
+		place_entry(net, hash, slot);
+		net->tuples.n++;
+	}
+	net->tuples.count++;
+}
+
+/* The entry at `place` leaves; those buckets that it passed by are less in the way. */
+static void remove_entry(struct bt_port_net *net, uint64_t hash, const uint32_t *place)
+{
+	for (uint64_t at = hash;; at++) {
+		struct bucket *b = btp_bucket(net, at);
+
+		if (place >= b->slots && place < b->slots + BUCKET_SLOTS) {
+			b->tags[place - b->slots] = 0;
+			net->tuples.n--;
+			return;
+		}
+		if (b->passed < UINT16_MAX) /* which may be more */
+			b->passed--;
+	}
+}
+
+void btp_tuples_del(struct bt_port_net *net, uint32_t slot)
+{
+	struct psock *s = sock_at(net, slot);
+	struct tuple t = btp_tuple(s);
+	uint64_t hash = btp_hash(net, &t);
+	uint32_t *place = find(net, hash, &t), *link = place;
+
+	while (*link != slot)
+		link = &sock_at(net, *link)->hash_next;
+	if (link == place && s->hash_next == BT_NO_SLOT)
+		remove_entry(net, hash, place);
+	else
+		*link = s->hash_next;
+	s->hash_next = BT_NO_SLOT;
+	net->tuples.count--;
+}
