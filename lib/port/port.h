@@ -224,6 +224,9 @@ void bt_port_set_state(struct bt_port_net *net, uint32_t slot, enum bt_state sta
  * bt_port_get shows the state, but port and 4-tuple are free at once, and bt_port_expired names it
  * next. */
 void bt_port_time_wait(struct bt_port_net *net, uint32_t slot, uint64_t now_ns);
+/* TIME_WAIT begins anew, and lasts as long again: its slot is in TIME_WAIT (else nothing happens).
+ */
+void bt_port_time_wait_again(struct bt_port_net *net, uint32_t slot, uint64_t now_ns);
 /* The next slot whose TIME_WAIT has ended by now_ns, or BT_NO_SLOT; the caller frees it. */
 uint32_t bt_port_expired(struct bt_port_net *net, uint64_t now_ns);
 /* When the next TIME_WAIT ends (0: a socket skips it), or UINT64_MAX. */

@@ -204,7 +204,7 @@ void bt_conn_trim(struct bt_tcp *t, struct bt_conn *c)
 	    c->snd_una.n == c->snd_nxt.n)
 		bt_conn_free_flight(t, c);
 	if (c->state != BT_LISTEN && c->rxq != NULL && c->unread == 0 && c->rxq->n == 0 &&
-	    !c->rxq->has_dsack &&
+	    !c->rxq->has_dsack && !c->rxq->has_fin &&
 	    (c->bytes_in <= BT_RCVBUF || c->state == BT_CLOSE || c->flags & CF_ORPHAN))
 		free_rxq(t, c);
 }

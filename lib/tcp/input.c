@@ -31,6 +31,14 @@ static bool paws(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in)
 	return t->now_ms - c->ts_recent_ms < BT_PAWS_IDLE_MS; /* 5.5 */
 }
 
+/* RFC 7323 3.2: true of a segment that lacks the timestamp both ends agreed on. A reset needs none;
+ * nor does a SYN, which may be of a peer that has forgotten the connection, and only gets an ACK.
+ */
+bool bt_input_no_timestamp(const struct bt_conn *c, const struct bt_tcp_seg *s)
+{
+	return c->flags & CF_TS && !(s->has & BT_TCP_TS) && !(s->flags & (BT_RST | BT_SYN));
+}
+
 /* ---- the steps of 3.10.7.4 ---- */
 
 /* Our FIN is acked: RFC 9293 figure 5. */
@@ -63,6 +71,10 @@ static enum step step1_sequence(struct bt_tcp *t, struct bt_conn *c, struct bt_i
 	struct bt_seq end = bt_seq_add(s->seq, len);
 	enum berth_drop why = BERTH_DROP_TCP_WINDOW;
 
+	if (bt_input_no_timestamp(c, s)) {
+		bt_tcp_drop(t, in->rx, BERTH_DROP_TCP_NO_TIMESTAMP);
+		return DONE;
+	}
 	if (paws(t, c, in)) {
 		why = BERTH_DROP_TCP_PAWS;
 		goto unacceptable;
@@ -223,25 +235,34 @@ static void step6_urgent(struct bt_tcp *t, struct bt_conn *c, const struct bt_in
 /* Seventh: the payload. */
 static enum step step7_data(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 {
-	if (in->len == 0)
+	bool early = in->s.flags & BT_FIN && bt_seq_lt(c->rcv_nxt, in->s.seq); /* data lack */
+
+	if (in->len == 0 && !early)
 		return GO_ON;
 	if (c->state != BT_ESTABLISHED && c->state != BT_FIN_WAIT1 && c->state != BT_FIN_WAIT2 &&
 	    c->state != BT_SYN_RECV)
 		return GO_ON;
 	if (c->flags & CF_ORPHAN) { /* RFC 9293 3.6, RFC 2525 2.17: nobody will read it */
 		bt_tcp_drop(t, in->rx, BERTH_DROP_TCP_AFTER_CLOSE);
-		bt_close_reset(t, c);
+		bt_reply_reset(t, in); /* its number is the peer's own: our FIN may be under way */
+		bt_close_end(t, c, 0);
 		return DONE;
 	}
-	bt_reass_input(t, c, in);
+	if (in->len > 0)
+		bt_reass_input(t, c, in);
 	return GO_ON;
 }
 
-/* Eighth: the FIN, when all before it is there. */
+/* Eighth: the FIN, when all before it is there; until then it is kept (SHLD-31). */
 static void step8_fin(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in)
 {
-	if (!(in->s.flags & BT_FIN) || c->flags & CF_FIN_IN ||
-	    !bt_seq_eq(bt_seq_add(in->s.seq, in->len), c->rcv_nxt))
+	struct bt_seq fin = bt_seq_add(in->s.seq, in->len);
+
+	if (c->flags & CF_FIN_IN)
+		return;
+	if (in->s.flags & BT_FIN && bt_seq_lt(c->rcv_nxt, fin))
+		bt_reass_fin(t, c, fin);
+	if (!(in->s.flags & BT_FIN && bt_seq_eq(fin, c->rcv_nxt)) && !bt_reass_fin_due(c))
 		return;
 	c->rcv_nxt = bt_seq_add(c->rcv_nxt, 1);
 	if (bt_seq_lt(c->rcv_edge, c->rcv_nxt))
@@ -328,7 +349,8 @@ static bool predicted(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 		return true;
 	}
 	if (!bt_seq_eq(s->ack, c->snd_una) || in->len > c->rcv_edge.n - c->rcv_nxt.n ||
-	    (uint32_t)s->window << c->snd_scale != c->snd_wnd || (c->rxq != NULL && c->rxq->n > 0))
+	    (uint32_t)s->window << c->snd_scale != c->snd_wnd ||
+	    (c->rxq != NULL && (c->rxq->n > 0 || c->rxq->has_fin)))
 		return false;
 	if (c->flags & CF_TS)
 		ts_recent(t, c, in);

@@ -103,7 +103,7 @@ static bool set_now(struct bt_tcp *t, struct bt_conn *c, enum berth_option optio
 		break;
 	case BERTH_TCP_QUICKACK:
 		set_bit(c, CF_PINGPONG, v == 0);
-		c->quick = v != 0 ? BT_QUICK_ACKS : 0;
+		c->quick = v != 0 ? BT_QUICK_ACKS : c->quick;
 		if (v != 0 && c->flags & CF_DELACK)
 			c->flags |= CF_ACK_NOW;
 		break;

@@ -477,7 +477,8 @@ static bool emit(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
 	    c->state == BT_SYN_RECV)
 		return false;
 	/* What is out of order does not fit beside data. */
-	if (c->flags & CF_ACK_NOW && c->rxq != NULL && (c->rxq->n > 0 || c->rxq->has_dsack))
+	if (c->flags & CF_ACK_NOW && c->rxq != NULL &&
+	    (c->rxq->n > 0 || c->rxq->has_dsack || c->rxq->has_fin))
 		return send_bare(t, c, tx, c->snd_nxt);
 	if (c->flight != NULL && c->flight->lost > 0 && send_lost(t, c, tx))
 		return true;

@@ -170,7 +170,8 @@ struct bt_rxq {
 	struct bt_sack recent[4]; /* what SACK will say, newest first (RFC 2018 4) */
 	struct bt_sack dsack;
 	uint8_t n_recent;
-	bool has_dsack;
+	struct bt_seq fin;
+	bool has_dsack, has_fin; /* fin: of one that came before its time */
 	/* dynamic right-sizing */
 	uint32_t rtt;	 /* us; 0: not measured */
 	uint32_t rtt_at; /* us */
@@ -445,6 +446,8 @@ void bt_rack_delivered(struct bt_tcp *t, struct bt_conn *c, const struct bt_seg 
 /* Losses, recovery and its end; outstanding: before this ACK. */
 void bt_rack_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, struct bt_ack *a,
 		 uint32_t outstanding);
+/* The same where nothing is in flight: only what is known of the last recovery may change. */
+void bt_rack_idle_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_tcp_seg *s);
 void bt_rack_reo_expired(struct bt_tcp *t, struct bt_conn *c);
 bool bt_rack_tlp_wanted(const struct bt_conn *c);
 uint32_t bt_rack_pto(const struct bt_conn *c); /* us */
@@ -461,9 +464,14 @@ uint32_t bt_timers_rto(const struct bt_conn *c); /* with backoff, us */
 /* input.c */
 void bt_input_text(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in); /* steps 6 to 8 */
 
+bool bt_input_no_timestamp(const struct bt_conn *c, const struct bt_tcp_seg *s);
+
 /* reass.c */
 void bt_reass_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in);
 unsigned bt_reass_sacks(struct bt_conn *c, struct bt_sack out[4]);
+void bt_reass_fin(struct bt_tcp *t, struct bt_conn *c, struct bt_seq fin); /* out of order */
+bool bt_reass_fin_due(struct bt_conn *c);
+void bt_reass_forget(struct bt_conn *c); /* all that is out of order */
 void bt_reass_dsack(struct bt_tcp *t, struct bt_conn *c, struct bt_seq start, struct bt_seq end);
 
 /* close.c */

@@ -271,7 +271,8 @@ void bt_tcp_expired(struct bt_tcp *t, struct bt_timer *timer, uint64_t now_ns)
 	if (!(c->flags & CF_USED))
 		return;
 	if (c->flags & CF_DELACK && bt_time_due(c->ack_at, t->now_us)) {
-		c->flags &= ~(uint32_t)CF_DELACK;
+		/* No answer came that could have carried it: not an interactive session (Linux). */
+		c->flags &= ~(uint32_t)(CF_DELACK | CF_PINGPONG);
 		c->flags |= CF_ACK_NOW;
 		bt_conn_wants_out(t, c);
 	}
