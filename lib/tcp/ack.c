@@ -149,6 +149,8 @@ bool bt_ack_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 	if (c->flight != NULL) {
 		take_ack(t, c, in);
 		bt_conn_trim(t, c);
+	} else {
+		bt_rack_idle_ack(t, c, &in->s);
 	}
 	return true;
 }

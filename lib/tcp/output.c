@@ -262,7 +262,8 @@ static void send_record(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx, s
 		f->undo = f->recovery != REC_OPEN;
 		f->undo_ts = bt_conn_ts(t, c);
 	}
-	f->undo_again += f->undo ? 1 : 0;
+	if (f->undo)
+		c->undo_again = (uint16_t)bt_min32(c->undo_again + n, UINT16_MAX);
 	if (!f->stalled) {
 		f->stalled = true;
 		f->stalled_ms = t->now_ms;
@@ -469,6 +470,17 @@ static bool send_bare(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx, str
 	return true;
 }
 
+/* RFC 5682 2.1 step 2: new data until the window is full. Without any the recovery is as usual. */
+static bool send_frto(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
+{
+	struct bt_flight *f = c->flight;
+
+	if (send_new(t, c, tx, false))
+		return true;
+	f->frto = bt_seq_lt(f->high, c->snd_nxt) ? FRTO_WAIT : FRTO_NONE;
+	return false;
+}
+
 static bool emit(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
 {
 	if (c->flags & CF_SYN)
@@ -480,7 +492,10 @@ static bool emit(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
 	if (c->flags & CF_ACK_NOW && c->rxq != NULL &&
 	    (c->rxq->n > 0 || c->rxq->has_dsack || c->rxq->has_fin))
 		return send_bare(t, c, tx, c->snd_nxt);
-	if (c->flight != NULL && c->flight->lost > 0 && send_lost(t, c, tx))
+	if (c->flight != NULL && c->flight->frto == FRTO_NEW && send_frto(t, c, tx))
+		return true;
+	if (c->flight != NULL && c->flight->lost > 0 && c->flight->frto != FRTO_WAIT &&
+	    send_lost(t, c, tx))
 		return true;
 	if (c->flags & CF_TLP && send_tlp(t, c, tx))
 		return true;

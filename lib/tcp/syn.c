@@ -89,6 +89,7 @@ static void start(struct bt_tcp *t, struct bt_conn *c, const struct bt_port_ends
 		c->adv_mss = c->opts->maxseg;
 	c->peer_mss = bt_addr_is_v4(&e->raddr) ? BT_MSS_DEFAULT : 1220; /* MUST-15 */
 	c->rto = BT_RTO_INIT;
+	c->undo_again = 0;
 	c->last_in_ms = t->now_ms;
 }
 
