@@ -151,38 +151,33 @@ static void call_socket(struct script *s)
 	struct named *n = new_socket(s, word(s, 2));
 	bool udp = s->n_words > 3 && strcmp(s->words[3], "udp") == 0;
 
-	result(s,
-	       berth_open(s->b, (berth_host)s->host, udp ? BERTH_UDP : BERTH_TCP, (int)s->ip,
-			  &n->s),
-	       0, NULL);
+	result(s, host_socket(s, n, udp), 0, NULL);
 }
 
 static void call_bind(struct script *s)
 {
 	struct berth_endpoint e = endpoint(s, false, word(s, 3));
 
-	result(s, berth_bind(s->b, socket_of(s)->s, &e, EPOCH + s->now_ns), 0, NULL);
+	result(s, host_bind(s, socket_of(s), &e), 0, NULL);
 }
 
 static void call_listen(struct script *s)
 {
-	result(s, berth_listen(s->b, socket_of(s)->s, number(s, word(s, 3)), EPOCH + s->now_ns), 0,
-	       NULL);
+	result(s, host_listen(s, socket_of(s), number(s, word(s, 3))), 0, NULL);
 }
 
 static void call_connect(struct script *s)
 {
 	struct berth_endpoint e = endpoint(s, true, word(s, 3));
 
-	result(s, berth_connect(s->b, socket_of(s)->s, &e, EPOCH + s->now_ns), BERTH_EINPROGRESS,
-	       NULL);
+	result(s, host_connect(s, socket_of(s), &e), BERTH_EINPROGRESS, NULL);
 }
 
 static void call_accept(struct script *s)
 {
 	struct named *listener = socket_of(s);
-	berth_socket child = 0;
-	int r = berth_accept(s->b, listener->s, &child, EPOCH + s->now_ns);
+	uint64_t child = 0;
+	int64_t r = host_accept(s, listener, &child);
 
 	if (r == 0)
 		new_socket(s, word(s, 3))->s = child;
@@ -199,7 +194,7 @@ static void call_send(struct script *s)
 
 	for (uint32_t i = 0; data != NULL && i < len; i++)
 		data[i] = pattern(n->sent + i);
-	r = berth_send(s->b, n->s, data, len, flags, EPOCH + s->now_ns);
+	r = host_send(s, n, data, len, flags);
 	free(data);
 	n->sent += r > 0 ? (uint32_t)r : 0;
 	result(s, r, len, NULL);
@@ -210,7 +205,7 @@ static void call_recv(struct script *s)
 	struct named *n = socket_of(s);
 	uint32_t len = number(s, word(s, 3));
 	uint8_t *data = malloc(len + 1);
-	int64_t r = berth_recv(s->b, n->s, data, len, 0, EPOCH + s->now_ns);
+	int64_t r = host_recv(s, n, data, len, 0);
 
 	for (int64_t i = 0; i < r; i++)
 		if (data[i] != pattern(n->received + (uint32_t)i))
@@ -228,10 +223,7 @@ static void call_send_to(struct script *s)
 
 	for (uint32_t i = 0; data != NULL && i < len; i++)
 		data[i] = pattern(i);
-	result(s,
-	       berth_send_to(s->b, socket_of(s)->s, data, len, to.port ? &to : NULL,
-			     EPOCH + s->now_ns),
-	       len, NULL);
+	result(s, host_send_to(s, socket_of(s), data, len, to.port ? &to : NULL), len, NULL);
 	free(data);
 }
 
@@ -240,8 +232,7 @@ static void call_recv_from(struct script *s)
 	uint32_t len = number(s, word(s, 3));
 	uint8_t *data = malloc(len + 1);
 
-	result(s, berth_recv_from(s->b, socket_of(s)->s, data, len, NULL, 0, EPOCH + s->now_ns),
-	       len, NULL);
+	result(s, host_recv_from(s, socket_of(s), data, len), len, NULL);
 	free(data);
 }
 
@@ -250,52 +241,48 @@ static void call_shutdown(struct script *s)
 	const char *how = word(s, 3);
 
 	result(s,
-	       berth_shutdown(s->b, socket_of(s)->s,
-			      strcmp(how, "rd") == 0   ? BERTH_SHUT_RD
-			      : strcmp(how, "wr") == 0 ? BERTH_SHUT_WR
-						       : BERTH_SHUT_RDWR,
-			      EPOCH + s->now_ns),
+	       host_shutdown(s, socket_of(s),
+			     strcmp(how, "rd") == 0   ? BERTH_SHUT_RD
+			     : strcmp(how, "wr") == 0 ? BERTH_SHUT_WR
+						      : BERTH_SHUT_RDWR),
 	       0, NULL);
 }
 
 static void call_close(struct script *s)
 {
-	result(s, berth_close(s->b, socket_of(s)->s, EPOCH + s->now_ns), 0, NULL);
+	result(s, host_close(s, socket_of(s)), 0, NULL);
 }
 
 static void call_abort(struct script *s)
 {
-	result(s, berth_abort(s->b, socket_of(s)->s, EPOCH + s->now_ns), 0, NULL);
+	result(s, host_abort(s, socket_of(s)), 0, NULL);
 }
 
 static void call_set(struct script *s)
 {
 	enum berth_option o = (enum berth_option)find(s, options, word(s, 3));
 
-	result(s,
-	       berth_set(s->b, socket_of(s)->s, o, (int32_t)number(s, word(s, 4)),
-			 EPOCH + s->now_ns),
-	       0, NULL);
+	result(s, host_set(s, socket_of(s), o, (int32_t)number(s, word(s, 4))), 0, NULL);
 }
 
 static void call_get(struct script *s)
 {
 	enum berth_option o = (enum berth_option)find(s, options, word(s, 3));
 	int64_t value = 0;
-	int r = berth_get(s->b, socket_of(s)->s, o, &value);
+	int64_t r = host_get(s, socket_of(s), o, &value);
 
 	result(s, r < 0 ? r : value, 0, NULL);
 }
 
 static void call_error(struct script *s)
 {
-	result(s, berth_error_take(s->b, socket_of(s)->s), 0, NULL);
+	result(s, host_error(s, socket_of(s)), 0, NULL);
 }
 
 static void call_state(struct script *s)
 {
 	struct berth_tcp_info info;
-	int r = berth_tcp_info(s->b, socket_of(s)->s, &info);
+	int r = host_info(s, socket_of(s), &info);
 
 	result(s, r < 0 ? r : info.state, 0, states);
 }
@@ -305,7 +292,7 @@ static void call_info(struct script *s)
 	const char *field = word(s, 3);
 	struct berth_tcp_info i;
 
-	if (berth_tcp_info(s->b, socket_of(s)->s, &i) < 0)
+	if (host_info(s, socket_of(s), &i) < 0)
 		fail(s, "no information about %s", s->words[2]);
 	const struct named_number fields[] = {{"cwnd", i.snd_cwnd},
 					      {"ssthresh", i.snd_ssthresh},
@@ -326,7 +313,7 @@ static void call_info(struct script *s)
 
 static void call_ready(struct script *s)
 {
-	int came = berth_ready(s->b, socket_of(s)->s);
+	int came = host_ready(s, socket_of(s));
 
 	for (unsigned i = 3; i < s->n_words; i++) {
 		const char *w = s->words[i];
@@ -339,7 +326,7 @@ static void call_ready(struct script *s)
 
 static void call_sockets(struct script *s)
 {
-	result(s, berth_sockets(s->b), 0, NULL);
+	result(s, host_sockets(s), 0, NULL);
 }
 
 /* drops NAME = N */
@@ -352,9 +339,8 @@ static void call_drops(struct script *s)
 	};
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i], word(s, 2)) == 0) {
-			result(s,
-			       (int64_t)berth_drops(s->b, (berth_host)s->host, (enum berth_drop)i),
-			       0, NULL);
+			if (host_has_drops)
+				result(s, (int64_t)host_drops(s, (enum berth_drop)i), 0, NULL);
 			return;
 		}
 	fail(s, "no drop %s", s->words[2]);

@@ -178,7 +178,7 @@ static bool same(uint32_t expected, uint32_t came)
 	return expected == ANY || expected == came;
 }
 
-bool desc_matches(const struct desc *e, const struct desc *c)
+bool desc_matches(const struct desc *e, const struct desc *c, uint32_t slack_ms)
 {
 	unsigned has = e->has & ~(unsigned)OTHERS;
 
@@ -200,7 +200,8 @@ bool desc_matches(const struct desc *e, const struct desc *c)
 		return false;
 	if (has & WSCALE && !same(e->wscale, c->wscale))
 		return false;
-	if (has & TS && (!same(e->ts_val, c->ts_val) || !same(e->ts_ecr, c->ts_ecr)))
+	if (has & TS && ((e->ts_val != ANY && e->ts_val - c->ts_val + slack_ms > 2 * slack_ms) ||
+			 !same(e->ts_ecr, c->ts_ecr)))
 		return false;
 	return !(has & SACK) ||
 	       (e->n_sack == c->n_sack && memcmp(e->sack, c->sack, sizeof(e->sack)) == 0);

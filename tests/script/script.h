@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packet scripts in virtual time: README.md says what a script may contain. One host with one
- * interface of bare IP is under test; the script is its program and its only peer. Packets are
- * built and taken apart here, without the library's own code for it.
+ * Packet scripts: README.md says what a script may contain. One host with one interface is under
+ * test; the script is its program and its only peer. Packets are built and taken apart here,
+ * without the library's own code for it. The host is one of two: engine.c's is libberth's, in
+ * virtual time; kernel.c's is Linux's, behind a TUN device, in real time.
  */
 #ifndef BERTH_TESTS_SCRIPT_H
 #define BERTH_TESTS_SCRIPT_H
@@ -11,7 +12,6 @@
 
 #include <stdio.h>
 
-#define EPOCH	     ((uint64_t)1000000000000) /* the host's clock at a script's 0, ns */
 #define PEER_ISN     1000000u
 #define PACKET_BYTES 66000
 
@@ -57,15 +57,16 @@ struct script {
 	const char *path;
 	unsigned line;
 	unsigned ip; /* 4 or 6 */
-	struct berth *b;
-	int host, i;
-	uint64_t now_ns;
+	uint32_t mtu;
+	bool started;
+	uint64_t now_ns;  /* since the script's 0 */
+	uint64_t line_ns; /* of the line before that had another time */
 	struct flow flows[8];
 	unsigned n_flows;
 	struct berth_addr host_addr, peer_addr;
 	struct named {
 		char name[16];
-		berth_socket s;
+		uint64_t s;		 /* the host's own name of it */
 		uint32_t sent, received; /* of the stream: where its pattern is */
 	} sockets[16];
 	unsigned n_sockets;
@@ -90,15 +91,54 @@ static inline uint8_t pattern(uint32_t at)
 	return (uint8_t)(at * 7 + (at >> 8));
 }
 
+/* The host has sent a packet, at s->now_ns or earlier. */
+void sent_add(struct script *s, uint64_t at_ns, const struct iovec *parts, unsigned n);
+
 /* packet.c: words[from..] of the line become a packet, and back. */
 void desc_read(struct script *s, unsigned from, struct desc *d);
 size_t packet_build(struct script *s, const struct desc *d, uint8_t *packet);
 void desc_print(const struct script *s, const struct desc *d, FILE *out);
 /* decode.c: what a packet of the host says; fails on wrong lengths, checksums, payload. */
 void packet_decode(struct script *s, const uint8_t *packet, size_t len, struct desc *d);
-bool desc_matches(const struct desc *expected, const struct desc *came);
+bool desc_matches(const struct desc *expected, const struct desc *came, uint32_t slack_ms);
 uint16_t checksum(const struct script *s, bool from_host, unsigned proto, const uint8_t *data,
 		  size_t len);
+
+/*
+ * The host under test, in engine.c or kernel.c. What says int64_t or int is 0 or more, or a
+ * negative error, whose numbers are Linux's in both.
+ */
+extern const bool host_has_drops; /* false: its counters are not ours */
+void host_start(struct script *s);
+void host_end(struct script *s);
+void host_input(struct script *s, const uint8_t *packet, size_t len);
+void host_collect(struct script *s);		     /* what it has sent by now */
+void host_pass(struct script *s, uint64_t until_ns); /* time */
+/* How much later (or earlier) than a line says may something be, ns. */
+uint64_t host_slack(const struct script *s);
+/* Time passes until it has sent something, but at most the slack. */
+void host_await(struct script *s);
+int64_t host_socket(struct script *s, struct named *n, bool udp);
+int64_t host_bind(struct script *s, struct named *n, const struct berth_endpoint *e);
+int64_t host_listen(struct script *s, struct named *n, uint32_t backlog);
+int64_t host_connect(struct script *s, struct named *n, const struct berth_endpoint *e);
+int64_t host_accept(struct script *s, struct named *listener, uint64_t *child);
+int64_t host_send(struct script *s, struct named *n, const void *data, size_t len, unsigned flags);
+int64_t host_recv(struct script *s, struct named *n, void *data, size_t len, unsigned flags);
+/* to NULL: where it is connected to */
+int64_t host_send_to(struct script *s, struct named *n, const void *data, size_t len,
+		     const struct berth_endpoint *to);
+int64_t host_recv_from(struct script *s, struct named *n, void *data, size_t len);
+int64_t host_shutdown(struct script *s, struct named *n, enum berth_shut how);
+int64_t host_close(struct script *s, struct named *n);
+int64_t host_abort(struct script *s, struct named *n);
+int64_t host_set(struct script *s, struct named *n, enum berth_option o, int64_t value);
+int64_t host_get(struct script *s, struct named *n, enum berth_option o, int64_t *value);
+int host_error(struct script *s, struct named *n);
+int host_info(struct script *s, struct named *n, struct berth_tcp_info *info);
+int host_ready(struct script *s, struct named *n); /* enum berth_event_flag */
+uint32_t host_sockets(struct script *s);
+uint64_t host_drops(struct script *s, enum berth_drop reason);
 
 /* api.c: the line's words[1..] are a call; false: it is none. */
 bool call(struct script *s);
