@@ -79,7 +79,7 @@ static void ecn_echo(struct bt_tcp *t, struct bt_conn *c, uint32_t outstanding)
 {
 	struct bt_flight *f = c->flight;
 
-	if (f->recovery != REC_OPEN || (f->cwr && bt_seq_lt(c->snd_una, f->cwr_end)))
+	if (f->recovery != REC_OPEN || (f->cwr && bt_seq_le(c->snd_una, f->cwr_end)))
 		return;
 	f->cwr = true;
 	f->cwr_end = c->snd_nxt;
@@ -114,6 +114,7 @@ static void take_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in
 	a.cc.rtt_ns = a.rtt_ns;
 	if (s->flags & BT_ECE && c->flags & CF_ECN) {
 		ecn_echo(t, c, outstanding);
+		a.cc.ecn_echoed = true;
 		c->delivered_ce++;
 	}
 	bt_rack_ack(t, c, in, &a, outstanding);

@@ -208,8 +208,8 @@ static int64_t recv_oob(struct bt_conn *c, void *data, size_t len, unsigned flag
 {
 	if (c->opts->oob_inline || !(c->flags & (CF_OOB | CF_URG_IN)))
 		return BERTH_EINVAL;
-	if (!(c->flags & CF_OOB))
-		return BERTH_EAGAIN;
+	if (!(c->flags & CF_OOB)) /* read already, or not there yet */
+		return bt_seq_lt(c->rcv_up, c->rcv_nxt) ? BERTH_EINVAL : BERTH_EAGAIN;
 	if (len == 0)
 		return 0;
 	memcpy(data, &c->oob, 1);

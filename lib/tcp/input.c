@@ -462,11 +462,12 @@ void bt_tcp_input(struct bt_tcp *t, const struct bt_rx *rx, uint64_t now_ns)
 
 /* ---- ICMP ---- */
 
-static void too_big(struct bt_tcp *t, struct bt_conn *c, uint32_t mtu)
+static void too_big(struct bt_tcp *t, struct bt_conn *c, bool v4, uint32_t mtu)
 {
 	uint16_t before = c->mss;
 
-	if (mtu >= c->path.mtu || c->opts->mtu_discover == 0)
+	mtu = bt_pmtu_believed(v4, mtu);
+	if (mtu == 0 || mtu >= c->path.mtu || c->opts->mtu_discover == 0)
 		return;
 	c->path.mtu = mtu;
 	bt_conn_set_mss(t, c);
@@ -502,7 +503,7 @@ bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 	if (bt_seq_lt(seq, c->snd_una) || bt_seq_lt(c->snd_nxt, seq))
 		return false;
 	if (mtu != 0) {
-		too_big(t, c, mtu);
+		too_big(t, c, bt_addr_is_v4(dst), mtu);
 		return true;
 	}
 	if (error == 0)

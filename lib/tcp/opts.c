@@ -225,6 +225,8 @@ int bt_tcp_get(const struct bt_tcp *t, uint32_t slot, enum berth_option option, 
 {
 	const struct bt_conn *c = bt_tcp_conn(t, slot);
 	const struct bt_tcp_opts *o = c->opts;
+	struct bt_path p = {0};
+	struct bt_port_ends e;
 	int64_t v;
 
 	switch ((int)option) {
@@ -300,7 +302,9 @@ int bt_tcp_get(const struct bt_tcp *t, uint32_t slot, enum berth_option option, 
 	case BERTH_IP_MTU:
 		if (c->path.mtu == 0)
 			return BERTH_ENOTCONN;
-		v = c->path.mtu;
+		bt_port_ends(t->ports, slot, &e);
+		v = t->below.path(t->below.arg, e.host, &e.laddr, &e.raddr, &p) < 0 ? c->path.mtu
+										    : p.mtu;
 		break;
 	case BERTH_IP_MTU_DISCOVER:
 		v = o->mtu_discover;

@@ -150,7 +150,7 @@ uint32_t bt_syn_fill(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s)
 	/* RFC 3168 6.1.1; a SYN that got no answer is repeated without (6.1.1.1) */
 	if (answer && c->flags & CF_ECN)
 		s->flags |= BT_ECE;
-	else if (!answer && c->opts->ecn == 1 && c->retransmits < 2)
+	else if (!answer && c->opts->ecn == 1 && c->retransmits == 0)
 		s->flags |= BT_ECE | BT_CWR;
 	s->ack = answer ? c->rcv_nxt : bt_seq(0);
 	if (answer && bt_seq_lt(bt_seq_add(c->rcv_nxt, window), c->rcv_edge))
@@ -444,7 +444,8 @@ struct bt_conn *bt_syn_child(struct bt_tcp *t, struct bt_conn *l, const struct b
 	return c;
 }
 
-/* RFC 7413 4.2: the data of the SYN go to the program before the handshake has ended. */
+/* RFC 7413 4.2.2: the data of a SYN with the right cookie are taken, and need not come again. The
+ * program gets them with the connection, when the handshake has ended (Linux: at once). */
 static void fast_open(struct bt_tcp *t, struct bt_conn *l, struct bt_conn *c, struct bt_in *in)
 {
 	uint8_t cookie[8];

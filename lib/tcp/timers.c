@@ -176,7 +176,7 @@ static void persist_expired(struct bt_tcp *t, struct bt_conn *c)
 
 	if (f == NULL)
 		return;
-	if (c->probes == 0) {
+	if (!f->stalled) { /* an answer without room is no progress: RFC 5482 3 */
 		f->stalled = true;
 		f->stalled_ms = t->now_ms;
 	}
