@@ -17,8 +17,9 @@ static uint64_t now(const struct script *s)
 void host_start(struct script *s)
 {
 	const struct berth_config config = {.key = "a script's key", .max_sockets = 1000};
-	const struct berth_if_config i = {.mtu = s->mtu};
+	struct berth_if_config i = {.mtu = s->mtu, .flags = s->ethernet ? BERTH_IF_ETHERNET : 0};
 
+	put_mac(i.mac, HOST_MAC);
 	b = berth_new(&config);
 	if (b == NULL)
 		fail(s, "no memory");

@@ -78,7 +78,7 @@ static void settings(struct script *s)
 
 void host_start(struct script *s)
 {
-	struct ifreq r = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+	struct ifreq r = {.ifr_flags = (s->ethernet ? IFF_TAP : IFF_TUN) | IFF_NO_PI};
 	const struct sched_param first = {.sched_priority = 1};
 	char text[INET6_ADDRSTRLEN];
 
@@ -95,6 +95,8 @@ void host_start(struct script *s)
 		inet_ntop(AF_INET6, s->host_addr.b, text, sizeof(text));
 	command(s, "ip link set lo up");
 	command(s, "ip link set wire mtu %u", s->mtu);
+	if (s->ethernet)
+		command(s, "ip link set wire address 02:00:00:00:00:%02x", HOST_MAC);
 	command(s, "ip address add %s/%d dev wire", text, s->ip == 4 ? 24 : 64);
 	command(s, "ip link set wire up");
 	(void)sched_setscheduler(0, SCHED_FIFO, &first);

@@ -63,10 +63,18 @@ static void start(struct script *s)
 	host_start(s);
 }
 
-/* What IPv6 says to its neighbours (MLD, ND) is not a script's subject. */
-static bool is_multicast(const struct sent *k)
+/* Which groups a host belongs to (MLD behind a hop-by-hop header, IGMP), and that it asks for a
+ * router, is not a script's subject. */
+static bool is_about_groups(const struct script *s, const struct sent *k)
 {
-	return k->len >= 40 && k->data[0] >> 4 == 6 && k->data[24] == 0xff;
+	size_t at = s->ethernet ? ETHERNET : 0;
+	const uint8_t *p = k->data + at;
+
+	if (k->len < at + 24 || (s->ethernet && get16(k->data + 12) == 0x0806))
+		return false;
+	if (p[0] >> 4 == 4)
+		return p[9] == 2;
+	return k->len > at + 40 && p[24] == 0xff && (p[6] == 0 || p[40] == 133);
 }
 
 void sent_add(struct script *s, uint64_t at_ns, const struct iovec *parts, unsigned n)
@@ -83,7 +91,7 @@ void sent_add(struct script *s, uint64_t at_ns, const struct iovec *parts, unsig
 	for (unsigned i = 0; i < n; at += parts[i++].iov_len)
 		if (parts[i].iov_len > 0)
 			memcpy(k->data + at, parts[i].iov_base, parts[i].iov_len);
-	if (is_multicast(k)) {
+	if (is_about_groups(s, k)) {
 		free(k);
 		return;
 	}
@@ -126,13 +134,17 @@ static void expect_packet(struct script *s)
 	if (k == NULL)
 		fail(s, "the host sent nothing");
 	packet_decode(s, k->data, k->len, &came);
-	if (!desc_matches(&expected, &came, (uint32_t)(slack / 1000000)) ||
+	if (!desc_matches(s, &expected, &came, (uint32_t)(slack / 1000000)) ||
 	    k->at_ns + slack < s->now_ns || k->at_ns > s->now_ns + slack) {
 		printf("    expected  %llu.%09llu ", (unsigned long long)(s->now_ns / S),
 		       (unsigned long long)(s->now_ns % S));
 		desc_print(s, &expected, stdout);
 		print_sent(s, k);
 		fail(s, "another packet, or another time");
+	}
+	if (came.has & FASTOPEN && came.n_cookie > 0) {
+		s->n_cookie = came.n_cookie;
+		memcpy(s->cookie, came.cookie, sizeof(s->cookie));
 	}
 	s->first = k->next;
 	if (s->first == NULL)
@@ -170,14 +182,17 @@ static uint64_t time_of(const struct script *s, const char *word)
 	return ns;
 }
 
-/* ip 6, mtu N, flow NAME HOST-PORT PEER-PORT: before the first line with a time. */
+/* ethernet, ip 6, mtu N, flow NAME HOST-PORT PEER-PORT: before the first line with a time. */
 static bool directive(struct script *s)
 {
-	if (strcmp(s->words[0], "ip") == 0 && s->n_words == 2) {
+	if (strcmp(s->words[0], "ethernet") == 0 && s->n_words == 1) {
+		s->ethernet = true;
+	} else if (strcmp(s->words[0], "ip") == 0 && s->n_words == 2) {
 		s->ip = number(s, s->words[1]);
 	} else if (strcmp(s->words[0], "mtu") == 0 && s->n_words == 2) {
 		s->mtu = number(s, s->words[1]);
-	} else if (strcmp(s->words[0], "flow") == 0 && s->n_words == 4 && s->n_flows < 8) {
+	} else if (strcmp(s->words[0], "flow") == 0 && s->n_words == 4 &&
+		   s->n_flows < sizeof(s->flows) / sizeof(s->flows[0])) {
 		struct flow *f = &s->flows[s->n_flows++];
 		snprintf(f->name, sizeof(f->name), "%s", s->words[1]);
 		f->host_port = (uint16_t)number(s, s->words[2]);
