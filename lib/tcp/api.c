@@ -161,7 +161,7 @@ int bt_tcp_send_filled(struct bt_tcp *t, uint32_t slot, size_t len, uint64_t now
 
 /* How many bytes may be read before the urgent one; that one is taken off the stream when it is
  * reached, unless SO_OOBINLINE. */
-static uint32_t readable(struct bt_tcp *t, struct bt_conn *c)
+static uint32_t readable(struct bt_tcp *t, struct bt_conn *c) /* RFC 9293 MUST-33 */
 {
 	uint32_t ahead;
 

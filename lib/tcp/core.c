@@ -26,7 +26,7 @@ struct bt_tcp *bt_tcp_new(const uint8_t key[16], struct bt_port_net *ports, stru
 	t->last_slot = BT_NO_SLOT;
 	t->defaults = (struct bt_tcp_opts){.refs = 1,
 					   .linger = -1,
-					   .keepidle = 7200,
+					   .keepidle = 7200, /* RFC 9293 MUST-28 */
 					   .keepintvl = 75,
 					   .keepcnt = 9,
 					   .notsent_lowat = UINT32_MAX,

@@ -63,7 +63,8 @@ static void fin_acked(struct bt_tcp *t, struct bt_conn *c)
 	}
 }
 
-/* First: the sequence number. Parts outside the window are cut off. */
+/* First: the sequence number. Parts outside the window are cut off; while it is shut what stands at
+ * its edge goes on without its data, so RST and URG count (RFC 9293 MUST-66). */
 static enum step step1_sequence(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 {
 	struct bt_tcp_seg *s = &in->s;
@@ -114,7 +115,8 @@ unacceptable:
 	return DONE;
 }
 
-/* Second: RST (RFC 5961 3.2). */
+/* Second: RST (RFC 5961 3.2). What the program hears: RFC 9293 MUST-12; whether the opening was
+ * passive: MUST-11. */
 static enum step step2_reset(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 {
 	int error = BERTH_ECONNRESET;
@@ -204,8 +206,8 @@ static enum step step5_ack(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in
 										      : DONE;
 }
 
-/* Sixth: URG (RFC 9293 3.8.5, RFC 6093: the pointer is to the byte behind). It may point past what
- * has come, and is only ever compared. */
+/* Sixth: URG (RFC 9293 3.8.5, MUST-32, MUST-62, RFC 6093: the pointer is to the byte behind). It
+ * may point past what has come, and is only ever compared. */
 static void step6_urgent(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in)
 {
 	struct bt_seq up;
@@ -479,8 +481,8 @@ static void too_big(struct bt_tcp *t, struct bt_conn *c, bool v4, uint32_t mtu)
 	bt_conn_wants_out(t, c);
 }
 
-/* RFC 1122 4.2.3.9, RFC 5927: a number that is in flight shows that it is about us; a connection
- * that is established is not ended by it. */
+/* RFC 1122 4.2.3.9, RFC 9293 MUST-54, MUST-56, RFC 5927: a number that is in flight shows that it
+ * is about us; a connection that is established is not ended by it. */
 bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 		 const struct bt_addr *dst, const uint8_t *quoted, size_t len, int error,
 		 uint32_t mtu, uint64_t now_ns)
@@ -511,6 +513,6 @@ bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 	if (c->state == BT_SYN_SENT)
 		bt_close_end(t, c, error);
 	else
-		c->soft_error = (int16_t)error;
+		c->soft_error = (int16_t)error; /* RFC 9293 MUST-47, SHLD-25 */
 	return true;
 }

@@ -137,7 +137,7 @@ static void set_kept(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_opts *o,
 	case BERTH_TCP_MAXSEG:
 		o->maxseg = (uint16_t)v;
 		break;
-	case BERTH_TCP_KEEPIDLE:
+	case BERTH_TCP_KEEPIDLE: /* RFC 9293 MUST-27 */
 		o->keepidle = (uint16_t)v;
 		break;
 	case BERTH_TCP_KEEPINTVL:
@@ -158,7 +158,7 @@ static void set_kept(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_opts *o,
 	case BERTH_TCP_WINDOW_CLAMP:
 		o->window_clamp = v == 0 ? 0 : bt_max32((uint32_t)v, 1152);
 		break;
-	case BERTH_TCP_USER_TIMEOUT:
+	case BERTH_TCP_USER_TIMEOUT: /* RFC 9293 MUST-21 */
 		o->user_timeout = (uint32_t)v;
 		break;
 	case BERTH_TCP_NOTSENT_LOWAT:
@@ -175,10 +175,10 @@ static void set_kept(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_opts *o,
 	case BERTH_TCP_ECN:
 		o->ecn = (uint8_t)v;
 		break;
-	case BERTH_IP_TTL:
+	case BERTH_IP_TTL: /* RFC 9293 MUST-49 */
 		o->ttl = (uint8_t)v;
 		break;
-	case BERTH_IP_TOS: /* the two bits of ECN are TCP's */
+	case BERTH_IP_TOS: /* RFC 9293 MUST-48, SHLD-21; the two bits of ECN are TCP's */
 		o->tos = (uint8_t)v & 0xfc;
 		break;
 	case BERTH_IP_MTU_DISCOVER:

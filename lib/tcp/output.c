@@ -41,6 +41,7 @@ static uint64_t sum_parts(uint64_t sum, const struct iovec *iov, unsigned n)
 	return sum;
 }
 
+/* RFC 9293 MUST-2 */
 static void checksum(struct bt_tx *tx, unsigned n_iov)
 {
 	uint8_t *h = tx->out->header + tx->header_at;
@@ -309,7 +310,8 @@ static bool send_lost(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
 
 /* ---- new data ---- */
 
-/* True if a segment that is not full, the end of what is queued, may go. */
+/* True if a segment that is not full, the end of what is queued, may go (RFC 9293 3.7.4, SHLD-7).
+ * It does when an ACK comes, or the cork's time is over (MUST-60). */
 static bool tail_may_go(const struct bt_conn *c, uint32_t len)
 {
 	const struct bt_flight *f = c->flight;
@@ -325,7 +327,8 @@ static bool tail_may_go(const struct bt_conn *c, uint32_t len)
 	return len >= c->mss;
 }
 
-/* How many bytes of new data may go now; *fin: and the FIN. */
+/* How many bytes of new data may go now; *fin: and the FIN. The peer may have moved the edge of its
+ * window back (RFC 9293 MUST-34, SHLD-15). */
 static uint32_t allowed(struct bt_tcp *t, struct bt_conn *c, bool tlp, bool *fin)
 {
 	uint32_t unsent = bt_conn_unsent(c), used = bt_conn_outstanding(c);
@@ -349,7 +352,7 @@ static uint32_t allowed(struct bt_tcp *t, struct bt_conn *c, bool tlp, bool *fin
 	}
 	if (len >= c->mss)
 		return len - len % c->mss;
-	/* RFC 9293 3.8.6.2.1: what the window leaves is not worth a segment, or is */
+	/* RFC 9293 3.8.6.2.1, MUST-38: what the window leaves is not worth a segment, or is */
 	if (len == wnd && (len >= c->max_wnd / 2 || c->flags & CF_PERSIST))
 		return len;
 	return 0;
@@ -406,6 +409,7 @@ static bool send_new(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx, bool
 	}
 	if (o.len % c->mss != 0)
 		f->small_end = bt_seq_add(o.seq, o.len);
+	/* RFC 9293 MUST-61; SHLD-27 */
 	if (o.len == bt_conn_unsent(c) || o.len >= c->max_wnd / 2)
 		o.flags |= BT_PSH;
 	if (fin)

@@ -10,7 +10,7 @@
  */
 #include "tcb.h"
 
-/* RFC 6528 3, RFC 9293 MUST-8, SHLD-1: the clock of 64 ns (Linux's) plus a keyed hash. */
+/* RFC 6528 3, RFC 9293 MUST-8, MUST-9, SHLD-1: the clock of 64 ns (Linux's) plus a keyed hash. */
 uint32_t bt_syn_isn(const struct bt_tcp *t, const struct bt_addr *laddr, uint16_t lport,
 		    const struct bt_addr *raddr, uint16_t rport, uint16_t host)
 {
@@ -47,6 +47,7 @@ uint8_t bt_syn_scale(const struct bt_tcp_opts *o)
 	return scale;
 }
 
+/* RFC 9293 3.7.1, MUST-67 */
 static uint32_t mss_of_path(struct bt_tcp *t, const struct bt_conn *c)
 {
 	struct bt_port_ends e;
@@ -137,7 +138,7 @@ uint32_t bt_syn_fill(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s)
 	s->seq = c->snd_una;
 	s->flags = answer ? BT_SYN | BT_ACK : BT_SYN;
 	s->has = BT_TCP_MSS;
-	s->mss = c->adv_mss; /* MUST-14 */
+	s->mss = c->adv_mss; /* RFC 9293 MUST-14, MUST-65, SHLD-5 */
 	if (!answer || c->flags & CF_SCALE)
 		s->has |= BT_TCP_WSCALE;
 	if (!answer || c->flags & CF_SACK)
@@ -494,7 +495,7 @@ void bt_syn_listen(struct bt_tcp *t, struct bt_conn *l, struct bt_in *in)
 			bt_input_text(t, c, in);
 		return;
 	}
-	/* third; RFC 9293 MUST-57: not from or to several */
+	/* third; RFC 9293 MUST-57: not to several */
 	if (!(s->flags & BT_SYN) || s->flags & BT_FIN || in->rx->multicast) {
 		bt_tcp_drop(t, in->rx, BERTH_DROP_TCP_FLAGS);
 		return;

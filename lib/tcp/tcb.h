@@ -30,7 +30,7 @@
 #define BT_RTO_INIT	  1000000u /* us, RFC 6298 2.1 */
 #define BT_RTO_MIN	  200000u  /* us, Linux's; RFC 6298 2.4 would have 1 s */
 #define BT_RTO_MAX	  120000000u
-#define BT_ACK_MIN	  40000u /* us, delayed ACK; RFC 9293 MUST-58: below 0.5 s */
+#define BT_ACK_MIN	  40000u /* us, delayed ACK; RFC 9293 MUST-40: below 0.5 s */
 #define BT_RETRIES	  15u	 /* tcp_retries2 */
 #define BT_ORPHAN_RETRIES 8u
 #define BT_SYN_RETRIES	  6u
