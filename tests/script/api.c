@@ -181,6 +181,8 @@ static void call_connect(struct script *s)
 {
 	struct berth_endpoint e = endpoint(s, true, word(s, 3));
 
+	if (s->n_words > 5 && strcmp(s->words[4], "to") == 0)
+		address_read(s, s->words[5], &e.addr);
 	result(s, host_connect(s, socket_of(s), &e), BERTH_EINPROGRESS, NULL);
 }
 

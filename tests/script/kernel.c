@@ -408,7 +408,8 @@ int host_info(struct script *s, struct named *n, struct berth_tcp_info *info)
 		.sack = i.tcpi_options & TCPI_OPT_SACK,
 		.ecn = i.tcpi_options & TCPI_OPT_ECN,
 		.rto_ns = i.tcpi_rto * 1000ull,
-		.srtt_ns = i.tcpi_rtt * 1000ull,
+		.srtt_ns = (i.tcpi_rtt + 500) / 1000 *
+			   1000000ull, /* what a wait took too long or short */
 		.snd_mss = i.tcpi_snd_mss,
 		.snd_cwnd = i.tcpi_snd_cwnd,
 		.snd_ssthresh = i.tcpi_snd_ssthresh,
