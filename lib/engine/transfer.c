@@ -62,9 +62,9 @@ static int connect_tcp(struct berth *b, uint32_t slot, const struct bt_port_info
 	r = choose_if(b, info, &dst, remote->scope, &i);
 	if (r < 0)
 		return r;
-	if (bt_ip_is_multicast(&dst)) /* RFC 9293 MUST-57 */
+	if (bt_ip_is_multicast(&dst)) /* RFC 9293 MUST-46 */
 		return BERTH_ENETUNREACH;
-	if (bt_addr_is_any(&src))
+	if (bt_addr_is_any(&src)) /* RFC 9293 MUST-44; MUST-43: else as bound */
 		r = bt_ip_source(b->ip, info->host, &dst, i, &src);
 	if (r == 0)
 		r = bt_ip_path(b->ip, info->host, &src, &dst, i, &path);

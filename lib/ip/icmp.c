@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ICMP and ICMPv6 in: echo requests are answered, errors and echo replies go to who waits for them.
- * Redirects and timestamps are not served (RFC 1122 3.2.2.2 lets a host's routes be its own). */
+ * Redirects and timestamps are not served (RFC 1122 3.2.2.2 lets a host's routes be its own),
+ * source quench is ignored (RFC 9293 MUST-55, RFC 6633). */
 #include "internal.h"
 
 static enum bt_ip_got echo(struct bt_in *in, enum bt_family family, const struct bt_icmp *m)

@@ -28,8 +28,8 @@ static enum berth_drop reason(enum bt_ip_bad bad)
 
 enum bt_where { NOWHERE, OURS, GROUP, ELSEWHERE };
 
-/* RFC 1122 3.2.1.3: not from a wire with a loopback source, our own, or the broadcast address of a
- * link; 0.0.0.0 only to all (a host that asks for its address). */
+/* RFC 1122 3.2.1.3, RFC 9293 MUST-63: not from a wire with a loopback source, our own, or the
+ * broadcast address of a link; 0.0.0.0 only to all (a host that asks for its address). */
 static bool source_ok(struct bt_in *in, const struct bt_ipv4 *h, bool to_all)
 {
 	uint32_t src = bt_addr_to_v4(&h->src);

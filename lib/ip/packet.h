@@ -28,6 +28,19 @@ struct bt_rx {
 
 /* Where a transport's packets to one destination go: found by bt_ip_path, kept by the transport and
  * found again when bt_ip's generation has changed. */
+/* What is believed of a router that names the MTU of a path: Linux's min_pmtu (what is less is a
+ * forgery or needs fragments, CVE-2005-0065); of IPv6 nothing below its least (RFC 8201 4), that is
+ * 0. */
+#define BT_PMTU_LEAST_V4 552u
+#define BT_PMTU_LEAST_V6 1280u
+
+static inline uint32_t bt_pmtu_believed(bool v4, uint32_t mtu)
+{
+	if (v4)
+		return mtu < BT_PMTU_LEAST_V4 ? BT_PMTU_LEAST_V4 : mtu;
+	return mtu < BT_PMTU_LEAST_V6 ? 0 : mtu;
+}
+
 struct bt_path {
 	uint32_t generation; /* bt_ip_generation when it was found */
 	uint32_t neighbour;  /* index, of lib/ip */

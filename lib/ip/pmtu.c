@@ -3,8 +3,7 @@
  * (RFC 1191 6.3, RFC 8201 4), at most BT_IP_PMTU_MAX, the oldest of which gives way. */
 #include "internal.h"
 
-#define KEEP_NS	 (600 * BT_SEC)
-#define LEAST_V4 552u /* Linux's min_pmtu: less is a forgery or needs fragments (CVE-2005-0065) */
+#define KEEP_NS (600 * BT_SEC)
 
 struct bt_pmtu {
 	struct bt_link link;
@@ -85,13 +84,10 @@ void bt_ip_mtu_learned(struct bt_ip *ip, uint16_t host, const struct bt_addr *ds
 	now_is = bt_pmtu_find(ip, host, dst, &no_df);
 	if (now_is == 0 && r != NULL)
 		now_is = ip->ifs[r->i]->mtu;
-	no_df = false;
-	if (!bt_addr_is_v4(dst) && mtu < BT_IPV6_MIN_MTU) /* RFC 8201 4 */
+	no_df = bt_addr_is_v4(dst) && mtu < BT_PMTU_LEAST_V4;
+	mtu = bt_pmtu_believed(bt_addr_is_v4(dst), mtu);
+	if (mtu == 0)
 		return;
-	if (bt_addr_is_v4(dst) && mtu < LEAST_V4) {
-		no_df = true;
-		mtu = LEAST_V4;
-	}
 	if (mtu > now_is || (mtu == now_is && !no_df)) /* RFC 8201 4: it never tells an increase */
 		return;
 	m = find(ip, host, dst);

@@ -133,21 +133,29 @@ static void leave_skipped(struct bt_port_net *net, uint32_t slot)
 	s->class_next = s->class_prev = BT_NO_SLOT;
 }
 
+static struct time_wait time_wait_from(const struct bt_port_net *net, uint32_t slot,
+				       uint64_t now_ns)
+{
+	uint64_t wait = net->hosts[sock_at(net, slot)->host]->conf.time_wait_ns;
+
+	return (struct time_wait){
+		.expires = now_ns + wait < now_ns ? UINT64_MAX : now_ns + wait,
+		.slot = slot,
+		.wait_us = wait / 1000 > UINT32_MAX ? UINT32_MAX : (uint32_t)(wait / 1000),
+	};
+}
+
 void bt_port_time_wait(struct bt_port_net *net, uint32_t slot, uint64_t now_ns)
 {
 	struct psock *s;
 	struct time_wait tw;
-	uint64_t wait;
 
 	if (!btp_slot_used(net, slot))
 		return;
 	s = sock_at(net, slot);
 	if (s->proto != BT_TCP || !(s->flags & SF_TUPLE) || s->state == BT_TIME_WAIT)
 		return;
-	wait = net->hosts[s->host]->conf.time_wait_ns;
-	tw.expires = now_ns + wait < now_ns ? UINT64_MAX : now_ns + wait;
-	tw.slot = slot;
-	tw.wait_us = wait / 1000 > UINT32_MAX ? UINT32_MAX : (uint32_t)(wait / 1000);
+	tw = time_wait_from(net, slot, now_ns);
 	if (!heap_reserve(net) || !btp_reserve(net, s)) {
 		skip_time_wait(net, slot);
 		return;
@@ -202,6 +210,17 @@ int bt_port_part(struct bt_port_net *net, uint32_t slot, uint32_t *waits)
 	s->lport = 0;
 	s->flags &= (uint8_t)~SF_HELD;
 	return 0;
+}
+
+void bt_port_time_wait_again(struct bt_port_net *net, uint32_t slot, uint64_t now_ns)
+{
+	const struct psock *s;
+
+	if (!btp_slot_used(net, slot))
+		return;
+	s = sock_at(net, slot);
+	if (s->state == BT_TIME_WAIT && s->flags & SF_TUPLE) /* else it skips TIME_WAIT */
+		heap_settle(net, s->aux, time_wait_from(net, slot, now_ns));
 }
 
 uint32_t bt_port_expired(struct bt_port_net *net, uint64_t now_ns)

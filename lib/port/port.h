@@ -164,9 +164,10 @@ int bt_port_set_range(struct bt_port_net *net, uint32_t slot, uint16_t lo, uint1
 int bt_port_bind(struct bt_port_net *net, uint32_t slot, const struct bt_addr *addr, uint16_t port,
 		 bool root, uint64_t now_ns, struct bt_reason *reason);
 
-/* listen(2) on a TCP socket; autobinds to the family's wildcard when unbound; a second listen on a
- * listener is 0. -EINVAL: state is neither BT_CLOSE nor BT_LISTEN; -EADDRINUSE: Linux checks the
- * port again here. */
+/* listen(2) on a TCP socket (several may on one port, and disturb neither each other nor
+ * connections: RFC 9293 MUST-41, MUST-42); autobinds to the family's wildcard when unbound; a
+ * second listen on a listener is 0. -EINVAL: state is neither BT_CLOSE nor BT_LISTEN; -EADDRINUSE:
+ * Linux checks the port again here. */
 int bt_port_listen(struct bt_port_net *net, uint32_t slot, uint64_t now_ns,
 		   struct bt_reason *reason);
 
@@ -235,6 +236,9 @@ void bt_port_time_wait(struct bt_port_net *net, uint32_t slot, uint64_t now_ns);
  * in a slot of its own, *waits, and the socket is as bt_port_done leaves it (in Linux they are two
  * from the beginning). -EINVAL: it is not in TIME_WAIT, or skips it; -ENFILE, -ENOMEM. */
 int bt_port_part(struct bt_port_net *net, uint32_t slot, uint32_t *waits);
+/* TIME_WAIT begins anew, and lasts as long again: its slot is in TIME_WAIT (else nothing happens).
+ */
+void bt_port_time_wait_again(struct bt_port_net *net, uint32_t slot, uint64_t now_ns);
 /* The next slot whose TIME_WAIT has ended by now_ns, or BT_NO_SLOT; the caller frees it. */
 uint32_t bt_port_expired(struct bt_port_net *net, uint64_t now_ns);
 /* When the next TIME_WAIT ends (0: a socket skips it), or UINT64_MAX. */
@@ -284,8 +288,8 @@ uint32_t bt_port_explain(const struct bt_port_net *net, uint16_t host, enum bt_p
 			 const struct bt_addr *laddr, uint16_t lport, const struct bt_addr *raddr,
 			 uint16_t rport, uint8_t dev, struct bt_port_trace *trace);
 
-/* The ends of a socket, for what is done for each packet: cheaper than bt_port_get. The slot must
- * be in use. */
+/* The ends of a socket, which stay as they are (RFC 9293 MUST-45), for what is done for each
+ * packet: cheaper than bt_port_get. The slot must be in use. */
 struct bt_port_ends {
 	struct bt_addr laddr, raddr;
 	uint16_t lport, rport;

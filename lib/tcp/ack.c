@@ -33,7 +33,8 @@ void bt_ack_rtt(struct bt_tcp *t, struct bt_conn *c, uint64_t rtt_ns)
 
 /* ---- ACKs that come ---- */
 
-/* RFC 9293 3.10.7.4, fifth: SND.WL1 and WL2 keep old segments from setting the window. */
+/* RFC 9293 3.10.7.4, fifth: SND.WL1 and WL2 keep old segments from setting the window, which has no
+ * sign and 32 bits (MUST-1, REC-1). */
 static void update_window(struct bt_tcp *t, struct bt_conn *c, const struct bt_tcp_seg *s)
 {
 	uint32_t wnd = (uint32_t)s->window << c->snd_scale;
@@ -61,7 +62,7 @@ static void advance(struct bt_tcp *t, struct bt_conn *c, struct bt_seq ack)
 		c->fin_acked = 1;
 	c->bytes_acked += data;
 	c->snd_una = ack;
-	c->retransmits = c->backoff = c->probes = 0; /* RFC 6298 5.7, RFC 9293 MUST-37 */
+	c->retransmits = c->backoff = c->probes = 0; /* RFC 6298 5.7 */
 	c->flight->stalled = false;
 	if (c->flags & CF_URG_OUT && bt_seq_le(c->snd_up, ack))
 		c->flags &= ~(uint32_t)CF_URG_OUT;
@@ -79,7 +80,7 @@ static void ecn_echo(struct bt_tcp *t, struct bt_conn *c, uint32_t outstanding)
 {
 	struct bt_flight *f = c->flight;
 
-	if (f->recovery != REC_OPEN || (f->cwr && bt_seq_lt(c->snd_una, f->cwr_end)))
+	if (f->recovery != REC_OPEN || (f->cwr && bt_seq_le(c->snd_una, f->cwr_end)))
 		return;
 	f->cwr = true;
 	f->cwr_end = c->snd_nxt;
@@ -106,7 +107,8 @@ static void take_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in
 		advance(t, c, s->ack);
 		c->send_timer = ST_NONE;
 	}
-	/* Karn's rule: of segments sent once; with timestamps of others too (RFC 7323 4). */
+	/* RFC 9293 MUST-18, Karn's algorithm: of segments sent once; with timestamps of others too
+	 * (RFC 7323 4). */
 	if (a.rtt_ns == 0 && a.cc.acked > 0 && a.has_ts && bt_conn_ts(t, c) - s->ts_ecr < 1u << 24)
 		a.rtt_ns = (uint64_t)(bt_conn_ts(t, c) - s->ts_ecr) * 1000000;
 	if (a.rtt_ns != 0)
@@ -114,6 +116,7 @@ static void take_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in
 	a.cc.rtt_ns = a.rtt_ns;
 	if (s->flags & BT_ECE && c->flags & CF_ECN) {
 		ecn_echo(t, c, outstanding);
+		a.cc.ecn_echoed = true;
 		c->delivered_ce++;
 	}
 	bt_rack_ack(t, c, in, &a, outstanding);
@@ -149,6 +152,8 @@ bool bt_ack_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 	if (c->flight != NULL) {
 		take_ack(t, c, in);
 		bt_conn_trim(t, c);
+	} else {
+		bt_rack_idle_ack(t, c, &in->s);
 	}
 	return true;
 }
@@ -185,8 +190,8 @@ void bt_ack_sent(struct bt_conn *c)
 		c->quick--;
 }
 
-/* In-order data have come (in->len of them): RFC 5681 4.2, RFC 9293 MUST-58, SHLD-19: an ACK for
- * every second full segment, within 40 ms for the rest. */
+/* In-order data have come (in->len of them): RFC 5681 4.2, RFC 9293 MUST-40, SHLD-18, SHLD-19: an
+ * ACK for every second full segment, within 40 ms for the rest. */
 void bt_ack_received_data(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in)
 {
 	uint32_t n = in->n_segs, size = n > 1 ? in->rx->segment : in->len;

@@ -161,7 +161,7 @@ int bt_tcp_send_filled(struct bt_tcp *t, uint32_t slot, size_t len, uint64_t now
 
 /* How many bytes may be read before the urgent one; that one is taken off the stream when it is
  * reached, unless SO_OOBINLINE. */
-static uint32_t readable(struct bt_tcp *t, struct bt_conn *c)
+static uint32_t readable(struct bt_tcp *t, struct bt_conn *c) /* RFC 9293 MUST-33 */
 {
 	uint32_t ahead;
 
@@ -208,8 +208,8 @@ static int64_t recv_oob(struct bt_conn *c, void *data, size_t len, unsigned flag
 {
 	if (c->opts->oob_inline || !(c->flags & (CF_OOB | CF_URG_IN)))
 		return BERTH_EINVAL;
-	if (!(c->flags & CF_OOB))
-		return BERTH_EAGAIN;
+	if (!(c->flags & CF_OOB)) /* read already, or not there yet */
+		return bt_seq_lt(c->rcv_up, c->rcv_nxt) ? BERTH_EINVAL : BERTH_EAGAIN;
 	if (len == 0)
 		return 0;
 	memcpy(data, &c->oob, 1);

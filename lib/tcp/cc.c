@@ -110,9 +110,9 @@ void bt_cc_acked(struct bt_cc *c, const struct bt_cc_sample *s)
 		bt_bbr_acked(c, s);
 	else if (c->phase == BT_CC_RECOVERY)
 		recover(c, s);
-	else if (is_cubic(c))
+	else if (is_cubic(c) && !s->ecn_echoed)
 		bt_cubic_acked(c, s);
-	else
+	else if (!s->ecn_echoed)
 		bt_reno_acked(c, s);
 	if (s->round_ended) {
 		c->flight_last = c->flight_max;

@@ -31,6 +31,7 @@ struct bt_cc_sample {
 	uint32_t lost;	    /* marked lost with this ACK */
 	uint32_t in_flight_before; /* before this ACK */
 	uint32_t in_flight;	   /* now */
+	bool ecn_echoed;	   /* RFC 3168 6.1.2: such an ACK makes no window larger */
 	bool rate_app_limited;	   /* the rate was the program's, not the path's */
 	bool round_ended;	   /* a byte sent after the last round's end has been delivered */
 };

@@ -9,7 +9,8 @@ uint32_t bt_reno_reduced(const struct bt_cc *c, uint32_t outstanding)
 
 void bt_reno_acked(struct bt_cc *c, const struct bt_cc_sample *s)
 {
-	/* RFC 3465 2.3: two segments an ACK, one after a time-out */
+	/* RFC 9293 MUST-19 (RFC 5681 3.1). RFC 3465 2.3: two segments an ACK, one after a time-out
+	 */
 	uint32_t left = s->acked, l = c->phase == BT_CC_LOST ? 1 : 2;
 
 	if (!bt_cc_limited(c))

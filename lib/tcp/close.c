@@ -40,10 +40,7 @@ void bt_close_end(struct bt_tcp *t, struct bt_conn *c, int error)
 	c->queued = 0;
 	c->snd_nxt = c->snd_una;
 	bt_conn_set_state(t, c, BT_CLOSE);
-	if (c->rxq != NULL) {
-		c->rxq->n = 0;
-		c->rxq->has_dsack = false;
-	}
+	bt_reass_forget(c);
 	bt_conn_trim(t, c);
 	bt_conn_news(t, c,
 		     (error != 0 ? BERTH_ERROR : 0u) | BERTH_ENDED | BERTH_PEER_SHUT |
@@ -81,13 +78,18 @@ void bt_close_arm_time_wait(struct bt_tcp *t)
 		bt_wheel_set(t->wheel, &t->tw_timer, at);
 }
 
+/* The port space's from now on; one that the program has held so far began when it began. */
 static void port_time_wait(struct bt_tcp *t, struct bt_conn *c)
 {
-	uint64_t at;
+	uint64_t at, began_ns = t->now_ns;
 
+	if (c->keep_set)
+		began_ns = (t->now_ms64 + (uint64_t)(int32_t)(c->keep_at - t->now_ms) -
+			    BT_FIN_WAIT2_MS) *
+			   1000000;
 	bt_wheel_clear(t->wheel, &c->timer);
 	c->keep_set = 0;
-	bt_port_time_wait(t->ports, c->self, t->now_ns);
+	bt_port_time_wait(t->ports, c->self, began_ns);
 	at = bt_port_deadline(t->ports);
 	if (!bt_timer_is_set(&t->tw_timer) || at < t->tw_timer.at_ns)
 		bt_wheel_set(t->wheel, &t->tw_timer, at);
@@ -104,11 +106,9 @@ void bt_close_time_wait(struct bt_tcp *t, struct bt_conn *c)
 	bt_conn_leave_out(t, c);
 	bt_conn_free_flight(t, c);
 	c->queued = 0;
-	if (c->rxq != NULL) {
-		c->rxq->n = 0;
-		c->rxq->has_dsack = false;
-	}
+	bt_reass_forget(c);
 	bt_conn_set_state(t, c, BT_TIME_WAIT);
+	c->keep_set = 0;
 	if (c->flags & CF_ORPHAN) {
 		bt_conn_trim(t, c);
 		port_time_wait(t, c);
@@ -131,6 +131,16 @@ void bt_close_fin_wait2(struct bt_tcp *t, struct bt_conn *c)
 		return;
 	}
 	bt_timers_keep(t, c, s == 0 ? BT_FIN_WAIT2_MS : (uint32_t)s * 1000);
+}
+
+/* RFC 9293 3.10.7.4 for TIME_WAIT: the peer's FIN again shows that our ACK of it was lost, and the
+ * wait begins anew. */
+static void wait_again(struct bt_tcp *t, struct bt_conn *c)
+{
+	if (c->flags & CF_ORPHAN)
+		bt_port_time_wait_again(t->ports, c->self, t->now_ns);
+	else
+		bt_timers_keep(t, c, BT_FIN_WAIT2_MS);
 }
 
 /* RFC 9293 3.10.7.4 for TIME_WAIT, RFC 6191 (new SYN), RFC 1337 (no end by RST). */
@@ -163,7 +173,13 @@ void bt_close_time_wait_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in 
 			return;
 		}
 	}
+	if (bt_input_no_timestamp(c, s)) {
+		bt_tcp_drop(t, in->rx, BERTH_DROP_TCP_NO_TIMESTAMP);
+		return;
+	}
 	bt_tcp_drop(t, in->rx, BERTH_DROP_TCP_DUPLICATE);
+	if (s->flags & BT_FIN && bt_seq_eq(bt_seq_add(s->seq, in->len + 1), c->rcv_nxt))
+		wait_again(t, c);
 	/* A plain ACK that is where it should be needs no answer. */
 	if (!(s->flags & (BT_SYN | BT_FIN)) && in->len == 0 && bt_seq_eq(s->seq, c->rcv_nxt))
 		return;
@@ -246,11 +262,8 @@ void bt_tcp_close(struct bt_tcp *t, uint32_t slot, uint64_t now_ns)
 		return;
 	}
 	send_fin(t, c);
-	if (c->rxq != NULL) {
-		c->rxq->n = 0;
-		c->rxq->has_dsack = false;
-		c->rcvbuf = bt_min32(c->rcvbuf, BT_RCVBUF);
-	}
+	bt_reass_forget(c);
+	c->rcvbuf = bt_min32(c->rcvbuf, BT_RCVBUF);
 	bt_conn_trim(t, c);
 	bt_timers_keepalive(t, c);
 	bt_close_fin_wait2(t, c);

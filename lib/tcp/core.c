@@ -26,7 +26,7 @@ struct bt_tcp *bt_tcp_new(const uint8_t key[16], struct bt_port_net *ports, stru
 	t->last_slot = t->train.slot = BT_NO_SLOT;
 	t->defaults = (struct bt_tcp_opts){.refs = 1,
 					   .linger = -1,
-					   .keepidle = 7200,
+					   .keepidle = 7200, /* RFC 9293 MUST-28 */
 					   .keepintvl = 75,
 					   .keepcnt = 9,
 					   .notsent_lowat = UINT32_MAX,
@@ -238,7 +238,7 @@ void bt_conn_trim(struct bt_tcp *t, struct bt_conn *c)
 	    c->snd_una.n == c->snd_nxt.n)
 		bt_conn_free_flight(t, c);
 	if (c->state != BT_LISTEN && c->rxq != NULL && c->unread == 0 && c->rxq->n == 0 &&
-	    !c->rxq->has_dsack &&
+	    !c->rxq->has_dsack && !c->rxq->has_fin &&
 	    (c->bytes_in <= BT_RCVBUF || c->state == BT_CLOSE || c->flags & CF_ORPHAN))
 		free_rxq(t, c);
 }

@@ -31,6 +31,14 @@ static bool paws(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in)
 	return t->now_ms - c->ts_recent_ms < BT_PAWS_IDLE_MS; /* 5.5 */
 }
 
+/* RFC 7323 3.2: true of a segment that lacks the timestamp both ends agreed on. A reset needs none;
+ * nor does a SYN, which may be of a peer that has forgotten the connection, and only gets an ACK.
+ */
+bool bt_input_no_timestamp(const struct bt_conn *c, const struct bt_tcp_seg *s)
+{
+	return c->flags & CF_TS && !(s->has & BT_TCP_TS) && !(s->flags & (BT_RST | BT_SYN));
+}
+
 /* ---- the steps of 3.10.7.4 ---- */
 
 /* Our FIN is acked: RFC 9293 figure 5. */
@@ -55,7 +63,8 @@ static void fin_acked(struct bt_tcp *t, struct bt_conn *c)
 	}
 }
 
-/* First: the sequence number. Parts outside the window are cut off. */
+/* First: the sequence number. Parts outside the window are cut off; while it is shut what stands at
+ * its edge goes on without its data, so RST and URG count (RFC 9293 MUST-66). */
 static enum step step1_sequence(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 {
 	struct bt_tcp_seg *s = &in->s;
@@ -63,6 +72,10 @@ static enum step step1_sequence(struct bt_tcp *t, struct bt_conn *c, struct bt_i
 	struct bt_seq end = bt_seq_add(s->seq, len);
 	enum berth_drop why = BERTH_DROP_TCP_WINDOW;
 
+	if (bt_input_no_timestamp(c, s)) {
+		bt_tcp_drop(t, in->rx, BERTH_DROP_TCP_NO_TIMESTAMP);
+		return DONE;
+	}
 	if (paws(t, c, in)) {
 		why = BERTH_DROP_TCP_PAWS;
 		goto unacceptable;
@@ -102,7 +115,8 @@ unacceptable:
 	return DONE;
 }
 
-/* Second: RST (RFC 5961 3.2). */
+/* Second: RST (RFC 5961 3.2). What the program hears: RFC 9293 MUST-12; whether the opening was
+ * passive: MUST-11. */
 static enum step step2_reset(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 {
 	int error = BERTH_ECONNRESET;
@@ -192,8 +206,8 @@ static enum step step5_ack(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in
 										      : DONE;
 }
 
-/* Sixth: URG (RFC 9293 3.8.5, RFC 6093: the pointer is to the byte behind). It may point past what
- * has come, and is only ever compared. */
+/* Sixth: URG (RFC 9293 3.8.5, MUST-32, MUST-62, RFC 6093: the pointer is to the byte behind). It
+ * may point past what has come, and is only ever compared. */
 static void step6_urgent(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in)
 {
 	struct bt_seq up;
@@ -223,25 +237,34 @@ static void step6_urgent(struct bt_tcp *t, struct bt_conn *c, const struct bt_in
 /* Seventh: the payload. */
 static enum step step7_data(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 {
-	if (in->len == 0)
+	bool early = in->s.flags & BT_FIN && bt_seq_lt(c->rcv_nxt, in->s.seq); /* data lack */
+
+	if (in->len == 0 && !early)
 		return GO_ON;
 	if (c->state != BT_ESTABLISHED && c->state != BT_FIN_WAIT1 && c->state != BT_FIN_WAIT2 &&
 	    c->state != BT_SYN_RECV)
 		return GO_ON;
 	if (c->flags & CF_ORPHAN) { /* RFC 9293 3.6, RFC 2525 2.17: nobody will read it */
 		bt_tcp_drop(t, in->rx, BERTH_DROP_TCP_AFTER_CLOSE);
-		bt_close_reset(t, c);
+		bt_reply_reset(t, in); /* its number is the peer's own: our FIN may be under way */
+		bt_close_end(t, c, 0);
 		return DONE;
 	}
-	bt_reass_input(t, c, in);
+	if (in->len > 0)
+		bt_reass_input(t, c, in);
 	return GO_ON;
 }
 
-/* Eighth: the FIN, when all before it is there. */
+/* Eighth: the FIN, when all before it is there; until then it is kept (SHLD-31). */
 static void step8_fin(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in)
 {
-	if (!(in->s.flags & BT_FIN) || c->flags & CF_FIN_IN ||
-	    !bt_seq_eq(bt_seq_add(in->s.seq, in->len), c->rcv_nxt))
+	struct bt_seq fin = bt_seq_add(in->s.seq, in->len);
+
+	if (c->flags & CF_FIN_IN)
+		return;
+	if (in->s.flags & BT_FIN && bt_seq_lt(c->rcv_nxt, fin))
+		bt_reass_fin(t, c, fin);
+	if (!(in->s.flags & BT_FIN && bt_seq_eq(fin, c->rcv_nxt)) && !bt_reass_fin_due(c))
 		return;
 	c->rcv_nxt = bt_seq_add(c->rcv_nxt, 1);
 	if (bt_seq_lt(c->rcv_edge, c->rcv_nxt))
@@ -328,7 +351,8 @@ static bool predicted(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 		return true;
 	}
 	if (!bt_seq_eq(s->ack, c->snd_una) || in->len > c->rcv_edge.n - c->rcv_nxt.n ||
-	    (uint32_t)s->window << c->snd_scale != c->snd_wnd || (c->rxq != NULL && c->rxq->n > 0))
+	    (uint32_t)s->window << c->snd_scale != c->snd_wnd ||
+	    (c->rxq != NULL && (c->rxq->n > 0 || c->rxq->has_fin)))
 		return false;
 	if (c->flags & CF_TS)
 		ts_recent(t, c, in);
@@ -459,11 +483,12 @@ void bt_tcp_input(struct bt_tcp *t, const struct bt_rx *rx, uint64_t now_ns)
 
 /* ---- ICMP ---- */
 
-static void too_big(struct bt_tcp *t, struct bt_conn *c, uint32_t mtu)
+static void too_big(struct bt_tcp *t, struct bt_conn *c, bool v4, uint32_t mtu)
 {
 	uint16_t before = c->mss;
 
-	if (mtu >= c->path.mtu || c->opts->mtu_discover == 0)
+	mtu = bt_pmtu_believed(v4, mtu);
+	if (mtu == 0 || mtu >= c->path.mtu || c->opts->mtu_discover == 0)
 		return;
 	c->path.mtu = mtu;
 	bt_conn_set_mss(t, c);
@@ -475,8 +500,8 @@ static void too_big(struct bt_tcp *t, struct bt_conn *c, uint32_t mtu)
 	bt_conn_wants_out(t, c);
 }
 
-/* RFC 1122 4.2.3.9, RFC 5927: a number that is in flight shows that it is about us; a connection
- * that is established is not ended by it. */
+/* RFC 1122 4.2.3.9, RFC 9293 MUST-54, MUST-56, RFC 5927: a number that is in flight shows that it
+ * is about us; a connection that is established is not ended by it. */
 bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 		 const struct bt_addr *dst, const uint8_t *quoted, size_t len, int error,
 		 uint32_t mtu, uint64_t now_ns)
@@ -499,7 +524,7 @@ bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 	if (bt_seq_lt(seq, c->snd_una) || bt_seq_lt(c->snd_nxt, seq))
 		return false;
 	if (mtu != 0) {
-		too_big(t, c, mtu);
+		too_big(t, c, bt_addr_is_v4(dst), mtu);
 		return true;
 	}
 	if (error == 0)
@@ -507,6 +532,6 @@ bool bt_tcp_icmp(struct bt_tcp *t, uint16_t host, const struct bt_addr *src,
 	if (c->state == BT_SYN_SENT)
 		bt_close_end(t, c, error);
 	else
-		c->soft_error = (int16_t)error;
+		c->soft_error = (int16_t)error; /* RFC 9293 MUST-47, SHLD-25 */
 	return true;
 }

@@ -103,7 +103,7 @@ static bool set_now(struct bt_tcp *t, struct bt_conn *c, enum berth_option optio
 		break;
 	case BERTH_TCP_QUICKACK:
 		set_bit(c, CF_PINGPONG, v == 0);
-		c->quick = v != 0 ? BT_QUICK_ACKS : 0;
+		c->quick = v != 0 ? BT_QUICK_ACKS : c->quick;
 		if (v != 0 && c->flags & CF_DELACK)
 			c->flags |= CF_ACK_NOW;
 		break;
@@ -137,7 +137,7 @@ static void set_kept(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_opts *o,
 	case BERTH_TCP_MAXSEG:
 		o->maxseg = (uint16_t)v;
 		break;
-	case BERTH_TCP_KEEPIDLE:
+	case BERTH_TCP_KEEPIDLE: /* RFC 9293 MUST-27 */
 		o->keepidle = (uint16_t)v;
 		break;
 	case BERTH_TCP_KEEPINTVL:
@@ -158,7 +158,7 @@ static void set_kept(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_opts *o,
 	case BERTH_TCP_WINDOW_CLAMP:
 		o->window_clamp = v == 0 ? 0 : bt_max32((uint32_t)v, 1152);
 		break;
-	case BERTH_TCP_USER_TIMEOUT:
+	case BERTH_TCP_USER_TIMEOUT: /* RFC 9293 MUST-21 */
 		o->user_timeout = (uint32_t)v;
 		break;
 	case BERTH_TCP_NOTSENT_LOWAT:
@@ -175,10 +175,10 @@ static void set_kept(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_opts *o,
 	case BERTH_TCP_ECN:
 		o->ecn = (uint8_t)v;
 		break;
-	case BERTH_IP_TTL:
+	case BERTH_IP_TTL: /* RFC 9293 MUST-49 */
 		o->ttl = (uint8_t)v;
 		break;
-	case BERTH_IP_TOS: /* the two bits of ECN are TCP's */
+	case BERTH_IP_TOS: /* RFC 9293 MUST-48, SHLD-21; the two bits of ECN are TCP's */
 		o->tos = (uint8_t)v & 0xfc;
 		break;
 	case BERTH_IP_MTU_DISCOVER:
@@ -225,6 +225,8 @@ int bt_tcp_get(const struct bt_tcp *t, uint32_t slot, enum berth_option option, 
 {
 	const struct bt_conn *c = bt_tcp_conn(t, slot);
 	const struct bt_tcp_opts *o = c->opts;
+	struct bt_path p = {0};
+	struct bt_port_ends e;
 	int64_t v;
 
 	switch ((int)option) {
@@ -300,7 +302,9 @@ int bt_tcp_get(const struct bt_tcp *t, uint32_t slot, enum berth_option option, 
 	case BERTH_IP_MTU:
 		if (c->path.mtu == 0)
 			return BERTH_ENOTCONN;
-		v = c->path.mtu;
+		bt_port_ends(t->ports, slot, &e);
+		v = t->below.path(t->below.arg, e.host, &e.laddr, &e.raddr, &p) < 0 ? c->path.mtu
+										    : p.mtu;
 		break;
 	case BERTH_IP_MTU_DISCOVER:
 		v = o->mtu_discover;

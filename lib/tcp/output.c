@@ -41,6 +41,7 @@ static uint64_t sum_parts(uint64_t sum, const struct iovec *iov, unsigned n)
 	return sum;
 }
 
+/* RFC 9293 MUST-2 */
 static void checksum(struct bt_tx *tx, unsigned n_iov)
 {
 	uint8_t *h = tx->out->header + tx->header_at;
@@ -262,7 +263,8 @@ static void send_record(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx, s
 		f->undo = f->recovery != REC_OPEN;
 		f->undo_ts = bt_conn_ts(t, c);
 	}
-	f->undo_again += f->undo ? 1 : 0;
+	if (f->undo)
+		c->undo_again = (uint16_t)bt_min32(c->undo_again + n, UINT16_MAX);
 	if (!f->stalled) {
 		f->stalled = true;
 		f->stalled_ms = t->now_ms;
@@ -308,7 +310,8 @@ static bool send_lost(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
 
 /* ---- new data ---- */
 
-/* True if a segment that is not full, the end of what is queued, may go. */
+/* True if a segment that is not full, the end of what is queued, may go (RFC 9293 3.7.4, SHLD-7).
+ * It does when an ACK comes, or the cork's time is over (MUST-60). */
 static bool tail_may_go(const struct bt_conn *c, uint32_t len)
 {
 	const struct bt_flight *f = c->flight;
@@ -324,7 +327,8 @@ static bool tail_may_go(const struct bt_conn *c, uint32_t len)
 	return len >= c->mss;
 }
 
-/* How many bytes of new data may go now; *fin: and the FIN. */
+/* How many bytes of new data may go now; *fin: and the FIN. The peer may have moved the edge of its
+ * window back (RFC 9293 MUST-34, SHLD-15). */
 static uint32_t allowed(struct bt_tcp *t, struct bt_conn *c, bool tlp, bool *fin)
 {
 	uint32_t unsent = bt_conn_unsent(c), used = bt_conn_outstanding(c);
@@ -348,7 +352,7 @@ static uint32_t allowed(struct bt_tcp *t, struct bt_conn *c, bool tlp, bool *fin
 	}
 	if (len >= c->mss)
 		return len - len % c->mss;
-	/* RFC 9293 3.8.6.2.1: what the window leaves is not worth a segment, or is */
+	/* RFC 9293 3.8.6.2.1, MUST-38: what the window leaves is not worth a segment, or is */
 	if (len == wnd && (len >= c->max_wnd / 2 || c->flags & CF_PERSIST))
 		return len;
 	return 0;
@@ -425,6 +429,7 @@ static bool send_new(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx, bool
 	}
 	if (o.len % c->mss != 0)
 		f->small_end = bt_seq_add(o.seq, o.len);
+	/* RFC 9293 MUST-61; SHLD-27 */
 	if (o.len == bt_conn_unsent(c) || o.len >= c->max_wnd / 2)
 		o.flags |= BT_PSH;
 	if (fin)
@@ -491,6 +496,17 @@ static bool send_bare(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx, str
 	return true;
 }
 
+/* RFC 5682 2.1 step 2: new data until the window is full. Without any the recovery is as usual. */
+static bool send_frto(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
+{
+	struct bt_flight *f = c->flight;
+
+	if (send_new(t, c, tx, false))
+		return true;
+	f->frto = bt_seq_lt(f->high, c->snd_nxt) ? FRTO_WAIT : FRTO_NONE;
+	return false;
+}
+
 static bool emit(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
 {
 	if (c->flags & CF_SYN)
@@ -499,9 +515,13 @@ static bool emit(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
 	    c->state == BT_SYN_RECV)
 		return false;
 	/* What is out of order does not fit beside data. */
-	if (c->flags & CF_ACK_NOW && c->rxq != NULL && (c->rxq->n > 0 || c->rxq->has_dsack))
+	if (c->flags & CF_ACK_NOW && c->rxq != NULL &&
+	    (c->rxq->n > 0 || c->rxq->has_dsack || c->rxq->has_fin))
 		return send_bare(t, c, tx, c->snd_nxt);
-	if (c->flight != NULL && c->flight->lost > 0 && send_lost(t, c, tx))
+	if (c->flight != NULL && c->flight->frto == FRTO_NEW && send_frto(t, c, tx))
+		return true;
+	if (c->flight != NULL && c->flight->lost > 0 && c->flight->frto != FRTO_WAIT &&
+	    send_lost(t, c, tx))
 		return true;
 	if (c->flags & CF_TLP && send_tlp(t, c, tx))
 		return true;

@@ -2,7 +2,8 @@
 /*
  * Loss: found by time (RACK, RFC 8985), probed for at the tail (TLP, RFC 8985 7), by duplicate ACKs
  * of a peer without SACK (RFC 6582), by time-out (RFC 6298 5); recovery from it, and taking it back
- * when it was none (RFC 3522 by timestamps, RFC 3708 by D-SACK).
+ * when it was none (RFC 3522 by timestamps, RFC 3708 by D-SACK, RFC 5682 by what is acked after a
+ * time-out).
  *
  * Originals leave in order of sequence numbers, so a scan for losses may stop at the first original
  * that is younger than what RACK knows to have arrived.
@@ -88,7 +89,8 @@ static void recovery_begins(struct bt_conn *c, enum bt_recovery kind)
 	f->recovery = (uint8_t)kind;
 	f->high = c->snd_nxt;
 	f->undo = false;
-	f->undo_again = 0;
+	c->undo_again = 0;
+	c->undo_from = c->snd_una;
 }
 
 /* Fast recovery. outstanding, pipe: before what this ACK says. */
@@ -110,6 +112,7 @@ static void undo(struct bt_tcp *t, struct bt_conn *c)
 	f->undo = false;
 	f->dup_acks = 0;
 	f->dup_bytes = 0;
+	c->undo_again = 0;
 	bt_cc_spurious(&c->cc, t->now_ns);
 }
 
@@ -121,7 +124,30 @@ static bool spurious(const struct bt_flight *f, const struct bt_ack *a)
 		return false;
 	if (a->has_ts && a->cc.acked > 0 && (int32_t)(a->ts_ecr - f->undo_ts) < 0)
 		return true;
-	return a->dsack && f->undo_again == 0;
+	return a->undone;
+}
+
+/* RFC 5682 2.1, with SACK 3.1: true if the time-out was spurious. What was sent once and before it,
+ * and is acked only now, cannot have been brought about by what was sent again. Without SACK it may
+ * have waited behind a hole that the repeated segment has filled. Until one or the other is known,
+ * new data go out instead of old ones. */
+static bool frto(struct bt_conn *c, const struct bt_ack *a)
+{
+	struct bt_flight *f = c->flight;
+
+	if (f->recovery != REC_LOSS || f->frto == FRTO_NONE)
+		return false;
+	if (a->original && (c->flags & CF_SACK || !a->again)) {
+		f->frto = FRTO_NONE;
+		return true;
+	}
+	if (f->frto == FRTO_FIRST && a->cc.acked > 0 && bt_seq_lt(c->snd_una, f->high)) {
+		f->high = c->snd_nxt;
+		f->frto = FRTO_NEW;
+	} else if (f->frto != FRTO_FIRST) {
+		f->frto = FRTO_NONE; /* the loss was real */
+	}
+	return false;
 }
 
 /* RFC 8985 7.4.2: did the probe repair a loss that nobody noticed? */
@@ -182,8 +208,10 @@ void bt_rack_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, st
 	adapt(c, a);
 	if (f->tlp)
 		tlp_ack(t, c, in, a, outstanding);
-	if (spurious(f, a))
+	if (spurious(f, a) || frto(c, a))
 		undo(t, c);
+	else if (f->recovery == REC_OPEN && a->undone) /* the recovery is over */
+		bt_cc_spurious(&c->cc, t->now_ns);
 	if (f->recovery != REC_OPEN && bt_seq_le(f->high, c->snd_una)) {
 		f->recovery = REC_OPEN;
 		f->undo = false;
@@ -202,6 +230,17 @@ void bt_rack_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, st
 		enter(t, c, outstanding, pipe);
 	if (wait > 0)
 		bt_timers_set(t, c, ST_REO, wait);
+}
+
+void bt_rack_idle_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_tcp_seg *s)
+{
+	struct bt_ack a = {.dsack = false};
+
+	if (!bt_sack_dsack(c, s, &a))
+		return;
+	adapt(c, &a);
+	if (a.undone)
+		bt_cc_spurious(&c->cc, t->now_ns);
 }
 
 void bt_rack_reo_expired(struct bt_tcp *t, struct bt_conn *c)
@@ -246,6 +285,8 @@ void bt_rack_rto(struct bt_tcp *t, struct bt_conn *c)
 	if (f->n > 0 && bt_seg_at(f, 0)->flags & SEG_SACKED)
 		bt_sack_renege(c);
 	bt_cc_timed_out(&c->cc, outstanding, c->retransmits > 1, t->now_ns);
+	/* RFC 5682 2: not where a loss is being repaired already */
+	f->frto = f->recovery == REC_OPEN || c->retransmits > 1 ? FRTO_FIRST : FRTO_NONE;
 	if (f->recovery != REC_LOSS)
 		recovery_begins(c, REC_LOSS);
 	f->high = c->snd_nxt;

@@ -134,7 +134,7 @@ static void join(struct bt_conn *c)
 	}
 	q->n -= n;
 	memmove(q->pieces, q->pieces + n, q->n * sizeof(q->pieces[0]));
-	if (q->n == 0)
+	if (q->n == 0 && !q->has_fin)
 		q->n_recent = 0;
 }
 
@@ -175,6 +175,41 @@ void bt_reass_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 		bt_conn_news(t, c, BERTH_READABLE);
 }
 
+/* A FIN that comes before its time is kept, and SACKed as the byte of sequence space that it is. */
+void bt_reass_fin(struct bt_tcp *t, struct bt_conn *c, struct bt_seq fin)
+{
+	struct bt_rxq *q = bt_conn_rxq(t, c);
+
+	c->flags |= CF_ACK_NOW;
+	bt_conn_wants_out(t, c);
+	if (q == NULL || q->has_fin)
+		return;
+	q->fin = fin;
+	q->has_fin = true;
+	if (q->n == 0 || !bt_seq_eq(q->pieces[q->n - 1].end, fin))
+		newest(q, fin);
+}
+
+/* True, once, when all before the kept FIN is there. */
+bool bt_reass_fin_due(struct bt_conn *c)
+{
+	struct bt_rxq *q = c->rxq;
+
+	if (q == NULL || !q->has_fin || bt_seq_lt(c->rcv_nxt, q->fin))
+		return false;
+	q->has_fin = false;
+	return bt_seq_eq(c->rcv_nxt, q->fin);
+}
+
+void bt_reass_forget(struct bt_conn *c)
+{
+	if (c->rxq == NULL)
+		return;
+	c->rxq->n = 0;
+	c->rxq->n_recent = 0;
+	c->rxq->has_dsack = c->rxq->has_fin = false;
+}
+
 void bt_reass_dsack(struct bt_tcp *t, struct bt_conn *c, struct bt_seq start, struct bt_seq end)
 {
 	if (!(c->flags & CF_SACK) || bt_conn_rxq(t, c) == NULL)
@@ -197,17 +232,25 @@ unsigned bt_reass_sacks(struct bt_conn *c, struct bt_sack out[4])
 	}
 	for (unsigned k = 0; k < q->n_recent && n < 4; k++) {
 		uint32_t i = find(q, q->recent[k].start);
+		struct bt_sack block;
 		unsigned dup = 0;
 
-		if (i < q->n && bt_seq_eq(q->pieces[i].end, q->recent[k].start))
+		if (i < q->n && bt_seq_eq(q->pieces[i].end, q->recent[k].start) &&
+		    !(q->has_fin && bt_seq_eq(q->fin, q->recent[k].start)))
 			i++;
-		if (i >= q->n || bt_seq_lt(q->recent[k].start, q->pieces[i].start))
+		if (i < q->n && bt_seq_le(q->pieces[i].start, q->recent[k].start))
+			block = q->pieces[i];
+		else if (q->has_fin && bt_seq_eq(q->fin, q->recent[k].start))
+			block = (struct bt_sack){q->fin, q->fin};
+		else
 			continue;
+		if (q->has_fin && bt_seq_eq(block.end, q->fin))
+			block.end = bt_seq_add(block.end, 1);
 		for (unsigned m = 0; m < n; m++)
-			dup |= bt_seq_eq(out[m].start, q->pieces[i].start) &&
-			       bt_seq_eq(out[m].end, q->pieces[i].end);
+			dup |= bt_seq_eq(out[m].start, block.start) &&
+			       bt_seq_eq(out[m].end, block.end);
 		if (!dup)
-			out[n++] = q->pieces[i];
+			out[n++] = block;
 	}
 	return n;
 }

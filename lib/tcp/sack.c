@@ -119,6 +119,15 @@ static void off_pipe(struct bt_flight *f, struct bt_seg *g)
 	g->flags &= (uint8_t) ~(SEG_PIPE | SEG_LOST);
 }
 
+/* RFC 5682 asks which copy has arrived. */
+static void note_copy(const struct bt_flight *f, const struct bt_seg *g, struct bt_ack *a)
+{
+	if (g->flags & SEG_AGAIN)
+		a->again = true;
+	else if (bt_seq_le(bt_seg_end(g), f->high))
+		a->original = true;
+}
+
 /* Acked or SACKed for the first time. */
 static void delivered(struct bt_tcp *t, struct bt_conn *c, struct bt_seg *g, struct bt_ack *a)
 {
@@ -126,6 +135,7 @@ static void delivered(struct bt_tcp *t, struct bt_conn *c, struct bt_seg *g, str
 
 	bt_rate_delivered(&f->rate, &a->rate, &g->mark, g->len, t->now_ns);
 	bt_rack_delivered(t, c, g);
+	note_copy(f, g, a);
 	if (!(g->flags & SEG_AGAIN))
 		a->rtt_ns = t->now_ns - g->mark.sent_ns;
 	c->delivered += g->len <= c->mss ? 1 : (g->len + c->mss - 1) / c->mss;
@@ -195,20 +205,31 @@ static bool is_dsack(const struct bt_tcp_seg *s)
 	return s->n_sack > 1 && bt_seq_le(b[1].start, b[0].start) && bt_seq_le(b[0].end, b[1].end);
 }
 
+/* RFC 3708 2: what has come twice of the last recovery's retransmissions. */
+bool bt_sack_dsack(struct bt_conn *c, const struct bt_tcp_seg *s, struct bt_ack *a)
+{
+	const struct bt_sack *b = s->sack;
+	uint32_t n;
+
+	if (s->n_sack == 0 || !(c->flags & CF_SACK) || !is_dsack(s))
+		return false;
+	a->dsack = true;
+	bt_count16(&c->dsack_dups);
+	if (c->undo_again == 0 || bt_seq_le(b->end, c->undo_from) || !bt_seq_lt(b->start, b->end))
+		return true;
+	n = (b->end.n - b->start.n + c->mss - 1) / c->mss;
+	c->undo_again = (uint16_t)(c->undo_again - bt_min32(c->undo_again, n));
+	a->undone = c->undo_again == 0;
+	return true;
+}
+
 void bt_sack_input(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, struct bt_ack *a)
 {
 	struct bt_flight *f = c->flight;
 	const struct bt_tcp_seg *s = &in->s;
 	struct bt_seq low = bt_seq_lt(c->snd_una, s->ack) ? s->ack : c->snd_una;
-	unsigned i = 0;
+	unsigned i = bt_sack_dsack(c, s, a) ? 1 : 0;
 
-	if (is_dsack(s)) {
-		a->dsack = true;
-		bt_count16(&c->dsack_dups);
-		if (f->undo && f->undo_again > 0)
-			f->undo_again--;
-		i = 1;
-	}
 	if (f->sacked == 0)
 		f->high_sacked = c->snd_una;
 	for (; i < s->n_sack; i++) {
@@ -240,6 +261,7 @@ static void shorten(struct bt_tcp *t, struct bt_conn *c, struct bt_seg *g, uint3
 	} else {
 		bt_rate_delivered(&f->rate, &a->rate, &g->mark, n, t->now_ns);
 		bt_rack_delivered(t, c, g);
+		note_copy(f, g, a);
 		if (!(g->flags & SEG_AGAIN))
 			a->rtt_ns = t->now_ns - g->mark.sent_ns;
 		c->delivered += (n + c->mss - 1) / c->mss;

@@ -26,7 +26,7 @@ static uint32_t keyed(const struct bt_tcp *t, const void *in, size_t n)
 	return (uint32_t)bt_siphash(t->key, v4, n - 24);
 }
 
-/* RFC 6528 3, RFC 9293 MUST-8, SHLD-1: the clock of 64 ns (Linux's) plus a keyed hash. */
+/* RFC 6528 3, RFC 9293 MUST-8, MUST-9, SHLD-1: the clock of 64 ns (Linux's) plus a keyed hash. */
 uint32_t bt_syn_isn(const struct bt_tcp *t, const struct bt_addr *laddr, uint16_t lport,
 		    const struct bt_addr *raddr, uint16_t rport, uint16_t host)
 {
@@ -63,6 +63,7 @@ uint8_t bt_syn_scale(const struct bt_tcp_opts *o)
 	return scale;
 }
 
+/* RFC 9293 3.7.1, MUST-67 */
 static uint32_t mss_of_path(struct bt_tcp *t, const struct bt_conn *c)
 {
 	struct bt_port_ends e;
@@ -105,6 +106,7 @@ static void start(struct bt_tcp *t, struct bt_conn *c, const struct bt_port_ends
 		c->adv_mss = c->opts->maxseg;
 	c->peer_mss = bt_addr_is_v4(&e->raddr) ? BT_MSS_DEFAULT : 1220; /* MUST-15 */
 	c->rto = BT_RTO_INIT;
+	c->undo_again = 0;
 	c->last_in_ms = t->now_ms;
 }
 
@@ -152,7 +154,7 @@ uint32_t bt_syn_fill(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s)
 	s->seq = c->snd_una;
 	s->flags = answer ? BT_SYN | BT_ACK : BT_SYN;
 	s->has = BT_TCP_MSS;
-	s->mss = c->adv_mss; /* MUST-14 */
+	s->mss = c->adv_mss; /* RFC 9293 MUST-14, MUST-65, SHLD-5 */
 	if (!answer || c->flags & CF_SCALE)
 		s->has |= BT_TCP_WSCALE;
 	if (!answer || c->flags & CF_SACK)
@@ -165,7 +167,7 @@ uint32_t bt_syn_fill(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s)
 	/* RFC 3168 6.1.1; a SYN that got no answer is repeated without (6.1.1.1) */
 	if (answer && c->flags & CF_ECN)
 		s->flags |= BT_ECE;
-	else if (!answer && c->opts->ecn == 1 && c->retransmits < 2)
+	else if (!answer && c->opts->ecn == 1 && c->retransmits == 0)
 		s->flags |= BT_ECE | BT_CWR;
 	s->ack = answer ? c->rcv_nxt : bt_seq(0);
 	if (answer && bt_seq_lt(bt_seq_add(c->rcv_nxt, window), c->rcv_edge))
@@ -459,7 +461,8 @@ struct bt_conn *bt_syn_child(struct bt_tcp *t, struct bt_conn *l, const struct b
 	return c;
 }
 
-/* RFC 7413 4.2: the data of the SYN go to the program before the handshake has ended. */
+/* RFC 7413 4.2.2: the data of a SYN with the right cookie are taken, and need not come again. The
+ * program gets them with the connection, when the handshake has ended (Linux: at once). */
 static void fast_open(struct bt_tcp *t, struct bt_conn *l, struct bt_conn *c, struct bt_in *in)
 {
 	uint8_t cookie[8];
@@ -508,7 +511,7 @@ void bt_syn_listen(struct bt_tcp *t, struct bt_conn *l, struct bt_in *in)
 			bt_input_text(t, c, in);
 		return;
 	}
-	/* third; RFC 9293 MUST-57: not from or to several */
+	/* third; RFC 9293 MUST-57: not to several */
 	if (!(s->flags & BT_SYN) || s->flags & BT_FIN || in->rx->multicast) {
 		bt_tcp_drop(t, in->rx, BERTH_DROP_TCP_FLAGS);
 		return;

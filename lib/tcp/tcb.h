@@ -30,7 +30,7 @@
 #define BT_RTO_INIT	  1000000u /* us, RFC 6298 2.1 */
 #define BT_RTO_MIN	  200000u  /* us, Linux's; RFC 6298 2.4 would have 1 s */
 #define BT_RTO_MAX	  120000000u
-#define BT_ACK_MIN	  40000u /* us, delayed ACK; RFC 9293 MUST-58: below 0.5 s */
+#define BT_ACK_MIN	  40000u /* us, delayed ACK; RFC 9293 MUST-40: below 0.5 s */
 #define BT_RETRIES	  15u	 /* tcp_retries2 */
 #define BT_ORPHAN_RETRIES 8u
 #define BT_SYN_RETRIES	  6u
@@ -126,6 +126,14 @@ _Static_assert(sizeof(struct bt_seg) == 48, "see BT_RING_MAX");
 
 enum bt_recovery { REC_OPEN, REC_RECOVERY, REC_LOSS };
 
+/* F-RTO (RFC 5682): was a time-out spurious? */
+enum bt_frto {
+	FRTO_NONE,  /* not asked, or the loss was real */
+	FRTO_FIRST, /* the oldest was sent again: what will be acked? */
+	FRTO_NEW,   /* it was: now new data may go, nothing again */
+	FRTO_WAIT,  /* they went: what will be acked? */
+};
+
 /* What a connection has while it has something to send or in flight. */
 struct bt_flight {
 	struct bt_bytes tx;
@@ -147,14 +155,14 @@ struct bt_flight {
 	/* tail loss probe (RFC 8985 7) */
 	struct bt_seq tlp_end;
 	bool tlp, tlp_again;
-	bool reordering;     /* seen (RFC 8985: RACK.reordering_seen) */
-	uint8_t recovery;    /* enum bt_recovery */
-	uint8_t dup_acks;    /* of a peer without SACK */
-	bool undo;	     /* undo_* are of this recovery */
-	bool cwr;	     /* cwr_end holds */
-	uint32_t undo_ts;    /* timestamp of its first retransmission */
-	uint32_t undo_again; /* retransmissions not yet shown to be needless */
-	uint32_t dup_bytes;  /* what duplicate ACKs of a peer without SACK say has left */
+	bool reordering;    /* seen (RFC 8985: RACK.reordering_seen) */
+	uint8_t recovery;   /* enum bt_recovery */
+	uint8_t frto;	    /* enum bt_frto */
+	uint8_t dup_acks;   /* of a peer without SACK */
+	bool undo;	    /* undo_ts is of this recovery */
+	bool cwr;	    /* cwr_end holds */
+	uint32_t undo_ts;   /* timestamp of its first retransmission */
+	uint32_t dup_bytes; /* what duplicate ACKs of a peer without SACK say has left */
 	struct bt_seq cwr_end;
 	struct bt_seq small_end; /* end of the last unfilled segment (Nagle, Minshall's variant) */
 	uint32_t stalled_ms;	 /* first retransmission without progress */
@@ -170,7 +178,8 @@ struct bt_rxq {
 	struct bt_sack recent[4]; /* what SACK will say, newest first (RFC 2018 4) */
 	struct bt_sack dsack;
 	uint8_t n_recent;
-	bool has_dsack;
+	struct bt_seq fin;
+	bool has_dsack, has_fin; /* fin: of one that came before its time */
 	/* dynamic right-sizing */
 	uint32_t rtt;	 /* us; 0: not measured */
 	uint32_t rtt_at; /* us */
@@ -242,7 +251,11 @@ struct bt_conn {
 	uint16_t challenge_left; /* challenge ACKs left in this second */
 	uint16_t challenge_s;
 	/* TCP_INFO. What can be counted from the rest is not here. */
-	uint16_t dsack_dups, reord_seen, ooopack, fo_unused;
+	uint16_t dsack_dups, reord_seen, ooopack;
+	/* Of the last recovery, also when it is over: segments sent again and not yet shown to be
+	 * needless, and SND.UNA when it began. */
+	uint16_t undo_again;
+	struct bt_seq undo_from;
 	uint32_t segs_out, data_out, again, delivered, delivered_ce;
 	uint64_t bytes_acked, bytes_again;
 	struct bt_cc cc;
@@ -462,7 +475,11 @@ struct bt_ack { /* what one ACK has brought about so far */
 	uint64_t rtt_ns; /* of the newest segment acked that was sent once */
 	uint32_t ts_ecr; /* where has_ts */
 	bool has_ts, dsack;
+	bool undone;	      /* all that was sent again has come twice */
+	bool original, again; /* delivered: sent before `high` and once; sent more than once */
 };
+/* True if the segment says that something came twice. */
+bool bt_sack_dsack(struct bt_conn *c, const struct bt_tcp_seg *s, struct bt_ack *a);
 void bt_sack_input(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, struct bt_ack *a);
 void bt_sack_acked(struct bt_tcp *t, struct bt_conn *c, struct bt_seq ack, struct bt_ack *a);
 struct bt_seg *bt_sack_push(struct bt_tcp *t, struct bt_conn *c, struct bt_seq seq, uint32_t len);
@@ -480,6 +497,8 @@ void bt_rack_delivered(struct bt_tcp *t, struct bt_conn *c, const struct bt_seg 
 /* Losses, recovery and its end; outstanding: before this ACK. */
 void bt_rack_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_in *in, struct bt_ack *a,
 		 uint32_t outstanding);
+/* The same where nothing is in flight: only what is known of the last recovery may change. */
+void bt_rack_idle_ack(struct bt_tcp *t, struct bt_conn *c, const struct bt_tcp_seg *s);
 void bt_rack_reo_expired(struct bt_tcp *t, struct bt_conn *c);
 bool bt_rack_tlp_wanted(const struct bt_conn *c);
 uint32_t bt_rack_pto(const struct bt_conn *c); /* us */
@@ -496,9 +515,14 @@ uint32_t bt_timers_rto(const struct bt_conn *c); /* with backoff, us */
 /* input.c */
 void bt_input_text(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in); /* steps 6 to 8 */
 
+bool bt_input_no_timestamp(const struct bt_conn *c, const struct bt_tcp_seg *s);
+
 /* reass.c */
 void bt_reass_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in);
 unsigned bt_reass_sacks(struct bt_conn *c, struct bt_sack out[4]);
+void bt_reass_fin(struct bt_tcp *t, struct bt_conn *c, struct bt_seq fin); /* out of order */
+bool bt_reass_fin_due(struct bt_conn *c);
+void bt_reass_forget(struct bt_conn *c); /* all that is out of order */
 void bt_reass_dsack(struct bt_tcp *t, struct bt_conn *c, struct bt_seq start, struct bt_seq end);
 
 /* close.c */

@@ -36,6 +36,8 @@ void bt_tcp_free(struct bt_tcp *t);
 
 /* Segments in: all checks of RFC 9293 3.10.7, 5961, 7323. */
 void bt_tcp_input(struct bt_tcp *t, const struct bt_rx *rx, uint64_t now_ns);
+/* All are looked at before an answer goes, so that one ACK serves several (RFC 9293 MUST-58,
+ * MUST-59). */
 void bt_tcp_input_batch(struct bt_tcp *t, const struct bt_rx *rx, size_t n, uint64_t now_ns);
 /* An ICMP error about a segment that we sent: quoted is its TCP header's first len (>= 8) bytes,
  * error a berth_error (hard or soft by RFC 1122 4.2.3.9), mtu that of "too big", else 0. True: it

@@ -39,7 +39,7 @@ void bt_timers_arm(struct bt_tcp *t, struct bt_conn *c)
 		bt_wheel_set(t->wheel, &c->timer, at);
 }
 
-/* RFC 6298 5.5 */
+/* RFC 6298 5.5, RFC 9293 MUST-19 */
 uint32_t bt_timers_rto(const struct bt_conn *c)
 {
 	uint64_t us = (uint64_t)c->rto << bt_min32(c->backoff, 16);
@@ -104,6 +104,7 @@ void bt_timers_keepalive(struct bt_tcp *t, struct bt_conn *c)
 
 /* ---- what is due ---- */
 
+/* RFC 9293 MUST-22, MUST-23 */
 static void syn_again(struct bt_tcp *t, struct bt_conn *c)
 {
 	uint32_t limit = c->passive ? BT_SYNACK_RETRIES : c->opts->syncnt;
@@ -126,7 +127,8 @@ static void syn_again(struct bt_tcp *t, struct bt_conn *c)
 	bt_conn_wants_out(t, c);
 }
 
-/* RFC 9293 3.8.3, MUST-20: R2. True: the connection is given up. */
+/* RFC 9293 3.8.3, MUST-20: R2, which the program may set (MUST-21). True: the connection is given
+ * up. SHLD-11: 15 time-outs last longer than 100 s. */
 static bool give_up(struct bt_tcp *t, struct bt_conn *c, uint32_t tries)
 {
 	const struct bt_flight *f = c->flight;
@@ -169,14 +171,15 @@ static void rto_expired(struct bt_tcp *t, struct bt_conn *c)
 	bt_conn_wants_out(t, c);
 }
 
-/* RFC 9293 3.8.6.1: the peer's window is shut (MUST-35, MUST-36; ever longer, SHLD-30). */
+/* RFC 9293 3.8.6.1: the peer's window is shut (MUST-35, MUST-36, MUST-37;
+ * SHLD-29; ever longer, SHLD-30). */
 static void persist_expired(struct bt_tcp *t, struct bt_conn *c)
 {
 	struct bt_flight *f = c->flight;
 
 	if (f == NULL)
 		return;
-	if (c->probes == 0) {
+	if (!f->stalled) { /* an answer without room is no progress: RFC 5482 3 */
 		f->stalled = true;
 		f->stalled_ms = t->now_ms;
 	}
@@ -224,7 +227,7 @@ static void send_expired(struct bt_tcp *t, struct bt_conn *c)
 	}
 }
 
-/* RFC 9293 3.8.4, MUST-24 to MUST-28 */
+/* RFC 9293 3.8.4, MUST-24, MUST-25, MUST-26, MUST-27, MUST-29, SHLD-12 */
 static void keep_expired(struct bt_tcp *t, struct bt_conn *c)
 {
 	uint32_t idle = t->now_ms - c->last_in_ms, all = c->opts->keepidle * 1000u;
@@ -271,7 +274,8 @@ void bt_tcp_expired(struct bt_tcp *t, struct bt_timer *timer, uint64_t now_ns)
 	if (!(c->flags & CF_USED))
 		return;
 	if (c->flags & CF_DELACK && bt_time_due(c->ack_at, t->now_us)) {
-		c->flags &= ~(uint32_t)CF_DELACK;
+		/* No answer came that could have carried it: not an interactive session (Linux). */
+		c->flags &= ~(uint32_t)(CF_DELACK | CF_PINGPONG);
 		c->flags |= CF_ACK_NOW;
 		bt_conn_wants_out(t, c);
 	}

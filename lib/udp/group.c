@@ -180,7 +180,7 @@ int bt_udp_get(const struct bt_udp *u, uint32_t slot, enum berth_option option, 
 	case BERTH_IP_MTU: /* ip(7): of a connected socket */
 		if (!(s->flags & UF_CONNECTED))
 			return BERTH_ENOTCONN;
-		*value = s->path.mtu;
+		*value = bt_udp_mtu(u, s);
 		return 0;
 	default:
 		return BERTH_ENOPROTOOPT;

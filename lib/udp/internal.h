@@ -118,6 +118,7 @@ struct bt_udp_to {
 	uint16_t port;
 	berth_if i; /* 0: by the routes */
 };
+uint32_t bt_udp_mtu(const struct bt_udp *u, const struct bt_udp_sock *s); /* to its peer */
 /* Fills in *to and s->path for a packet to `end`. BERTH_EAFNOSUPPORT, BERTH_ENETUNREACH,
  * BERTH_EADDRNOTAVAIL, BERTH_EINVAL, BERTH_EACCES (broadcast without SO_BROADCAST). */
 int bt_udp_way(struct bt_udp *u, struct bt_udp_sock *s, const struct berth_endpoint *end,

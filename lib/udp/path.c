@@ -62,6 +62,17 @@ static bool same_way(const struct bt_udp *u, const struct bt_udp_sock *s,
 	       bt_addr_eq(&s->path_dst, &to->dst) && bt_addr_eq(&s->path_src, &to->src);
 }
 
+/* What was found may be old: an MTU was learnt since, or forgotten. */
+uint32_t bt_udp_mtu(const struct bt_udp *u, const struct bt_udp_sock *s)
+{
+	struct bt_path path = {0};
+
+	if (s->path.generation == bt_ip_generation(u->ip) ||
+	    bt_ip_path(u->ip, s->host, &s->path_src, &s->path_dst, s->path_if, &path) < 0)
+		return s->path.mtu;
+	return path.mtu;
+}
+
 int bt_udp_way(struct bt_udp *u, struct bt_udp_sock *s, const struct berth_endpoint *end,
 	       struct bt_udp_to *to)
 {

@@ -50,6 +50,7 @@ static int option_fault(const uint8_t *p, unsigned len, unsigned *seen, struct b
 	}
 }
 
+/* RFC 9293 MUST-50: those that nobody here understands are passed over. */
 static bool read_options(const uint8_t *packet, unsigned header_len, struct bt_ipv4 *ip)
 {
 	unsigned at = BT_IPV4_HEADER, seen = 0;

@@ -65,6 +65,7 @@ static void read_syn_option(const uint8_t *p, unsigned len, struct bt_tcp_seg *s
 	}
 }
 
+/* RFC 9293 3.1, MUST-4, MUST-5, MUST-64: in any segment, at any place. */
 static enum bt_tcp_bad read_options(const uint8_t *p, const uint8_t *end, struct bt_tcp_seg *seg)
 {
 	while (p < end) {
@@ -160,7 +161,8 @@ static uint8_t *put_sack(uint8_t *p, const uint8_t *end, const struct bt_tcp_seg
 	return p;
 }
 
-/* The options of a SYN, without padding: at most 4 + 12 + 4 + 18. */
+/* RFC 9293 MUST-68: each has its length. The options of a SYN, without padding: at most 4 + 12 + 4
+ * + 18. */
 static uint8_t *put_syn_options(uint8_t *p, const struct bt_tcp_seg *seg)
 {
 	if (seg->has & BT_TCP_MSS) {

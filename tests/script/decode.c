@@ -2,18 +2,6 @@
 /* Takes the host's packets apart; whatever is not well formed is a failure. */
 #include "script.h"
 
-#include <string.h>
-
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 8 | p[1];
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
-
 static uint32_t sum16(uint32_t sum, const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i + 1 < len; i += 2)
@@ -23,18 +11,16 @@ static uint32_t sum16(uint32_t sum, const uint8_t *p, size_t len)
 	return sum;
 }
 
-/* RFC 1071; proto 0: of an IPv4 header alone. ICMP of IPv4 has no pseudo-header, ICMPv6 has. */
-uint16_t checksum(const struct script *s, bool from_host, unsigned proto, const uint8_t *data,
-		  size_t len)
+uint16_t checksum(const struct script *s, unsigned proto, const struct berth_addr *src,
+		  const struct berth_addr *dst, const uint8_t *data, size_t len)
 {
 	uint32_t sum = 0;
 
-	(void)from_host; /* the sum does not depend on which is which */
-	if (proto != 0 && (proto != 1 || s->ip == 6)) {
+	if (proto != 0 && (proto != ICMP || s->ip == 6)) {
 		size_t skip = s->ip == 4 ? 12 : 0;
-		sum = sum16(sum, s->host_addr.b + skip, 16 - skip);
-		sum = sum16(sum, s->peer_addr.b + skip, 16 - skip);
-		sum += (uint32_t)len + (proto == 1 ? 58 : proto);
+		sum = sum16(sum, src->b + skip, 16 - skip);
+		sum = sum16(sum, dst->b + skip, 16 - skip);
+		sum += (uint32_t)len + (proto == ICMP ? (uint32_t)ICMPV6 : proto);
 	}
 	sum = sum16(sum, data, len);
 	while (sum >> 16)
@@ -84,8 +70,13 @@ static void options(struct script *s, struct flow *f, const uint8_t *p, const ui
 			}
 			d->ts_val = get32(p + 2) - f->host_ts;
 			d->ts_ecr = get32(p + 6);
+		} else if (kind == 34 && len <= 2 + sizeof(d->cookie)) {
+			d->has |= FASTOPEN;
+			d->n_cookie = len - 2;
+			memcpy(d->cookie, p + 2, d->n_cookie);
+			d->has_cookie = len == 2 ? EMPTY : BYTES;
 		} else {
-			d->has |= kind == 34 ? FASTOPEN : UNKNOWN;
+			d->has |= UNKNOWN;
 		}
 		p += len;
 	}
@@ -112,23 +103,49 @@ static void tcp(struct script *s, struct flow *f, const uint8_t *p, size_t len, 
 	check_payload(s, p + head, d->seq - 1 + !!(d->flags & SYN), d->len);
 }
 
-static void ip_header(const struct script *s, const uint8_t *packet, size_t len, struct desc *d)
+/* Its length; data of what follows are p[head..len). */
+static size_t ip_header(const struct script *s, const uint8_t *p, size_t len, struct desc *d)
 {
+	size_t head = 40;
+
+	d->from = s->host_addr;
+	d->to = s->peer_addr;
+	d->has_from = d->has_to = true;
 	if (s->ip == 4) {
-		if (len < 20 || packet[0] != 0x45 || get16(packet + 2) != len)
+		if (len < 20 || p[0] != 0x45 || get16(p + 2) != len)
 			fail(s, "the host sent a wrong IPv4 header");
-		if (checksum(s, true, 0, packet, 20) != 0)
+		if (checksum(s, 0, NULL, NULL, p, 20) != 0)
 			fail(s, "the host sent a wrong IPv4 checksum");
-		d->proto = packet[9];
-		d->tos = packet[1];
-		d->ttl = packet[8];
-		return;
+		d->proto = p[9];
+		d->tos = p[1];
+		d->ttl = p[8];
+		d->df = p[6] & 0x40;
+		d->more = p[6] & 0x20;
+		d->frag_id = get16(p + 4);
+		d->frag_from = (get16(p + 6) & 0x1fff) * 8;
+		memcpy(d->from.b + 12, p + 12, 4);
+		memcpy(d->to.b + 12, p + 16, 4);
+		head = 20;
+	} else {
+		if (len < 40 || p[0] >> 4 != 6 || get16(p + 4) != len - 40)
+			fail(s, "the host sent a wrong IPv6 header");
+		d->proto = p[6];
+		d->tos = get16(p) >> 4 & 0xff;
+		d->ttl = p[7];
+		memcpy(d->from.b, p + 8, 16);
+		memcpy(d->to.b, p + 24, 16);
+		if (p[6] == 44 && len >= 48) {
+			d->proto = p[40];
+			d->frag_from = get16(p + 42) & 0xfff8;
+			d->more = p[43] & 1;
+			d->frag_id = get32(p + 44);
+			head = 48;
+		}
+		d->proto = d->proto == ICMPV6 ? (unsigned)ICMP : d->proto;
 	}
-	if (len < 40 || packet[0] >> 4 != 6 || get16(packet + 4) != len - 40)
-		fail(s, "the host sent a wrong IPv6 header");
-	d->proto = packet[6] == 58 ? 1 : packet[6];
-	d->tos = get16(packet) >> 4 & 0xff;
-	d->ttl = packet[7];
+	d->frag = d->more || d->frag_from != 0;
+	d->frag_to = d->frag_from + (uint32_t)(len - head);
+	return head;
 }
 
 static struct flow *flow_of(struct script *s, unsigned host_port, unsigned peer_port,
@@ -142,30 +159,59 @@ static struct flow *flow_of(struct script *s, unsigned host_port, unsigned peer_
 	     peer_port);
 }
 
+/* A part of a datagram: only of the first one is it known whose it is. */
+static void fragment(struct script *s, const uint8_t *p, size_t len, struct desc *d)
+{
+	if (d->frag_from == 0 && d->proto == IP_UDP && len >= 8)
+		(void)flow_of(s, get16(p), get16(p + 2), d);
+	if (d->proto == IP_UDP && d->frag_from > 0)
+		check_payload(s, p, d->frag_from - 8, (uint32_t)len);
+}
+
+static void icmp(struct script *s, const uint8_t *p, size_t len, struct desc *d)
+{
+	d->type = p[0];
+	d->code = p[1];
+	d->mtu = s->ip == 4 ? (d->type == 3 && d->code == 4 ? get32(p + 4) : 0)
+			    : (d->type == 2 ? get32(p + 4) : 0);
+	d->len = (uint32_t)len - 8;
+	if (s->ip == 6 && (d->type == 135 || d->type == 136))
+		nd_decode(s, p, len, d);
+}
+
 void packet_decode(struct script *s, const uint8_t *packet, size_t len, struct desc *d)
 {
-	size_t head = s->ip == 4 ? 20 : 40;
-	const uint8_t *p = packet + head;
+	const uint8_t *p;
 	struct flow *f;
+	size_t head;
 
-	*d = (struct desc){.win = ANY, .quoted_seq = ANY};
-	ip_header(s, packet, len, d);
+	*d = (struct desc){.win = ANY, .quoted_seq = ANY, .mac = ANY};
+	if (s->ethernet) {
+		if (ethernet_decode(s, packet, len, d))
+			return;
+		packet += ETHERNET;
+		len -= ETHERNET;
+	}
+	head = ip_header(s, packet, len, d);
+	p = packet + head;
 	len -= head;
+	if (d->frag) {
+		fragment(s, p, len, d);
+		return;
+	}
 	if (len < 8)
 		fail(s, "the host sent a packet shorter than its header");
-	if (checksum(s, true, d->proto, p, len) != 0 && !(d->proto == 17 && get16(p + 6) == 0))
+	if (checksum(s, d->proto, &d->from, &d->to, p, len) != 0 &&
+	    !(d->proto == IP_UDP && get16(p + 6) == 0))
 		fail(s, "the host sent a wrong checksum");
-	if (d->proto == 1) {
-		d->type = p[0];
-		d->code = p[1];
-		d->mtu = d->type == 3 && d->code == 4 ? get32(p + 4) : 0;
-		d->len = (uint32_t)len - 8;
+	if (d->proto == ICMP) {
+		icmp(s, p, len, d);
 		return;
 	}
 	f = flow_of(s, get16(p), get16(p + 2), d);
 	f->last_len = len + head < sizeof(f->last) ? len + head : sizeof(f->last);
 	memcpy(f->last, packet, f->last_len);
-	if (d->proto == 6) {
+	if (d->proto == IP_TCP) {
 		tcp(s, f, p, len, d);
 	} else {
 		d->len = (uint32_t)len - 8;
@@ -178,16 +224,10 @@ static bool same(uint32_t expected, uint32_t came)
 	return expected == ANY || expected == came;
 }
 
-bool desc_matches(const struct desc *e, const struct desc *c)
+static bool tcp_matches(const struct desc *e, const struct desc *c, uint32_t slack_ms)
 {
 	unsigned has = e->has & ~(unsigned)OTHERS;
 
-	if (e->proto != c->proto || (e->proto != 1 && e->flow != c->flow))
-		return false;
-	if (!same(e->tos, c->tos) || !same(e->ttl, c->ttl) || !same(e->len, c->len))
-		return false;
-	if (e->proto == 1)
-		return e->type == c->type && e->code == c->code && same(e->mtu, c->mtu);
 	/* PSH is the sender's to choose, RFC 9293 3.9.1.2; it counts where it is named. */
 	if ((e->flags | PSH) != (c->flags | PSH) || (e->flags & PSH & ~c->flags))
 		return false;
@@ -200,8 +240,45 @@ bool desc_matches(const struct desc *e, const struct desc *c)
 		return false;
 	if (has & WSCALE && !same(e->wscale, c->wscale))
 		return false;
-	if (has & TS && (!same(e->ts_val, c->ts_val) || !same(e->ts_ecr, c->ts_ecr)))
+	if (has & TS && ((e->ts_val != ANY && e->ts_val - c->ts_val + slack_ms > 2 * slack_ms) ||
+			 !same(e->ts_ecr, c->ts_ecr)))
+		return false;
+	/* given: any that is one; the script may use it afterwards */
+	if (has & FASTOPEN &&
+	    (e->has_cookie == GIVEN ? c->n_cookie < 4
+				    : e->n_cookie != c->n_cookie ||
+					      memcmp(e->cookie, c->cookie, e->n_cookie) != 0))
 		return false;
 	return !(has & SACK) ||
 	       (e->n_sack == c->n_sack && memcmp(e->sack, c->sack, sizeof(e->sack)) == 0);
+}
+
+static bool ip_matches(const struct script *s, const struct desc *e, const struct desc *c)
+{
+	if (!addr_eq(e->has_from ? &e->from : &s->host_addr, &c->from) ||
+	    !addr_eq(e->has_to ? &e->to : &s->peer_addr, &c->to))
+		return false;
+	if (!same(e->tos, c->tos) || !same(e->ttl, c->ttl) || (e->df && !c->df))
+		return false;
+	return e->frag == c->frag &&
+	       (!e->frag || (same(e->frag_id, c->frag_id) && e->frag_from == c->frag_from &&
+			     e->frag_to == c->frag_to && e->more == c->more));
+}
+
+bool desc_matches(const struct script *s, const struct desc *e, const struct desc *c,
+		  uint32_t slack_ms)
+{
+	if (e->proto != c->proto || e->nd != c->nd)
+		return false;
+	if (e->proto == ARP || e->nd)
+		return neighbour_matches(s, e, c);
+	if (!ip_matches(s, e, c))
+		return false;
+	if (e->frag)
+		return true;
+	if (!same(e->len, c->len) || (e->proto != ICMP && e->flow != c->flow))
+		return false;
+	if (e->proto == ICMP)
+		return e->type == c->type && e->code == c->code && same(e->mtu, c->mtu);
+	return e->proto != IP_TCP || tcp_matches(e, c, slack_ms);
 }

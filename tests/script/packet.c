@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines to packets, and packets to lines. */
+/* Lines to descriptions of packets, and back. */
 #include "script.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const struct {
 	const char *name;
@@ -27,6 +27,11 @@ static const struct {
 	{"quoted-seq", 0, offsetof(struct desc, quoted_seq)},
 	{"tos", 0, offsetof(struct desc, tos)},
 	{"ttl", 0, offsetof(struct desc, ttl)},
+	{"protocol", 0, offsetof(struct desc, proto)},
+	{"cut", 0, offsetof(struct desc, cut)},
+	{"ip-version", 0, offsetof(struct desc, ip_version)},
+	{"ip-length", 0, offsetof(struct desc, ip_length)},
+	{"mac", 0, offsetof(struct desc, mac)},
 };
 
 static const char *word(const struct script *s, unsigned at)
@@ -36,15 +41,85 @@ static const char *word(const struct script *s, unsigned at)
 	return s->words[at];
 }
 
-static void read_raw(const struct script *s, const char *hex, struct desc *d)
+static const struct {
+	const char *name;
+	size_t at; /* of its bool */
+} facts[] = {
+	{"bad-checksum", offsetof(struct desc, bad_checksum)},
+	{"bad-ip-checksum", offsetof(struct desc, bad_ip_checksum)},
+	{"df", offsetof(struct desc, df)},
+	{"more", offsetof(struct desc, more)},
+	{"unicast", offsetof(struct desc, unicast)},
+	{"router", offsetof(struct desc, router)},
+	{"solicited", offsetof(struct desc, solicited)},
+	{"override", offsetof(struct desc, override)},
+};
+
+static unsigned read_hex(const struct script *s, const char *hex, uint8_t *bytes, size_t room)
 {
+	unsigned n = 0;
+
 	for (; hex[0] && hex[1]; hex += 2) {
 		char two[3] = {hex[0], hex[1], 0};
-		if (d->n_raw == sizeof(d->raw))
-			fail(s, "more than 40 bytes of options");
-		d->raw[d->n_raw++] = (uint8_t)strtoul(two, NULL, 16);
+		if (n == room)
+			fail(s, "more than %zu bytes", room);
+		bytes[n++] = (uint8_t)strtoul(two, NULL, 16);
 	}
-	d->has |= UNKNOWN;
+	return n;
+}
+
+void address_read(const struct script *s, const char *name, struct berth_addr *a)
+{
+	memset(a, 0, sizeof(*a));
+	if (strcmp(name, "host") == 0 || strcmp(name, "peer") == 0 || strcmp(name, "other") == 0) {
+		*a = name[0] == 'h' ? s->host_addr : s->peer_addr;
+		a->b[15] = name[0] == 'o' ? 3 : a->b[15];
+		return;
+	}
+	if (s->ip == 4)
+		a->b[10] = a->b[11] = 0xff;
+	if (inet_pton(s->ip == 4 ? AF_INET : AF_INET6, name, a->b + (s->ip == 4 ? 12 : 0)) != 1)
+		fail(s, "%s is no address", name);
+}
+
+/* fastopen, fastopen COOKIE, fastopen given */
+static unsigned read_cookie(const struct script *s, unsigned at, struct desc *d)
+{
+	const char *cookie = at + 1 < s->n_words ? s->words[at + 1] : "";
+
+	d->has |= FASTOPEN;
+	d->has_cookie = EMPTY;
+	if (strcmp(cookie, "given") == 0) {
+		d->has_cookie = GIVEN;
+		d->n_cookie = s->n_cookie;
+		memcpy(d->cookie, s->cookie, sizeof(d->cookie));
+		return 2;
+	}
+	if (cookie[0] == '\0' || strspn(cookie, "0123456789abcdef") != strlen(cookie))
+		return 1;
+	d->has_cookie = BYTES;
+	d->n_cookie = read_hex(s, cookie, d->cookie, sizeof(d->cookie));
+	return 2;
+}
+
+/* from, to, for ADDRESS */
+static unsigned read_address(const struct script *s, unsigned at, struct desc *d)
+{
+	const char *name = s->words[at];
+
+	if (strcmp(name, "from") == 0) {
+		d->has_from = true;
+		address_read(s, word(s, at + 1), &d->from);
+	} else if (strcmp(name, "to") == 0) {
+		d->has_to = true;
+		address_read(s, word(s, at + 1), &d->to);
+	} else if (strcmp(name, "for") == 0) {
+		d->has_target = true;
+		address_read(s, word(s, at + 1), &d->target);
+	} else {
+		return 0;
+	}
+	return 2;
 }
 
 /* A word with the numbers after it; says how many words. 0: it is none. */
@@ -74,10 +149,24 @@ static unsigned read_option(const struct script *s, unsigned at, struct desc *d)
 		return 3;
 	}
 	if (strcmp(name, "options") == 0) {
-		read_raw(s, word(s, at + 1), d);
+		d->n_raw = read_hex(s, word(s, at + 1), d->raw, sizeof(d->raw));
+		d->has |= UNKNOWN;
 		return 2;
 	}
-	return 0;
+	if (strcmp(name, "ip-options") == 0) {
+		d->n_ip_raw = read_hex(s, word(s, at + 1), d->ip_raw, sizeof(d->ip_raw));
+		return 2;
+	}
+	if (strcmp(name, "frag") == 0) {
+		d->frag = true;
+		d->frag_id = number(s, word(s, at + 1));
+		d->frag_from = number(s, word(s, at + 2));
+		d->frag_to = number(s, word(s, at + 3));
+		return 4;
+	}
+	if (strcmp(name, "fastopen") == 0)
+		return read_cookie(s, at, d);
+	return read_address(s, at, d);
 }
 
 static bool read_flag(const char *name, struct desc *d)
@@ -90,9 +179,53 @@ static bool read_flag(const char *name, struct desc *d)
 	return false;
 }
 
+static bool read_fact(const char *name, struct desc *d)
+{
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+		if (strcmp(name, facts[i].name) == 0) {
+			*((bool *)((char *)d + facts[i].at)) = true;
+			return true;
+		}
+	return false;
+}
+
+/* UDP, ICMP TYPE CODE, IP, ARP request|reply, ND solicit|advertise: how many words. 0: none. */
+static unsigned read_kind(const struct script *s, unsigned at, struct desc *d)
+{
+	const char *w = s->words[at];
+
+	if (strcmp(w, "UDP") == 0) {
+		d->proto = IP_UDP;
+		return 1;
+	}
+	if (strcmp(w, "IP") == 0) {
+		d->proto = NO_PROTO;
+		return 1;
+	}
+	if (strcmp(w, "ICMP") == 0) {
+		d->proto = ICMP;
+		d->type = number(s, word(s, at + 1));
+		d->code = number(s, word(s, at + 2));
+		return 3;
+	}
+	if (strcmp(w, "ARP") == 0) {
+		d->proto = ARP;
+		d->type = strcmp(word(s, at + 1), "request") == 0 ? 1 : 2;
+		return 2;
+	}
+	if (strcmp(w, "ND") == 0) {
+		d->proto = ICMP;
+		d->nd = true;
+		d->type = strcmp(word(s, at + 1), "solicit") == 0 ? 135 : 136;
+		return 2;
+	}
+	return 0;
+}
+
 void desc_read(struct script *s, unsigned from, struct desc *d)
 {
-	*d = (struct desc){.proto = 6, .win = ANY, .tos = ANY, .ttl = ANY, .quoted_seq = ANY};
+	*d = (struct desc){
+		.proto = IP_TCP, .win = ANY, .tos = ANY, .ttl = ANY, .quoted_seq = ANY, .mac = ANY};
 	for (unsigned at = from, n; at < s->n_words; at += n) {
 		const char *w = s->words[at];
 
@@ -102,160 +235,15 @@ void desc_read(struct script *s, unsigned from, struct desc *d)
 				d->flow++;
 			if (d->flow == s->n_flows)
 				fail(s, "no flow %s", w + 1);
-		} else if (strcmp(w, "UDP") == 0) {
-			d->proto = 17;
-		} else if (strcmp(w, "ICMP") == 0) {
-			d->proto = 1;
-			d->type = number(s, word(s, at + 1));
-			d->code = number(s, word(s, at + 2));
-			n = 3;
 		} else if (strcmp(w, "sackok") == 0) {
 			d->has |= SACKOK;
 		} else if (strcmp(w, "...") == 0) {
 			d->has |= OTHERS;
-		} else if (strcmp(w, "bad-checksum") == 0) {
-			d->bad_checksum = true;
-		} else if (!read_flag(w, d) && (n = read_option(s, at, d)) == 0) {
+		} else if (!read_flag(w, d) && !read_fact(w, d) && (n = read_kind(s, at, d)) == 0 &&
+			   (n = read_option(s, at, d)) == 0) {
 			fail(s, "%s is no flag, option or field", w);
 		}
 	}
-}
-
-/* ---- building ---- */
-
-static uint8_t *put16(uint8_t *p, uint32_t v)
-{
-	*p++ = (uint8_t)(v >> 8);
-	*p++ = (uint8_t)v;
-	return p;
-}
-
-static uint8_t *put32(uint8_t *p, uint32_t v)
-{
-	return put16(put16(p, v >> 16), v);
-}
-
-static uint8_t *put_option(uint8_t *p, unsigned kind, unsigned len)
-{
-	*p++ = (uint8_t)kind;
-	*p++ = (uint8_t)len;
-	return p;
-}
-
-static uint8_t *put_options(const struct flow *f, const struct desc *d, uint8_t *p)
-{
-	uint8_t *start = p;
-
-	if (d->has & MSS)
-		p = put16(put_option(p, 2, 4), d->mss);
-	if (d->has & SACKOK)
-		p = put_option(p, 4, 2);
-	if (d->has & TS) {
-		uint32_t base = d->flags & ACK ? f->host_ts : 0;
-		p = put32(put32(put_option(p, 8, 10), d->ts_val), d->ts_ecr + base);
-	}
-	if (d->has & WSCALE) {
-		p = put_option(p, 3, 3);
-		*p++ = (uint8_t)d->wscale;
-	}
-	if (d->has & SACK)
-		p = put_option(p, 5, 2 + 8 * d->n_sack);
-	for (unsigned i = 0; i < d->n_sack; i++)
-		p = put32(put32(p, f->host_isn + d->sack[i][0]), f->host_isn + d->sack[i][1]);
-	memcpy(p, d->raw, d->n_raw);
-	p += d->n_raw;
-	while ((p - start) % 4 != 0)
-		*p++ = 1;
-	return p;
-}
-
-/* Payload of a stream: its first byte has sequence number 1. */
-static uint8_t *put_payload(uint8_t *p, uint32_t at, uint32_t len)
-{
-	while (len-- > 0)
-		*p++ = pattern(at++);
-	return p;
-}
-
-static size_t build_tcp(const struct flow *f, const struct desc *d, uint8_t *p)
-{
-	uint8_t *start = p, *end;
-
-	p = put16(put16(p, f->peer_port), f->host_port);
-	p = put32(p, PEER_ISN + d->seq);
-	p = put32(p, d->flags & ACK ? f->host_isn + d->ack : d->ack);
-	p = put16(p, d->flags);
-	p = put16(p, d->win == ANY ? 65535 : d->win);
-	p = put16(put16(p, 0), d->urg);
-	end = put_options(f, d, p);
-	start[12] = (uint8_t)((end - start) / 4 << 4);
-	return (size_t)(put_payload(end, d->seq - 1 + !!(d->flags & SYN), d->len) - start);
-}
-
-static size_t build_icmp(const struct script *s, const struct flow *f, const struct desc *d,
-			 uint8_t *p)
-{
-	bool echo = d->type == 8 || d->type == 128 || d->type == 0 || d->type == 129;
-	size_t head = s->ip == 4 ? 20 : 40, quote = f->last_len;
-
-	put32(put32(p, d->type << 24 | d->code << 16), d->mtu);
-	if (echo)
-		return (size_t)(put_payload(p + 8, 0, d->len) - p);
-	if (quote < head + 8)
-		fail(s, "no packet was sent that could be quoted");
-	quote = s->ip == 4 ? head + 8 : quote;
-	memcpy(p + 8, f->last, quote);
-	if (d->quoted_seq != ANY)
-		put32(p + 8 + head + 4, f->host_isn + d->quoted_seq);
-	return 8 + quote;
-}
-
-static uint8_t *put_ip(const struct script *s, const struct desc *d, uint8_t *p)
-{
-	memset(p, 0, 40);
-	if (s->ip == 4) {
-		p[0] = 0x45;
-		p[1] = d->tos == ANY ? 0 : (uint8_t)d->tos;
-		p[8] = d->ttl == ANY ? 64 : (uint8_t)d->ttl;
-		p[9] = (uint8_t)d->proto;
-		memcpy(p + 12, s->peer_addr.b + 12, 4);
-		memcpy(p + 16, s->host_addr.b + 12, 4);
-		return p + 20;
-	}
-	put16(p, 0x6000 | (d->tos == ANY ? 0 : d->tos) << 4);
-	p[6] = (uint8_t)(d->proto == 1 ? 58 : d->proto);
-	p[7] = d->ttl == ANY ? 64 : (uint8_t)d->ttl;
-	memcpy(p + 8, s->peer_addr.b, 16);
-	memcpy(p + 24, s->host_addr.b, 16);
-	return p + 40;
-}
-
-size_t packet_build(struct script *s, const struct desc *d, uint8_t *packet)
-{
-	static const unsigned sum_at[] = {[1] = 2, [6] = 16, [17] = 6};
-	struct flow *f = &s->flows[d->flow];
-	uint8_t *p = put_ip(s, d, packet);
-	uint16_t sum;
-	size_t len;
-
-	if (d->proto == 6) {
-		len = build_tcp(f, d, p);
-	} else if (d->proto == 17) {
-		len = 8 + d->len;
-		put16(put16(put16(put16(p, f->peer_port), f->host_port), (uint32_t)len), 0);
-		put_payload(p + 8, 0, d->len);
-	} else {
-		len = build_icmp(s, f, d, p);
-	}
-	sum = checksum(s, false, d->proto, p, len);
-	put16(p + sum_at[d->proto], d->bad_checksum ? sum ^ 0x5555u : sum);
-	if (s->ip == 6) {
-		put16(packet + 4, (uint32_t)len);
-		return len + 40;
-	}
-	put16(packet + 2, (uint32_t)len + 20);
-	put16(packet + 10, checksum(s, false, 0, packet, 20));
-	return len + 20;
 }
 
 /* ---- printing ---- */
@@ -268,21 +256,57 @@ static void print_number(FILE *out, const char *name, uint32_t v)
 		fprintf(out, " %s %d", name, (int)v);
 }
 
+static void print_address(const struct script *s, const char *name, const struct berth_addr *a,
+			  const struct berth_addr *usual, FILE *out)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (addr_eq(a, usual))
+		return;
+	inet_ntop(s->ip == 4 ? AF_INET : AF_INET6, a->b + (s->ip == 4 ? 12 : 0), text,
+		  sizeof(text));
+	fprintf(out, " %s %s", name, text);
+}
+
+static void print_kind(const struct script *s, const struct desc *d, FILE *out)
+{
+	if (d->proto == IP_UDP)
+		fprintf(out, " UDP");
+	else if (d->proto == ARP)
+		fprintf(out, " ARP %s", d->type == 1 ? "request" : "reply");
+	else if (d->nd)
+		fprintf(out, " ND %s", d->type == 135 ? "solicit" : "advertise");
+	else if (d->proto == ICMP)
+		fprintf(out, " ICMP %u %u", d->type, d->code);
+	else if (d->proto != IP_TCP)
+		fprintf(out, " IP");
+	if (d->has_to)
+		print_address(s, "to", &d->to, &s->peer_addr, out);
+	if (d->has_from)
+		print_address(s, "from", &d->from, &s->host_addr, out);
+	if (d->has_target)
+		print_address(s, "for", &d->target, &d->from, out);
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+		if (*((const bool *)((const char *)d + facts[i].at)))
+			fprintf(out, " %s", facts[i].name);
+	if (d->frag)
+		fprintf(out, " frag %u %u %u", d->frag_id, d->frag_from, d->frag_to);
+}
+
 void desc_print(const struct script *s, const struct desc *d, FILE *out)
 {
 	fprintf(out, ">");
 	if (d->flow > 0)
 		fprintf(out, " @%s", s->flows[d->flow].name);
-	if (d->proto == 17)
-		fprintf(out, " UDP");
-	if (d->proto == 1)
-		fprintf(out, " ICMP %u %u", d->type, d->code);
+	print_kind(s, d, out);
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
 		if (d->flags & flags[i].flag)
 			fprintf(out, " %s", flags[i].name);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		uint32_t v;
 		memcpy(&v, (const char *)d + numbers[i].at, sizeof(v));
+		if (numbers[i].at == offsetof(struct desc, proto))
+			continue;
 		if (numbers[i].has ? (d->has & numbers[i].has) != 0 : v != 0 && v != ANY)
 			print_number(out, numbers[i].name, v);
 	}
@@ -292,6 +316,10 @@ void desc_print(const struct script *s, const struct desc *d, FILE *out)
 		fprintf(out, " ts %d %d", (int)d->ts_val, (int)d->ts_ecr);
 	for (unsigned i = 0; i < d->n_sack; i++)
 		fprintf(out, " sack %d %d", (int)d->sack[i][0], (int)d->sack[i][1]);
-	fprintf(out, "%s%s\n", d->has & (FASTOPEN | UNKNOWN) ? " (another option)" : "",
+	if (d->has & FASTOPEN)
+		fprintf(out, " fastopen%s", d->n_cookie > 0 ? " " : "");
+	for (unsigned i = 0; i < d->n_cookie; i++)
+		fprintf(out, "%02x", d->cookie[i]);
+	fprintf(out, "%s%s\n", d->has & UNKNOWN ? " (another option)" : "",
 		d->has & OTHERS ? " ..." : "");
 }

@@ -55,72 +55,48 @@ static void set_addr(struct script *s, struct berth_addr *a, const char *v4, con
 	inet_pton(AF_INET, v4, a->b + 12);
 }
 
-static void start(struct script *s, uint32_t mtu, uint32_t flags)
+static void start(struct script *s)
 {
-	const struct berth_config config = {.key = "a script's key", .max_sockets = 1000};
-	const struct berth_if_config i = {.mtu = mtu, .flags = flags};
-
 	set_addr(s, &s->host_addr, "192.0.2.1", "2001:db8::1");
 	set_addr(s, &s->peer_addr, "192.0.2.2", "2001:db8::2");
-	s->b = berth_new(&config);
-	if (s->b == NULL)
+	s->started = true;
+	host_start(s);
+}
+
+/* Which groups a host belongs to (MLD behind a hop-by-hop header, IGMP), and that it asks for a
+ * router, is not a script's subject. */
+static bool is_about_groups(const struct script *s, const struct sent *k)
+{
+	size_t at = s->ethernet ? ETHERNET : 0;
+	const uint8_t *p = k->data + at;
+
+	if (k->len < at + 24 || (s->ethernet && get16(k->data + 12) == 0x0806))
+		return false;
+	if (p[0] >> 4 == 4)
+		return p[9] == 2;
+	return k->len > at + 40 && p[24] == 0xff && (p[6] == 0 || p[40] == 133);
+}
+
+void sent_add(struct script *s, uint64_t at_ns, const struct iovec *parts, unsigned n)
+{
+	size_t len = 0, at = 0;
+	struct sent *k;
+
+	for (unsigned i = 0; i < n; i++)
+		len += parts[i].iov_len;
+	k = malloc(sizeof(*k) + len);
+	if (k == NULL)
 		fail(s, "no memory");
-	s->host = berth_host_add(s->b);
-	s->i = s->host < 0 ? s->host : berth_if_add(s->b, (berth_host)s->host, &i);
-	if (s->i < 0 ||
-	    berth_addr_add(s->b, (berth_if)s->i, &s->host_addr, s->ip == 4 ? 24 : 64) < 0)
-		fail(s, "cannot make the host");
-}
-
-/* What IPv6 says to its neighbours (MLD, ND) is not a script's subject. */
-static bool is_multicast(const struct sent *k)
-{
-	return k->len >= 40 && k->data[0] >> 4 == 6 && k->data[24] == 0xff;
-}
-
-/* Takes what the host wants to send now. */
-static void collect(struct script *s)
-{
-	struct berth_output out[4];
-	size_t n;
-
-	while ((n = berth_output(s->b, out, 4, EPOCH + s->now_ns)) > 0)
-		for (size_t i = 0; i < n; i++) {
-			struct sent *k = malloc(sizeof(*k) + out[i].len);
-			size_t at = 0;
-
-			if (k == NULL)
-				fail(s, "no memory");
-			*k = (struct sent){.at_ns = s->now_ns, .len = out[i].len};
-			for (unsigned p = 0; p < out[i].n_iov; at += out[i].iov[p++].iov_len)
-				if (out[i].iov[p].iov_len > 0)
-					memcpy(k->data + at, out[i].iov[p].iov_base,
-					       out[i].iov[p].iov_len);
-			if (at != out[i].len)
-				fail(s, "a packet's parts are not as long as it says");
-			if (is_multicast(k)) {
-				free(k);
-				continue;
-			}
-			*s->last = k;
-			s->last = &k->next;
-		}
-}
-
-/* Lets time pass, one deadline after the other. */
-static void pass(struct script *s, uint64_t until_ns)
-{
-	uint64_t at;
-
-	while ((at = berth_deadline(s->b)) <= EPOCH + until_ns) {
-		s->now_ns = at > EPOCH + s->now_ns ? at - EPOCH : s->now_ns;
-		berth_advance(s->b, EPOCH + s->now_ns);
-		if (berth_deadline(s->b) <= EPOCH + s->now_ns)
-			fail(s, "the deadline is not later than now after berth_advance");
-		collect(s);
+	*k = (struct sent){.at_ns = at_ns, .len = len};
+	for (unsigned i = 0; i < n; at += parts[i++].iov_len)
+		if (parts[i].iov_len > 0)
+			memcpy(k->data + at, parts[i].iov_base, parts[i].iov_len);
+	if (is_about_groups(s, k)) {
+		free(k);
+		return;
 	}
-	s->now_ns = until_ns;
-	collect(s);
+	*s->last = k;
+	s->last = &k->next;
 }
 
 /* ---- lines ---- */
@@ -148,16 +124,27 @@ static void expect_packet(struct script *s)
 	struct sent *k = s->first;
 	struct desc expected, came;
 
+	uint64_t slack = host_slack(s);
+
 	desc_read(s, 2, &expected);
+	if (k == NULL) {
+		host_await(s);
+		k = s->first;
+	}
 	if (k == NULL)
 		fail(s, "the host sent nothing");
 	packet_decode(s, k->data, k->len, &came);
-	if (!desc_matches(&expected, &came) || k->at_ns != s->now_ns) {
+	if (!desc_matches(s, &expected, &came, (uint32_t)(slack / 1000000)) ||
+	    k->at_ns + slack < s->now_ns || k->at_ns > s->now_ns + slack) {
 		printf("    expected  %llu.%09llu ", (unsigned long long)(s->now_ns / S),
 		       (unsigned long long)(s->now_ns % S));
 		desc_print(s, &expected, stdout);
 		print_sent(s, k);
 		fail(s, "another packet, or another time");
+	}
+	if (came.has & FASTOPEN && came.n_cookie > 0) {
+		s->n_cookie = came.n_cookie;
+		memcpy(s->cookie, came.cookie, sizeof(s->cookie));
 	}
 	s->first = k->next;
 	if (s->first == NULL)
@@ -173,7 +160,7 @@ static void inject(struct script *s)
 
 	desc_read(s, 2, &d);
 	len = packet_build(s, &d, packet);
-	berth_input(s->b, (berth_if)s->i, packet, len, EPOCH + s->now_ns);
+	host_input(s, packet, len);
 }
 
 static uint64_t time_of(const struct script *s, const char *word)
@@ -195,14 +182,17 @@ static uint64_t time_of(const struct script *s, const char *word)
 	return ns;
 }
 
-/* ip 6, mtu N, flow NAME HOST-PORT PEER-PORT: before the first line with a time. */
-static bool directive(struct script *s, uint32_t *mtu)
+/* ethernet, ip 6, mtu N, flow NAME HOST-PORT PEER-PORT: before the first line with a time. */
+static bool directive(struct script *s)
 {
-	if (strcmp(s->words[0], "ip") == 0 && s->n_words == 2) {
+	if (strcmp(s->words[0], "ethernet") == 0 && s->n_words == 1) {
+		s->ethernet = true;
+	} else if (strcmp(s->words[0], "ip") == 0 && s->n_words == 2) {
 		s->ip = number(s, s->words[1]);
 	} else if (strcmp(s->words[0], "mtu") == 0 && s->n_words == 2) {
-		*mtu = number(s, s->words[1]);
-	} else if (strcmp(s->words[0], "flow") == 0 && s->n_words == 4 && s->n_flows < 8) {
+		s->mtu = number(s, s->words[1]);
+	} else if (strcmp(s->words[0], "flow") == 0 && s->n_words == 4 &&
+		   s->n_flows < sizeof(s->flows) / sizeof(s->flows[0])) {
 		struct flow *f = &s->flows[s->n_flows++];
 		snprintf(f->name, sizeof(f->name), "%s", s->words[1]);
 		f->host_port = (uint16_t)number(s, s->words[2]);
@@ -210,26 +200,29 @@ static bool directive(struct script *s, uint32_t *mtu)
 	} else {
 		return false;
 	}
-	if (s->b != NULL)
+	if (s->started)
 		fail(s, "%s comes too late", s->words[0]);
 	return true;
 }
 
-static void run_line(struct script *s, uint32_t *mtu)
+static void run_line(struct script *s)
 {
 	uint64_t at;
 
-	if (directive(s, mtu))
+	if (directive(s))
 		return;
 	if (s->n_words < 2)
 		fail(s, "a line is a time and an act");
-	if (s->b == NULL)
-		start(s, *mtu, 0);
+	if (!s->started)
+		start(s);
 	at = time_of(s, s->words[0]);
-	if (at > s->now_ns)
+	host_collect(s);
+	if (at > s->now_ns) {
 		nothing_waits(s);
+		s->line_ns = s->now_ns;
+	}
 	/* A packet that was due before this line is one no line expects. */
-	pass(s, at);
+	host_pass(s, at);
 	if (s->first != NULL && s->first->at_ns < at && strcmp(s->words[1], ">") != 0)
 		nothing_waits(s);
 	if (strcmp(s->words[1], ">") == 0) {
@@ -241,13 +234,13 @@ static void run_line(struct script *s, uint32_t *mtu)
 		inject(s);
 	else if (strcmp(s->words[1], "end") != 0 && !call(s))
 		fail(s, "%s is no call", s->words[1]);
-	collect(s);
+	host_collect(s);
 }
 
-static void run_lines(struct script *s, uint32_t *mtu, unsigned depth);
+static void run_lines(struct script *s, unsigned depth);
 
 /* include FILE: its lines here; the path counts from the script's folder. */
-static void include(struct script *s, const char *name, uint32_t *mtu, unsigned depth)
+static void include(struct script *s, const char *name, unsigned depth)
 {
 	const char *path = s->path, *slash = strrchr(path, '/');
 	unsigned line = s->line;
@@ -258,12 +251,12 @@ static void include(struct script *s, const char *name, uint32_t *mtu, unsigned 
 	snprintf(joined, sizeof(joined), "%.*s%s", slash ? (int)(slash - path + 1) : 0, path, name);
 	s->path = joined;
 	s->line = 0;
-	run_lines(s, mtu, depth + 1);
+	run_lines(s, depth + 1);
 	s->path = path;
 	s->line = line;
 }
 
-static void run_lines(struct script *s, uint32_t *mtu, unsigned depth)
+static void run_lines(struct script *s, unsigned depth)
 {
 	char *words[64], text[sizeof(line_text)];
 	FILE *f = fopen(s->path, "r");
@@ -283,9 +276,9 @@ static void run_lines(struct script *s, uint32_t *mtu, unsigned depth)
 		     w = strtok_r(NULL, " \t", &rest))
 			words[s->n_words++] = w;
 		if (s->n_words == 2 && strcmp(words[0], "include") == 0)
-			include(s, words[1], mtu, depth);
+			include(s, words[1], depth);
 		else if (s->n_words > 0)
-			run_line(s, mtu);
+			run_line(s);
 	}
 	fclose(f);
 }
@@ -293,15 +286,15 @@ static void run_lines(struct script *s, uint32_t *mtu, unsigned depth)
 static void run_file(const char *path)
 {
 	static struct script s;
-	uint32_t mtu = 1500;
 
-	s = (struct script){.path = path, .ip = 4};
+	s = (struct script){.path = path, .ip = 4, .mtu = 1500};
 	s.last = &s.first;
-	run_lines(&s, &mtu, 0);
-	if (s.b == NULL)
+	run_lines(&s, 0);
+	if (!s.started)
 		fail(&s, "the script does nothing");
+	host_collect(&s);
 	nothing_waits(&s);
-	berth_free(s.b);
+	host_end(&s);
 }
 
 int main(int argc, char **argv)

@@ -285,8 +285,11 @@ static void do_time_wait(uint32_t slot)
 {
 	struct model *s = &socks[slot];
 
-	bt_port_time_wait(net, slot, now);
-	if (s->i.proto != BT_TCP || !s->tuple || s->i.state == BT_TIME_WAIT)
+	if (s->i.state == BT_TIME_WAIT)
+		bt_port_time_wait_again(net, slot, now);
+	else
+		bt_port_time_wait(net, slot, now);
+	if (s->i.proto != BT_TCP || !s->tuple)
 		return;
 	s->i.state = BT_TIME_WAIT;
 	s->since = now;

@@ -13,7 +13,7 @@
 #define SEC	  1000000000ull
 #define A	  0 /* hosts */
 #define B	  1
-#define WIRE_MAX  8192
+#define WIRE_MAX  32768 /* more than a window of the smallest segments */
 #define FRAME_MAX 66000
 
 struct frame {

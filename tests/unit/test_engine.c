@@ -1,38 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The public API of the engine: handles, misuse, events, streams, options, counters. */
-#include "engine_help.h"
-
-static struct world w;
-
-static int setup(void **state)
-{
-	(void)state;
-	assert_int_equal(world_make(&w, 0), 0);
-	return 0;
-}
-
-/* Every test closes its sockets; a minute later nothing is left. */
-static int teardown(void **state)
-{
-	(void)state;
-	run(&w, w.now + 300 * S);
-	assert_int_equal(berth_sockets(w.b), 0);
-	berth_free(w.b);
-	return 0;
-}
-
-/* A connection from host 1 to port 80 of host 0. */
-static void connect_pair(berth_socket *listener, berth_socket *client, berth_socket *server)
-{
-	struct berth_endpoint web = at(v4(10, 0, 0, 1), 80);
-
-	*listener = bound(&w, 0, BERTH_TCP, v4(0, 0, 0, 0), 80);
-	assert_int_equal(berth_listen(w.b, *listener, 8, w.now), 0);
-	*client = open_socket(&w, 1, BERTH_TCP, 4);
-	assert_int_equal(berth_connect(w.b, *client, &web, w.now), BERTH_EINPROGRESS);
-	settle(&w);
-	assert_int_equal(berth_accept(w.b, *listener, server, w.now), 0);
-}
+#include "engine_test.h"
 
 static void no_events(void)
 {
@@ -547,7 +515,6 @@ static void test_host_defaults(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_stale_handles),
 		T(test_handles_are_not_used_again),

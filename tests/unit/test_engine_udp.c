@@ -1,31 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* UDP and ping sockets by the public API. */
-#include "engine_help.h"
-
-static struct world w;
-
-static int setup(void **state)
-{
-	(void)state;
-	assert_int_equal(world_make(&w, 0), 0);
-	settle(&w);
-	return 0;
-}
+#include "engine_test.h"
 
 static int setup_ethernet(void **state)
 {
 	(void)state;
 	assert_int_equal(world_make(&w, BERTH_IF_ETHERNET), 0);
 	settle(&w);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	run(&w, w.now + 300 * S);
-	assert_int_equal(berth_sockets(w.b), 0);
-	berth_free(w.b);
 	return 0;
 }
 
@@ -508,7 +489,6 @@ static void test_no_neighbour(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define T_ETH(f)                                                                                   \
 	{                                                                                          \
 #f " on Ethernet", f, setup_ethernet, teardown, NULL                               \

@@ -143,7 +143,8 @@ static void time_wait_ends(void **state)
 	struct bt_port_net *net = make(100);
 	struct bt_port_conf *conf = bt_port_host_conf(net, 0);
 	struct bt_reason why;
-	uint32_t a = sock(net, BT_TCP, BT_V4, 0, 1), b = sock(net, BT_TCP, BT_V4, 0, 1), taken;
+	uint32_t a = sock(net, BT_TCP, BT_V4, 0, 1), b = sock(net, BT_TCP, BT_V4, 0, 1), taken,
+		 slot;
 
 	(void)state;
 	assert_int_equal(bind_to(net, a, "127.0.0.1", 5000, &why), 0);
@@ -159,6 +160,23 @@ static void time_wait_ends(void **state)
 	assert_int_equal(bt_port_expired(net, 65 * SEC), a);
 	bt_port_free(net, a);
 	assert_int_equal(bind_to(net, b, "127.0.0.1", 5000, &why), 0);
+
+	/* begun anew: it ends after the other one, and the other one is not touched */
+	a = sock(net, BT_TCP, BT_V4, 0, 1);
+	taken = sock(net, BT_TCP, BT_V4, 0, 1);
+	assert_int_equal(connect_to(net, a, "10.0.0.1", "10.0.0.2", 80, 0, &slot, &why), 0);
+	assert_int_equal(connect_to(net, taken, "10.0.0.1", "10.0.0.2", 80, 0, &slot, &why), 0);
+	bt_port_time_wait_again(net, a, SEC); /* is in none */
+	assert_true(bt_port_deadline(net) == UINT64_MAX);
+	bt_port_time_wait(net, a, 0);
+	bt_port_time_wait(net, taken, SEC);
+	bt_port_time_wait_again(net, a, 30 * SEC);
+	assert_true(bt_port_deadline(net) == 61 * SEC);
+	assert_int_equal(bt_port_expired(net, 61 * SEC), taken);
+	bt_port_free(net, taken);
+	assert_true(bt_port_deadline(net) == 90 * SEC);
+	assert_int_equal(bt_port_expired(net, 90 * SEC), a);
+	bt_port_free(net, a);
 
 	/* taken over by connect: only after a second */
 	conf->range_lo = conf->range_hi = 6000;

@@ -1,28 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a connection: handshake, data, close, TIME_WAIT. */
-#include "tcp_help.h"
+#include "tcp_test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-/* cmocka needs the two above */
-#include <cmocka.h>
 #include <stdlib.h>
-
-static struct wire w;
-
-static int up(void **state)
-{
-	(void)state;
-	wire_up(&w);
-	return 0;
-}
-
-static int down(void **state)
-{
-	(void)state;
-	wire_down(&w);
-	return 0;
-}
 
 /* RFC 9293 3.5, figure 6 */
 static void test_handshake(void **state)
@@ -264,16 +244,11 @@ static void test_no_chunks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_handshake, up, down),
-		cmocka_unit_test_setup_teardown(test_refused, up, down),
-		cmocka_unit_test_setup_teardown(test_data_both_ways, up, down),
-		cmocka_unit_test_setup_teardown(test_simultaneous_close, up, down),
-		cmocka_unit_test_setup_teardown(test_no_memory, up, down),
-		cmocka_unit_test_setup_teardown(test_no_chunks, up, down),
-		cmocka_unit_test_setup_teardown(test_bulk, up, down),
-		cmocka_unit_test_setup_teardown(test_bulk_tso, up, down),
-		cmocka_unit_test_setup_teardown(test_bulk_loss, up, down),
-		cmocka_unit_test_setup_teardown(test_bulk_loss_tso, up, down),
+		T(test_handshake),	T(test_refused),
+		T(test_data_both_ways), T(test_simultaneous_close),
+		T(test_no_memory),	T(test_no_chunks),
+		T(test_bulk),		T(test_bulk_tso),
+		T(test_bulk_loss),	T(test_bulk_loss_tso),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

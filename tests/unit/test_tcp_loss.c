@@ -1,35 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Retransmission, flow control and timers: RFC 6298, 8985, 2018, 6582, 9293 3.8. */
-#include "tcp_help.h"
+#include "tcp_test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-/* cmocka needs the two above */
-#include <cmocka.h>
-
-static struct wire w;
-
-static int up(void **state)
-{
-	(void)state;
-	wire_up(&w);
-	return 0;
-}
-
-static int down(void **state)
-{
-	(void)state;
-	w.rule = NULL;
-	wire_down(&w);
-	return 0;
-}
-
-static void close_all(uint32_t a, uint32_t b, uint32_t l)
-{
-	bt_tcp_abort(w.t, a, w.now);
-	bt_tcp_abort(w.t, b, w.now);
-	wire_close(&w, l);
-}
 static uint8_t data[200000];
 
 /* Loses the data segments of A whose numbers (from 1) are bits of the mask. */
@@ -373,7 +345,7 @@ static void test_nagle(void **state)
 	close_all(a, b, l);
 }
 
-/* RFC 9293 3.8.6.3, MUST-58: an ACK is delayed, by less than half a second, and for every second
+/* RFC 9293 3.8.6.3, MUST-40: an ACK is delayed, by less than half a second, and for every second
  * full segment there is one (SHLD-19). */
 static void test_delayed_ack(void **state)
 {
@@ -402,7 +374,7 @@ static void test_delayed_ack(void **state)
 	close_all(a, b, l);
 }
 
-/* RFC 9293 3.8.4 (MUST-24 to 28): off by default; else probes after keepidle, and an end. */
+/* RFC 9293 3.8.4 (MUST-24, MUST-25): off by default; else probes after keepidle, and an end. */
 static void test_keepalive(void **state)
 {
 	uint32_t a, b, l;
@@ -558,26 +530,26 @@ static void test_no_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_sack_recovery, up, down),
-		cmocka_unit_test_setup_teardown(test_tail_loss_probe, up, down),
-		cmocka_unit_test_setup_teardown(test_rto_backoff, up, down),
-		cmocka_unit_test_setup_teardown(test_user_timeout, up, down),
-		cmocka_unit_test_setup_teardown(test_spurious_timeout, up, down),
-		cmocka_unit_test_setup_teardown(test_newreno, up, down),
-		cmocka_unit_test_setup_teardown(test_dsack, up, down),
-		cmocka_unit_test_setup_teardown(test_sack_order, up, down),
-		cmocka_unit_test_setup_teardown(test_zero_window, up, down),
-		cmocka_unit_test_setup_teardown(test_lost_window_update, up, down),
-		cmocka_unit_test_setup_teardown(test_no_silly_windows, up, down),
-		cmocka_unit_test_setup_teardown(test_nagle, up, down),
-		cmocka_unit_test_setup_teardown(test_delayed_ack, up, down),
-		cmocka_unit_test_setup_teardown(test_keepalive, up, down),
-		cmocka_unit_test_setup_teardown(test_fin_wait2, up, down),
-		cmocka_unit_test_setup_teardown(test_linger_zero, up, down),
-		cmocka_unit_test_setup_teardown(test_ecn, up, down),
-		cmocka_unit_test_setup_teardown(test_windows_grow, up, down),
-		cmocka_unit_test_setup_teardown(test_path_mtu, up, down),
-		cmocka_unit_test_setup_teardown(test_no_path, up, down),
+		T(test_sack_recovery),
+		T(test_tail_loss_probe),
+		T(test_rto_backoff),
+		T(test_user_timeout),
+		T(test_spurious_timeout),
+		T(test_newreno),
+		T(test_dsack),
+		T(test_sack_order),
+		T(test_zero_window),
+		T(test_lost_window_update),
+		T(test_no_silly_windows),
+		T(test_nagle),
+		T(test_delayed_ack),
+		T(test_keepalive),
+		T(test_fin_wait2),
+		T(test_linger_zero),
+		T(test_ecn),
+		T(test_windows_grow),
+		T(test_path_mtu),
+		T(test_no_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,35 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How connections begin: queues, cookies, Fast Open, retries, simultaneous open. */
-#include "tcp_help.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-/* cmocka needs the two above */
-#include <cmocka.h>
-
-static struct wire w;
-
-static int up(void **state)
-{
-	(void)state;
-	wire_up(&w);
-	return 0;
-}
-
-static int down(void **state)
-{
-	(void)state;
-	w.rule = NULL;
-	wire_down(&w);
-	return 0;
-}
-
-static void close_all(uint32_t a, uint32_t b, uint32_t l)
-{
-	bt_tcp_abort(w.t, a, w.now);
-	bt_tcp_abort(w.t, b, w.now);
-	wire_close(&w, l);
-}
+#include "tcp_test.h"
 
 /* listen(2): the accept queue has a bound; what does not fit comes again. */
 static void test_backlog(void **state)
@@ -98,6 +69,29 @@ static void test_cookie(void **state)
 	wire_close(&w, b);
 	for (int i = 0; i < 3; i++)
 		wire_close(&w, a[i]);
+	wire_close(&w, l);
+}
+
+/* Without a way back not even a cookie can be sent. */
+static void test_no_cookie(void **state)
+{
+	uint32_t l = wire_listen(&w, B, 80, 1), a[2];
+	unsigned left = 9;
+
+	(void)state;
+	w.rule = lose_syn_acks;
+	w.arg = &left;
+	for (int i = 0; i < 2; i++) {
+		a[i] = wire_open(&w, A);
+		wire_connect(&w, a[i], B, 80);
+		wire_flush(&w);
+		w.no_path = i > 0; /* the second SYN is on its way when the way back is lost */
+		wire_run(&w, 20 * MS);
+	}
+	assert_int_equal(w.drops[BERTH_DROP_TCP_SYN_QUEUE], 1);
+	w.no_path = false;
+	for (int i = 0; i < 2; i++)
+		bt_tcp_abort(w.t, a[i], w.now);
 	wire_close(&w, l);
 }
 
@@ -507,23 +501,24 @@ static void test_idle_connection_is_small(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_backlog, up, down),
-		cmocka_unit_test_setup_teardown(test_cookie, up, down),
-		cmocka_unit_test_setup_teardown(test_wrong_cookie, up, down),
-		cmocka_unit_test_setup_teardown(test_simultaneous_open, up, down),
-		cmocka_unit_test_setup_teardown(test_self_connect, up, down),
-		cmocka_unit_test_setup_teardown(test_syn_retries, up, down),
-		cmocka_unit_test_setup_teardown(test_syn_ack_lost, up, down),
-		cmocka_unit_test_setup_teardown(test_fast_open, up, down),
-		cmocka_unit_test_setup_teardown(test_listener_closes, up, down),
-		cmocka_unit_test_setup_teardown(test_ecn_is_agreed_on, up, down),
-		cmocka_unit_test_setup_teardown(test_defer_accept, up, down),
-		cmocka_unit_test_setup_teardown(test_options, up, down),
-		cmocka_unit_test_setup_teardown(test_held_time_wait, up, down),
-		cmocka_unit_test_setup_teardown(test_ipv6, up, down),
-		cmocka_unit_test_setup_teardown(test_disconnect, up, down),
-		cmocka_unit_test_setup_teardown(test_time_wait_reuse, up, down),
-		cmocka_unit_test_setup_teardown(test_idle_connection_is_small, up, down),
+		T(test_backlog),
+		T(test_cookie),
+		T(test_no_cookie),
+		T(test_wrong_cookie),
+		T(test_simultaneous_open),
+		T(test_self_connect),
+		T(test_syn_retries),
+		T(test_syn_ack_lost),
+		T(test_fast_open),
+		T(test_listener_closes),
+		T(test_ecn_is_agreed_on),
+		T(test_defer_accept),
+		T(test_options),
+		T(test_held_time_wait),
+		T(test_ipv6),
+		T(test_disconnect),
+		T(test_time_wait_reuse),
+		T(test_idle_connection_is_small),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,36 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a stranger or an old segment cannot do: RFC 5961, RFC 7323 5, RFC 1337, and bug classes of
  * other stacks. */
-#include "tcp_help.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-/* cmocka needs the two above */
-#include <cmocka.h>
-
-static struct wire w;
-
-static int up(void **state)
-{
-	(void)state;
-	wire_up(&w);
-	return 0;
-}
-
-static int down(void **state)
-{
-	(void)state;
-	w.rule = NULL;
-	wire_down(&w);
-	return 0;
-}
-
-static void close_all(uint32_t a, uint32_t b, uint32_t l)
-{
-	bt_tcp_abort(w.t, a, w.now);
-	bt_tcp_abort(w.t, b, w.now);
-	wire_close(&w, l);
-}
+#include "tcp_test.h"
 
 /* RFC 5961 3.2: only the exact number resets; others get a challenge ACK. */
 static void test_blind_reset(void **state)
@@ -195,7 +166,8 @@ static void test_time_wait(void **state)
 	close_all(a, b, l);
 }
 
-/* NUMBER:JACK, RFC 6528: initial numbers of other ends or hosts say nothing; of one they rise. */
+/* NUMBER:JACK, RFC 6528, RFC 9293 MUST-8, MUST-9, SHLD-1: initial numbers of other ends or hosts
+ * say nothing; of one they rise. */
 static void test_initial_numbers(void **state)
 {
 	struct bt_addr x = wire_addr(A, false), y = wire_addr(B, false);
@@ -416,21 +388,21 @@ static void test_icmp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_blind_reset, up, down),
-		cmocka_unit_test_setup_teardown(test_blind_syn, up, down),
-		cmocka_unit_test_setup_teardown(test_blind_data, up, down),
-		cmocka_unit_test_setup_teardown(test_challenge_limit_is_per_socket, up, down),
-		cmocka_unit_test_setup_teardown(test_paws, up, down),
-		cmocka_unit_test_setup_teardown(test_time_wait, up, down),
-		cmocka_unit_test_setup_teardown(test_initial_numbers, up, down),
-		cmocka_unit_test_setup_teardown(test_urgent_past_the_data, up, down),
-		cmocka_unit_test_setup_teardown(test_urgent, up, down),
-		cmocka_unit_test_setup_teardown(test_sack_of_single_bytes, up, down),
-		cmocka_unit_test_setup_teardown(test_pieces_have_a_bound, up, down),
-		cmocka_unit_test_setup_teardown(test_overlaps_change_nothing, up, down),
-		cmocka_unit_test_setup_teardown(test_outside_the_window, up, down),
-		cmocka_unit_test_setup_teardown(test_unread_data_reset, up, down),
-		cmocka_unit_test_setup_teardown(test_icmp, up, down),
+		T(test_blind_reset),
+		T(test_blind_syn),
+		T(test_blind_data),
+		T(test_challenge_limit_is_per_socket),
+		T(test_paws),
+		T(test_time_wait),
+		T(test_initial_numbers),
+		T(test_urgent_past_the_data),
+		T(test_urgent),
+		T(test_sack_of_single_bytes),
+		T(test_pieces_have_a_bound),
+		T(test_overlaps_change_nothing),
+		T(test_outside_the_window),
+		T(test_unread_data_reset),
+		T(test_icmp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
