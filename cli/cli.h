@@ -35,6 +35,11 @@ enum bt_opt_id {
 	BT_OPT_TIME_WAIT,
 	BT_OPT_LIST,
 	BT_OPT_RANGE,
+	BT_OPT_KERNEL,
+	BT_OPT_INTERVAL,
+	BT_OPT_WARN,
+	BT_OPT_CRITICAL,
+	BT_OPT_CLOSE_WAIT,
 };
 
 struct bt_opt {
@@ -115,6 +120,7 @@ int bt_cmd_services(const struct bt_args *args);
 int bt_cmd_sysctl(const struct bt_args *args);
 int bt_cmd_link(const struct bt_args *args);
 int bt_cmd_capture(const struct bt_args *args);
+int bt_cmd_doctor(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

@@ -48,6 +48,9 @@ void bt_out_begin(struct bt_out *o, bool json, bool header, const struct bt_col 
 		  unsigned n_cols, const char *network, const char *list);
 void bt_out_end(struct bt_out *o);
 
+/* Writes s to standard output as JSON text, in quotes; bytes above 7f as Latin-1. */
+void bt_json_str(const char *s);
+
 /* A record has one call for each column, in order. */
 void bt_out_record(struct bt_out *o);
 void bt_out_record_end(struct bt_out *o);

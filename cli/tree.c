@@ -85,6 +85,19 @@ static const struct bt_opt capture_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt doctor_opts[] = {
+	{BT_OPT_KERNEL, "kernel", NULL, "the real machine's network namespace instead of a network"},
+	{BT_OPT_INTERVAL, "interval", "SECONDS",
+	 "time between two looks; 0: only one; default: 1"},
+	{BT_OPT_WARN, "warn", "PERCENT", "how full is a warning; default: 70"},
+	{BT_OPT_CRITICAL, "critical", "PERCENT", "how full is critical; default: 90"},
+	{BT_OPT_CLOSE_WAIT, "close-wait", "N",
+	 "sockets of one program in CLOSE_WAIT that are a warning; default: 10"},
+	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
 static const struct bt_opt down_opts[] = {
 	OPT_NETWORK,
 	{BT_OPT_FORCE, "force", NULL, "also when programs still run in it"},
@@ -135,6 +148,10 @@ const struct bt_cmd bt_commands[] = {
 	 "New connections that are looked at travel in packets; Ctrl-C ends it.\n"
 	 "Wireshark opens what -w has written; each packet's comment names its program.\n",
 	 capture_opts, COUNT(capture_opts), BT_REST_ANY, bt_cmd_capture},
+	{"doctor", "[OPTIONS] [HOST]", "find ports that run out, and say what helps",
+	 "Exit status 0: healthy, 1: a warning, 2: the command line was not understood,\n"
+	 "3: critical, 4: berth could not look.\n",
+	 doctor_opts, COUNT(doctor_opts), 1, bt_cmd_doctor},
 	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
 	 COUNT(networks_opts), 0, bt_cmd_networks},
 	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},
