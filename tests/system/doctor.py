@@ -43,12 +43,12 @@ def found(report, kind):
 
 # --- in a host
 
-def serve(backlog, accept):
+def serve(backlog):
     s = lib.listen(API, PORT, backlog)
     lib.say('ready')
     held = []
     while (word := lib.hear()) != 'end':
-        for _ in range(word if accept else 0):
+        for _ in range(word if isinstance(word, int) else 0):
             held.append(s.accept()[0])
         if word == 'close':
             held = []
@@ -81,11 +81,11 @@ def call():
         lib.say(refused)
 
 
-def network(net, *settings, backlog=128, accept=True):
+def network(net, *settings, backlog=128):
     lib.berth_only('berth doctor of a host')
     net.host('web', API)
     net.host('pc', CLIENT)
-    server = net.part('web', serve, backlog, accept)
+    server = net.part('web', serve, backlog)
     lib.eq(server.get(), 'ready')
     client = net.part('pc', call)
     lib.eq(client.ask(['connect', 0]), '')
@@ -257,7 +257,7 @@ def kernel_program():
     lib.eq((f['value'], f['pid'], report['close_wait']), (20, os.getpid(), ss('close-wait')))
     for c in ours + theirs:
         c.close()
-    status, report = kernel_status()
+    status, report = kernel_status('--warn', '50')
     lib.eq(report['time_wait'], ss('time-wait'))
     lib.eq('tw_reuse' in found(report, 'ephemeral_ports')[1], True)
     bound = []
