@@ -13,7 +13,7 @@
 #include "holders.h"
 
 enum {
-	BT_FLOWS_MAX = 1 << 18, /* (source, destination, port) kept apart in one host */
+	BT_FLOWS_MAX = 1 << 18,	  /* (source, destination, port) kept apart in one host */
 	BT_DETAILS_MAX = 1 << 16, /* listeners, and sockets in CLOSE_WAIT, of one host */
 	BT_FINDINGS_MAX = 32,
 	BT_CURES_MAX = 6,
@@ -57,9 +57,9 @@ struct bt_count {
 	uint64_t listen_overflows, listen_drops;
 
 	uint64_t tcp, udp, states[16];
-	uint64_t unseen;      /* beyond a bound */
-	uint32_t bound_only;  /* TCP, in the range, neither listening nor connected */
-	uint32_t bound_ino;   /* one of them */
+	uint64_t unseen;     /* beyond a bound */
+	uint32_t bound_only; /* TCP, in the range, neither listening nor connected */
+	uint32_t bound_ino;  /* one of them */
 	int32_t bound_pid;
 	uint64_t listening[1024]; /* ports of TCP listeners */
 	struct bt_flow *flows;	  /* open addressing, at most half full */

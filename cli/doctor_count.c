@@ -166,8 +166,8 @@ static void keep(struct bt_count *c, struct bt_seen **list, size_t *n, size_t *r
 
 void bt_count_add(struct bt_count *c, const struct bt_seen *s)
 {
-	bool in_range = s->lport >= c->lo && s->lport <= c->hi &&
-			!bt_port_in(c->reserved, s->lport);
+	bool in_range =
+		s->lport >= c->lo && s->lport <= c->hi && !bt_port_in(c->reserved, s->lport);
 	if (s->proto == BT_PROTO_UDP) {
 		c->udp++;
 		if (in_range)
@@ -202,7 +202,8 @@ uint32_t bt_count_bound(const struct bt_count *c)
 	for (uint32_t i = 0; i < c->places; i++) {
 		const struct bt_flow *f = &c->flows[i];
 		/* Once connect has few of its own half left, parity tells nothing. */
-		if (f->proto == BT_PROTO_TCP && (uint64_t)(f->n - f->bound) * 20 < capacity * 9ull) {
+		if (f->proto == BT_PROTO_TCP &&
+		    (uint64_t)(f->n - f->bound) * 20 < capacity * 9ull) {
 			n += f->bound;
 			all += f->n;
 		}

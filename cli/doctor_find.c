@@ -145,7 +145,8 @@ static void find_flow(struct bt_health *h, const struct bt_top *top, const struc
 	}
 	cure(f, "pool", "keep connections and use them again: a connection pool, HTTP keep-alive");
 	cure(f, "destinations",
-	     "more destination addresses or ports, or more source addresses: each pair has %u ports",
+	     "more destination addresses or ports, or more source addresses: each pair has %u "
+	     "ports",
 	     capacity);
 }
 
@@ -155,11 +156,11 @@ static void find_bound(struct bt_health *h, const struct owners *o, const struct
 	enum bt_severity severity = grade(bt_percent(n, capacity), l);
 	if (severity == BT_NOTE)
 		return;
-	struct bt_finding *f =
-		add(h, severity, "bind_before_connect",
-		    "%u of %u ephemeral ports (%u %%) are held by bind before connect; each is lost "
-		    "for every destination",
-		    n, capacity, bt_percent(n, capacity));
+	struct bt_finding *f = add(
+		h, severity, "bind_before_connect",
+		"%u of %u ephemeral ports (%u %%) are held by bind before connect; each is lost "
+		"for every destination",
+		n, capacity, bt_percent(n, capacity));
 	if (!f)
 		return;
 	f->value = n;
@@ -189,11 +190,11 @@ static void find_queue(struct bt_health *h, const struct owners *o, const struct
 	if (severity == BT_NOTE)
 		return;
 	bt_addr_text(s->laddr, at);
-	struct bt_finding *f =
-		add(h, severity, "accept_queue",
-		    "the listener at %s port %u has %u connections waiting in a queue of %u; %u were "
-		    "refused so far",
-		    at, s->lport, s->rqueue, s->backlog, s->drops);
+	struct bt_finding *f = add(
+		h, severity, "accept_queue",
+		"the listener at %s port %u has %u connections waiting in a queue of %u; %u were "
+		"refused so far",
+		at, s->lport, s->rqueue, s->backlog, s->drops);
 	if (!f)
 		return;
 	f->value = s->rqueue;
@@ -218,8 +219,9 @@ static void find_overflow(struct bt_health *h)
 	if (!f)
 		return;
 	f->value = n;
-	cure(f, "accept", "let the listener's program accept faster, or listen with a larger "
-			  "backlog (net.core.somaxconn bounds it)");
+	cure(f, "accept",
+	     "let the listener's program accept faster, or listen with a larger "
+	     "backlog (net.core.somaxconn bounds it)");
 }
 
 /* ---- listeners in the range ---- */
@@ -237,8 +239,8 @@ static void reserved_with(const struct bt_count *c, uint16_t port, char *text, s
 		uint32_t last = first;
 		if (first != port && !bt_port_in(c->reserved, (uint16_t)first))
 			continue;
-		while (last < 65535 && (last + 1 == port ||
-					bt_port_in(c->reserved, (uint16_t)(last + 1))))
+		while (last < 65535 &&
+		       (last + 1 == port || bt_port_in(c->reserved, (uint16_t)(last + 1))))
 			last++;
 		int n = snprintf(text + at, size - at, last > first ? "%s%u-%u" : "%s%u",
 				 at ? "," : "", first, last);
@@ -301,14 +303,13 @@ static void add_leak(struct bt_health *h, const struct leak *k)
 	bool made = strcmp(h->now.age, "made") == 0;
 	if (k->oldest_s >= 0)
 		snprintf(age, sizeof(age),
-			 made ? "; the oldest connection is %lld s old" :
-				"; the peer of one was last heard of %lld s ago",
+			 made ? "; the oldest connection is %lld s old"
+			      : "; the peer of one was last heard of %lld s ago",
 			 (long long)k->oldest_s);
-	struct bt_finding *f =
-		add(h, BT_WARNING, "close_wait",
-		    "%s has %lu sockets in CLOSE_WAIT: the peer has closed, the program has not%s",
-		    k->pid ? k->name : "a program that may not be looked at", (unsigned long)k->n,
-		    age);
+	struct bt_finding *f = add(
+		h, BT_WARNING, "close_wait",
+		"%s has %lu sockets in CLOSE_WAIT: the peer has closed, the program has not%s",
+		k->pid ? k->name : "a program that may not be looked at", (unsigned long)k->n, age);
 	if (!f)
 		return;
 	f->value = k->n;
@@ -362,7 +363,8 @@ static void want(struct owners *o, const struct bt_health *h, const struct bt_li
 		bt_holders_want(&o->holders, c->bound_ino);
 	for (size_t i = 0; i < c->n_listeners; i++) {
 		const struct bt_seen *s = &c->listeners[i];
-		if (exposed(c, s) || s->drops || (s->rqueue && bt_percent(s->rqueue, s->backlog) >= l->warn))
+		if (exposed(c, s) || s->drops ||
+		    (s->rqueue && bt_percent(s->rqueue, s->backlog) >= l->warn))
 			bt_holders_want(&o->holders, s->ino);
 	}
 	for (size_t i = 0; c->n_waits >= l->close_wait && i < c->n_waits; i++)

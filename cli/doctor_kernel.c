@@ -259,7 +259,8 @@ int bt_doctor_kernel(struct bt_health *h)
 		close(d.fd);
 	free(d.buf);
 	if (err)
-		bt_say("the kernel does not list its sockets: %s; check that the module inet_diag is "
+		bt_say("the kernel does not list its sockets: %s; check that the module inet_diag "
+		       "is "
 		       "there and that nothing forbids netlink",
 		       strerror(-err));
 	return err;

@@ -113,8 +113,7 @@ static bool joined(const void *wish, const struct bt_row *r)
 
 int bt_doctor_table(struct bt_client *c, const char *network, struct bt_health *list, unsigned n)
 {
-	uint32_t states =
-		bt_socks_states(1u << BT_ROW_LISTEN | 1u << BT_ROW_CLOSE_WAIT);
+	uint32_t states = bt_socks_states(1u << BT_ROW_LISTEN | 1u << BT_ROW_CLOSE_WAIT);
 	struct bt_diags d;
 	struct bt_socks socks;
 	int err;

@@ -86,9 +86,9 @@ static const struct bt_opt capture_opts[] = {
 };
 
 static const struct bt_opt doctor_opts[] = {
-	{BT_OPT_KERNEL, "kernel", NULL, "the real machine's network namespace instead of a network"},
-	{BT_OPT_INTERVAL, "interval", "SECONDS",
-	 "time between two looks; 0: only one; default: 1"},
+	{BT_OPT_KERNEL, "kernel", NULL,
+	 "the real machine's network namespace instead of a network"},
+	{BT_OPT_INTERVAL, "interval", "SECONDS", "time between two looks; 0: only one; default: 1"},
 	{BT_OPT_WARN, "warn", "PERCENT", "how full is a warning; default: 70"},
 	{BT_OPT_CRITICAL, "critical", "PERCENT", "how full is critical; default: 90"},
 	{BT_OPT_CLOSE_WAIT, "close-wait", "N",

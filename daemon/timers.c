@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * berthd's own timers, on one timerfd. libuv gives its earliest timer to every epoll_wait, and a wait
- * with an end costs the kernel a clock set and taken back: 3 to 8 us of every round trip on a virtual
- * machine. Here a wait has no end, and the clock is set only for an earlier time than it stands at.
+ * berthd's own timers, on one timerfd. libuv gives its earliest timer to every epoll_wait, and a
+ * wait with an end costs the kernel a clock set and taken back: 3 to 8 us of every round trip on a
+ * virtual machine. Here a wait has no end, and the clock is set only for an earlier time than it
+ * stands at.
  */
 #include "daemon.h"
 
@@ -11,8 +12,8 @@
 
 static void set_clock(struct daemon *d, uint64_t at_ns)
 {
-	const struct itimerspec t = {.it_value = {(time_t)(at_ns / 1000000000u),
-						  (long)(at_ns % 1000000000u)}};
+	const struct itimerspec t = {
+		.it_value = {(time_t)(at_ns / 1000000000u), (long)(at_ns % 1000000000u)}};
 	d->rings_ns = at_ns;
 	timerfd_settime(d->timer_fd, TFD_TIMER_ABSTIME, &t, NULL);
 }

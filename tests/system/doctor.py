@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import lib
 
@@ -189,6 +190,27 @@ def test_accept_queue(net):
     lib.eq((f['value'], f['limit'], 'backlog' in cures), (9, 9, True))
     server.ask(9)
     host(net, HEALTHY, 'web')
+    end(client, server)
+
+
+def test_growth(net):
+    """Two looks: one destination does not grow, and the text and the JSON say so."""
+    server, client = network(net)
+    lib.eq(client.ask(['connect', 5]), '')
+    out, _ = doctor('--network', net.name, '--json', 'pc', status=HEALTHY, interval='0.2')
+    flow = json.loads(out)['hosts'][0]['flows'][0]
+    lib.eq((flow['used'], flow['growth_per_s'], 'full_in_s' in flow), (5, 0.0, False))
+    text, _ = doctor('--network', net.name, 'pc', status=HEALTHY)
+    lib.eq(text.startswith('healthy: '), True, text)
+    p = subprocess.Popen([lib.BERTH, 'doctor', '--network', net.name, '--json', '--interval', '2', 'pc'],
+                         stdout=subprocess.PIPE, text=True)
+    more = 0
+    while p.poll() is None and more < 60:
+        lib.eq(client.ask(['connect', 1]), '')
+        more += 1
+        time.sleep(0.05)
+    flow = json.loads(p.communicate(timeout=lib.LIMIT)[0])['hosts'][0]['flows'][0]
+    lib.eq(flow['growth_per_s'] > 0 and flow['full_in_s'] > 0, True, str(flow))
     end(client, server)
 
 
