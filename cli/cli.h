@@ -40,6 +40,11 @@ enum bt_opt_id {
 	BT_OPT_PAST,
 	BT_OPT_ONCE,
 	BT_OPT_FAST,
+	BT_OPT_KERNEL,
+	BT_OPT_INTERVAL,
+	BT_OPT_WARN,
+	BT_OPT_CRITICAL,
+	BT_OPT_CLOSE_WAIT,
 };
 
 struct bt_opt {
@@ -125,6 +130,7 @@ int bt_cmd_events(const struct bt_args *args);
 int bt_cmd_explain(const struct bt_args *args);
 int bt_cmd_replay(const struct bt_args *args);
 int bt_cmd_ping(const struct bt_args *args);
+int bt_cmd_doctor(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

@@ -52,7 +52,7 @@ static void new_cell(struct bt_out *o, enum bt_style style)
 
 /* ---- JSON ---- */
 
-static void json_str(const char *s)
+void bt_json_str(const char *s)
 {
 	putc_unlocked('"', stdout);
 	for (; *s; s++) {
@@ -102,7 +102,7 @@ void bt_out_begin(struct bt_out *o, bool json, bool header, const struct bt_col 
 	putchar('{');
 	if (network) {
 		json_key(o, "network");
-		json_str(network);
+		bt_json_str(network);
 	}
 	json_key(o, list);
 	putchar('[');
@@ -157,7 +157,7 @@ void bt_out_styled(struct bt_out *o, const char *value, enum bt_style style)
 	if (!next(o, style))
 		return;
 	if (o->json)
-		json_str(value);
+		bt_json_str(value);
 	else
 		put_str(o, value);
 }
@@ -206,7 +206,7 @@ void bt_out_item(struct bt_out *o, const char *text)
 	}
 	o->first_item = false;
 	if (o->json)
-		json_str(text);
+		bt_json_str(text);
 	else
 		put_str(o, text);
 }
@@ -218,7 +218,7 @@ void bt_out_user(struct bt_out *o, const char *name, int pid, int fd)
 		return;
 	if (o->json) {
 		fputs_unlocked(o->first_item ? "{\"name\":" : ",{\"name\":", stdout);
-		json_str(name);
+		bt_json_str(name);
 		printf(fd < 0 ? ",\"pid\":%d}" : ",\"pid\":%d,\"fd\":%d}", pid, fd);
 	} else {
 		int n = snprintf(tail, sizeof(tail), fd < 0 ? "\",pid=%d)" : "\",pid=%d,fd=%d)",

@@ -52,6 +52,9 @@ void bt_out_end(struct bt_out *o);
 void bt_out_line(struct bt_out *o, const struct bt_col *cols, unsigned n_cols);
 void bt_out_line_end(struct bt_out *o);
 
+/* Writes s to standard output as JSON text, in quotes; bytes above 7f as Latin-1. */
+void bt_json_str(const char *s);
+
 /* A record has one call for each column, in order. */
 void bt_out_record(struct bt_out *o);
 void bt_out_record_end(struct bt_out *o);

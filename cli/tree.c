@@ -121,6 +121,19 @@ static const struct bt_opt ping_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt doctor_opts[] = {
+	{BT_OPT_KERNEL, "kernel", NULL,
+	 "the real machine's network namespace instead of a network"},
+	{BT_OPT_INTERVAL, "interval", "SECONDS", "time between two looks; 0: only one; default: 1"},
+	{BT_OPT_WARN, "warn", "PERCENT", "how full is a warning; default: 70"},
+	{BT_OPT_CRITICAL, "critical", "PERCENT", "how full is critical; default: 90"},
+	{BT_OPT_CLOSE_WAIT, "close-wait", "N",
+	 "sockets of one program in CLOSE_WAIT that are a warning; default: 10"},
+	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
 static const struct bt_opt down_opts[] = {
 	OPT_NETWORK,
 	{BT_OPT_FORCE, "force", NULL, "also when programs still run in it"},
@@ -195,6 +208,10 @@ const struct bt_cmd bt_commands[] = {
 	{"ping", "[OPTIONS] HOST DESTINATION", "send ICMP echo requests from a host",
 	 "To another host or address, over the links between them or by HOST's TAP device.\n",
 	 ping_opts, COUNT(ping_opts), 2, bt_cmd_ping},
+	{"doctor", "[OPTIONS] [HOST]", "find ports that run out, and say what helps",
+	 "Exit status 0: healthy, 1: a warning, 2: the command line was not understood,\n"
+	 "3: critical, 4: berth could not look.\n",
+	 doctor_opts, COUNT(doctor_opts), 1, bt_cmd_doctor},
 	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
 	 COUNT(networks_opts), 0, bt_cmd_networks},
 	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},
