@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,7 +343,8 @@ static int call_setval(struct call *k)
 		return -ESTALE;
 	if (d_row(k->d, k->slot)->proto == BT_UDP)
 		d_udp_option(k->d, k->slot, k->req->flags, k->req->port, k->req->value);
-	if (k->req->flags == SOL_SOCKET && k->req->port == SO_RCVBUF) {
+	if (k->req->flags == SOL_SOCKET && k->req->port == SO_RCVBUF &&
+	    d_row(k->d, k->slot)->proto == BT_UDP) {
 		uint32_t kib = k->req->value / 1024;
 		d_row(k->d, k->slot)->rcvbuf_kib = (uint16_t)(kib > UINT16_MAX ? UINT16_MAX : kib);
 		return 0;
@@ -365,19 +367,46 @@ static int call_setval(struct call *k)
 		if (r < 0)
 			return r;
 	}
-	return d_vals_set(k->slot, k->req->id.gen, k->req->flags, k->req->port, k->req->value);
+	int r = d_vals_set(k->slot, k->req->id.gen, k->req->flags, k->req->port, k->req->value);
+	if (r == 0 && d_row(k->d, k->slot)->proto == BT_TCP)
+		d_carry_set(k->d, k->slot, k->req->flags, k->req->port, k->req->value);
+	return r;
 }
 
 static int call_getval(struct call *k)
 {
 	if (!known(k))
 		return -ESTALE;
-	int r = d_vals_get(k->slot, k->req->id.gen, k->req->flags, k->req->port, &k->rep.value);
+	berth_socket s = d_carry_socket(k->d, k->slot);
+	uint16_t level = k->req->flags, name = k->req->port;
+	if (s != 0 && d_carry_value(k->d, s, level, name, &k->rep.value) == 0)
+		return 0;
+	int r = d_vals_get(k->slot, k->req->id.gen, level, name, &k->rep.value);
+	if (r == 0 && level == SOL_SOCKET && name == SO_ERROR) /* told once */
+		d_vals_set(k->slot, k->req->id.gen, level, name, 0);
 	uint32_t link = bt_net_link(k->d->net, k->slot);
 	if (r == -ENOENT && link != BT_NO_SLOT) /* an accepted end has what its listener had */
-		r = d_vals_get(link, d_row(k->d, link)->gen, k->req->flags, k->req->port,
-			       &k->rep.value);
+		r = d_vals_get(link, d_row(k->d, link)->gen, level, name, &k->rep.value);
 	return r;
+}
+
+static int call_tcp_info(struct call *k)
+{
+	static uint8_t extra[512];
+	static const char *const names[] = {"cubic", "reno", "bbr"};
+	uint32_t module = 0;
+	if (!known(k))
+		return -ESTALE;
+	berth_socket s = d_carry_socket(k->d, k->slot);
+	memset(extra, 0, sizeof(extra));
+	size_t n = s == 0 ? 0 : d_carry_info(k->d, s, extra, sizeof(extra) - BT_CONGESTION_NAME);
+	if (n == 0)
+		return -ENOENT;
+	d_carry_value(k->d, s, IPPROTO_TCP, TCP_CONGESTION, &module);
+	memcpy(extra + n, names[module], strlen(names[module]));
+	k->rep_extra = extra;
+	k->rep.extra = (uint32_t)n + BT_CONGESTION_NAME;
+	return 0;
 }
 
 /* The program has read the peer's end, so the peer has shut, though its notice has not come yet: it
@@ -503,6 +532,7 @@ static const struct {
 	[BT_OPTS] = {call_opts, PROGRAM, false},
 	[BT_SETVAL] = {call_setval, PROGRAM, true},
 	[BT_GETVAL] = {call_getval, PROGRAM, false},
+	[BT_TCP_INFO] = {call_tcp_info, PROGRAM, false},
 	[BT_SHUT] = {call_shut, PROGRAM, true},
 	[BT_RESET] = {call_reset, PROGRAM, false},
 	[BT_DISCONNECT] = {call_disconnect, PROGRAM, false},

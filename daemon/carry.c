@@ -396,6 +396,46 @@ static struct carry *new_carry(struct daemon *d, uint32_t slot, int fd, berth_so
 	return c;
 }
 
+/* The queue that what has been received waits in (carry_options.c). */
+static void bound_queue(const struct carry *c, uint32_t rcvbuf)
+{
+	const int bytes = (int)(rcvbuf / 2);
+	if (c->fd >= 0)
+		setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
+/* slot: of who has set the buffer, or its listener. */
+static void limit_queue(const struct carry *c, uint32_t slot)
+{
+	uint32_t bytes;
+	if (d_vals_get(slot, d_row(c->d, slot)->gen, SOL_SOCKET, SO_RCVBUF, &bytes) == 0)
+		bound_queue(c, bytes);
+}
+
+berth_socket d_carry_socket(struct daemon *d, uint32_t slot)
+{
+	const struct carry *c = find(slot);
+	return c != NULL ? c->socket : d_wire_listener(d, slot);
+}
+
+void d_carry_set(struct daemon *d, uint32_t slot, uint16_t level, uint16_t name, uint32_t value)
+{
+	struct carry *c = find(slot);
+	berth_socket s = d_carry_socket(d, slot);
+	if (s == 0)
+		return;
+	/* What was said before is sent as it was then. */
+	if (c != NULL && !c->connecting && c->fd >= 0)
+		take_in(c);
+	if (c != NULL && level == SOL_SOCKET && name == SO_RCVBUF)
+		bound_queue(c, value);
+	if (c == NULL || c->socket != 0)
+		d_carry_option(d, s, level, name, value);
+	if (c != NULL)
+		watch(c);
+	d_wire_turn(d);
+}
+
 static struct berth_endpoint endpoint(const struct bt_addr *a, uint16_t port)
 {
 	struct berth_endpoint e = {.port = port};
@@ -404,7 +444,8 @@ static struct berth_endpoint endpoint(const struct bt_addr *a, uint16_t port)
 }
 
 /* The engine's socket for the client's end. 0 or a berth_error. */
-static int open_client(struct daemon *d, const struct bt_port_info *i, berth_socket *s)
+static int open_client(struct daemon *d, uint32_t slot, const struct bt_port_info *i,
+		       berth_socket *s)
 {
 	struct berth *b = d_wire_engine(d);
 	struct berth_endpoint local = endpoint(&i->laddr, i->lport),
@@ -417,6 +458,7 @@ static int open_client(struct daemon *d, const struct bt_port_info *i, berth_soc
 	/* One local port may serve many destinations; the network has decided that already. */
 	berth_set(b, *s, BERTH_SO_REUSEADDR, 1, now);
 	r = berth_bind(b, *s, &local, now);
+	d_carry_options(d, slot, *s);
 	if (r == 0)
 		r = berth_connect(b, *s, &remote, now);
 	if (r < 0 && r != BERTH_EINPROGRESS) {
@@ -457,7 +499,7 @@ static void on_join(uv_poll_t *h, int status, int events)
 		close(fd);
 		return;
 	}
-	int r = open_client(d, &i, &s);
+	int r = open_client(d, slot, &i, &s);
 	struct carry *c = r == 0 ? new_carry(d, slot, fd, s) : NULL;
 	if (c == NULL) {
 		if (r == 0)
@@ -469,6 +511,7 @@ static void on_join(uv_poll_t *h, int status, int events)
 		close(fd);
 		return;
 	}
+	limit_queue(c, slot);
 	c->connecting = true;
 	c->plug = d->table->plug_bytes;
 	watch(c);
@@ -548,6 +591,7 @@ static void accepted(struct daemon *d, uint32_t listener, berth_socket s)
 		bt_net_closed(d->net, child, d_now());
 		return;
 	}
+	limit_queue(c, listener);
 	changing(c);
 	hand_on(c);
 	watch(c);

@@ -83,3 +83,12 @@ void d_vals_move(uint32_t slot, uint32_t gen, uint32_t to, uint32_t to_gen)
 			p = &v->next; /* it is in front of us again */
 	}
 }
+
+void d_vals_each(uint32_t slot, uint32_t gen,
+		 void (*each)(void *arg, uint16_t level, uint16_t option, uint32_t value),
+		 void *arg)
+{
+	for (const struct val *v = buckets[slot % BUCKETS]; v != NULL; v = v->next)
+		if (v->slot == slot && v->gen == gen)
+			each(arg, v->level, v->option, v->value);
+}

@@ -12,6 +12,7 @@
  *	wire.c	the engine, its hosts and links, packets and time
  *	capture.c who looks at packets
  *	wire_udp.c datagrams
+ *	carry_options.c options of connections, TCP_INFO
  *	carry.c	descriptors and the engine's sockets: connections of programs, listeners
  */
 #ifndef BERTH_DAEMON_WIRE_H
@@ -43,9 +44,13 @@ struct bt_port_net *d_wire_ports(const struct daemon *d); /* the engine's port s
 /* The engine's number of a host, which it learns of by this; without memory one that is no host's.
  */
 berth_host d_wire_host(struct daemon *d, uint16_t host);
+/* A setting of the host has been changed. */
+void d_wire_settings(struct daemon *d, uint16_t host);
 /* Carries what the engine has to say, tells what has happened, sets the clock. To be called after
  * every call of the engine. */
 void d_wire_turn(struct daemon *d);
+/* The engine's socket of a listener; 0: it has none. */
+berth_socket d_wire_listener(const struct daemon *d, uint32_t slot);
 /* A socket has begun or ceased to listen. */
 void d_wire_listens(struct daemon *d, uint32_t slot, bool on);
 
@@ -72,7 +77,24 @@ int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const stru
 void d_wire_udp_event(struct daemon *d, const struct berth_event *e);
 void d_wire_udp_forget(struct daemon *d, uint32_t slot); /* the socket is gone */
 
+/* ---- carry_options.c: of an engine's socket ---- */
+
+/* What a program has set of it (vals.h), all together, and one. Others than TCP's are passed over.
+ */
+void d_carry_options(struct daemon *d, uint32_t slot, berth_socket s);
+void d_carry_option(struct daemon *d, berth_socket s, uint16_t level, uint16_t name,
+		    uint32_t value);
+/* What the connection has come to by itself: MSS, MTU, buffers. -ENOENT: not such an option. */
+int d_carry_value(struct daemon *d, berth_socket s, uint16_t level, uint16_t name, uint32_t *value);
+/* The kernel's struct tcp_info of it, in out: its size, or 0: there is none, or no room. */
+size_t d_carry_info(struct daemon *d, berth_socket s, void *out, size_t room);
+
 /* ---- carry.c ---- */
+
+/* The engine's socket of a connection or a listener in packets; 0: none (any more). */
+berth_socket d_carry_socket(struct daemon *d, uint32_t slot);
+/* A program has set an option of it. */
+void d_carry_set(struct daemon *d, uint32_t slot, uint16_t level, uint16_t name, uint32_t value);
 
 int d_carry_open(struct daemon *d); /* the name that programs join. 0 or -errno */
 /* The engine's word about one of its sockets. */

@@ -12,6 +12,7 @@
  *	ident.c		which socket a descriptor is
  *	socket.c	socket bind listen accept getsockname getpeername shutdown
  *	connect.c	connect
+ *	wire.c		connections in packets: joining, outcome, options
  *	fds.c		close dup and kin
  *	fork.c		fork vfork clone posix_spawn system popen
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
@@ -220,10 +221,11 @@ struct note {
  * which AF_UNIX does not use), so that they survive exec and descriptor passing. Magic in the upper
  * 16 bits.
  */
-#define COOKIE_MAGIC  (0xbe57ull << 48)
-#define COOKIE_IS(c)  (((c) >> 48) == 0xbe57)
-#define COOKIE_OPTS   0xffull /* enum bt_port_opt */
-#define COOKIE_BIT(n) (1ull << (n))
+#define COOKIE_MAGIC	     (0xbe57ull << 48)
+#define COOKIE_IS(c)	     (((c) >> 48) == 0xbe57)
+#define COOKIE_OPTS	     0xffull /* enum bt_port_opt */
+#define COOKIE_BIT(n)	     (1ull << (n))
+#define COOKIE_CONGESTION(c) ((int)((c) >> CB_CONGESTION & 3))
 enum cookie_bit {
 	CB_V6ONLY = 2, /* BT_V6ONLY; the port space's others are named in options.c only */
 	CB_NODELAY = 8,
@@ -238,12 +240,13 @@ enum cookie_bit {
 	CB_STORED, /* berthd keeps values for it (BT_GETVAL) */
 	CB_NOQUICKACK,
 	CB_PACING, /* the program set SO_MAX_PACING_RATE itself */
-	CB_RENO,
+	CB_UNUSED,
 	CB_NOMCLOOP,
 	CB_PKTINFO6,
 	CB_RECVHOPS,
 	CB_RECVTCLASS,
-	CB_ERROR = 40, /* 8 bits: pending SO_ERROR */
+	CB_CONGESTION = 32, /* 2 bits: 1 + enum berth_congestion; 0: the host's */
+	CB_ERROR = 40,	    /* 8 bits: pending SO_ERROR */
 };
 
 extern uint32_t bt_forks; /* how often this process has forked; odd bits do not matter */
@@ -293,6 +296,8 @@ struct bt_view;
 void bt_own_view(struct bt_view *v); /* what the instruments of this host see */
 /* A descriptor, -1 and errno, or -2: the kernel's to open. */
 int bt_open_net(const char *path, int flags);
+/* What a new TCP connection of the host has. */
+bool bt_host_congestion(char *name, size_t size);
 extern bool bt_any_setting; /* this process has one: the others need not look */
 static inline bool bt_setting_of(int fd)
 {
@@ -335,7 +340,24 @@ bool bt_if_ioctl(int fd, unsigned long request, void *arg, int *r);
 /* How often a UDP socket of this process was connected or disconnected: what is remembered of ways
  * is then old. */
 extern _Atomic uint32_t bt_udp_changes;
-/* connect.c: how a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
+/*
+ * wire.c. What an option of a connection in packets, or of a listener, has become reaches the
+ * engine: all that the descriptor and the cookie hold (true: there was something, and berthd may
+ * not have heard it yet); one, heard on return; 0 or another socket: nothing.
+ */
+bool bt_wire_options(int fd, struct note *n);
+void bt_wire_set(int fd, const struct note *n, int level, int name, int value);
+/* A number that berthd knows; false: it is in no packets, or was never set. */
+bool bt_wire_value(int fd, const struct note *n, int level, int name, int *value);
+/* Sizes the descriptor's queue; sndbuf: what the program set, 0: nothing. */
+void bt_wire_queue(int fd, const struct note *n, int sndbuf);
+/* TCP_INFO, of `size` bytes, and the congestion control of any connection of the host. */
+bool bt_wire_info(uint32_t slot, const struct bt_row *row, void *info, size_t size,
+		  char name[BT_CONGESTION_NAME]);
+int bt_wire_error(int fd, const struct note *n); /* that ended it, told once; 0: none */
+int bt_wire_join(int fd, struct note *n);	 /* 0 or errno */
+int bt_wire_wait(int fd, struct note *n);	 /* as connect, with EINPROGRESS and EINTR */
+/* How a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
  * the errno of its failure, told once. Only with NOTE_JOINING. */
 int bt_wire_outcome(int fd, struct note *n);
 /* The pending error of a failed non-blocking connect, which this tells and clears; 0: none. */

@@ -29,6 +29,7 @@
 /* The token's first 8 bytes, a native number: bits 0-15 the host; bit 16 BT_TOKEN_UNPRIVILEGED: not
  * the host's root; bits 32-63 the uid that counts as the host's root. */
 #define BT_TOKEN_UNPRIVILEGED (1ull << 16)
+#define BT_CONGESTION_NAME    16
 #define BT_SLOT_NONE	      UINT32_MAX
 #define BT_SEND_TTL	      (1u << 16)
 #define BT_SEND_TOS	      (1u << 17)
@@ -57,8 +58,12 @@ enum bt_msg_type {
 		       * the program chose; value: bits 0-7 the TTL if BT_SEND_TTL, bits 8-15 the
 		       * TOS if BT_SEND_TOS */
 	BT_OPTS,      /* opts: new option bits (enum bt_port_opt) */
-	BT_SETVAL,    /* notice: flags = level, port = option name, value */
-	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set */
+	BT_SETVAL,    /* notice: flags = level, port = option name, value; TCP_CONGESTION: a number
+		       * (include/berth/berth.h) */
+	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set.
+		       * SO_ERROR is told once */
+	BT_TCP_INFO,  /* Reply extra: struct tcp_info (linux/tcp.h), then the name of the congestion
+			 control, BT_CONGESTION_NAME bytes; ENOENT: its bytes travel in no packets */
 	BT_SHUT,      /* notice: value = SHUT_WR or SHUT_RDWR */
 	BT_RESET,     /* the socket is about to be closed with a reset (SO_LINGER 0); has a reply */
 	BT_DISCONNECT, /* TCP: connect with AF_UNSPEC. Reply: id = a fresh socket that takes over
