@@ -44,6 +44,7 @@ struct carry {
 	bool out_end;  /* the peer's last has been handed on */
 	bool blocked;  /* the descriptor has no room */
 	bool full;     /* the engine has none */
+	int error;     /* the connection is over, and what had come before is handed on yet */
 };
 
 struct carries {
@@ -137,7 +138,15 @@ static void failed(struct carry *c, int e)
 		d_vals_set(c->slot, d_row(d, c->slot)->gen, SOL_SOCKET, SO_ERROR, (uint32_t)-e);
 	bt_net_wire_state(d->net, c->slot, BT_CLOSE, d_now());
 	d_publish(d); /* before the program can look */
-	end(c);
+	if (!c->blocked || c->connecting) {
+		end(c);
+		return;
+	}
+	/* What has come before is read first; nothing more is taken. */
+	c->error = e;
+	c->in_end = true;
+	shutdown(c->fd, SHUT_RD);
+	watch(c);
 }
 
 /* ---- from the program ---- */
@@ -242,6 +251,10 @@ static void hand_on(struct carry *c)
 		const void *data;
 		size_t len;
 		int r = berth_recv_data(b, c->socket, &data, &len);
+		if (c->error != 0 && (r < 0 || len == 0)) {
+			end(c);
+			return;
+		}
 		if (r == 0 && len == 0 && !c->out_end) {
 			c->out_end = true;
 			shutdown(c->fd, SHUT_WR);
@@ -290,7 +303,7 @@ static void on_fd(uv_poll_t *h, int status, int events)
 	}
 	if (c->fd >= 0 && events & UV_WRITABLE)
 		hand_on(c);
-	if (c->fd >= 0 && c->socket != 0 && !c->connecting && events & UV_READABLE)
+	if (c->fd >= 0 && c->socket != 0 && !c->connecting && !c->in_end && events & UV_READABLE)
 		take_in(c);
 	watch(c);
 	d_wire_turn(d);
@@ -314,7 +327,7 @@ void d_carry_event(struct daemon *d, const struct berth_event *e)
 		return;
 	}
 	struct carry *c = find((uint32_t)e->user);
-	if (c == NULL || c->socket != e->socket)
+	if (c == NULL || c->socket != e->socket || c->error != 0)
 		return;
 	changing(c);
 	if (e->what & BERTH_ERROR) {

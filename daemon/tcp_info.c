@@ -63,11 +63,11 @@ size_t d_tcp_info(const struct berth_tcp_info *i, void *out, size_t room)
 		.tcpi_advmss = i->advmss,
 		.tcpi_pmtu = i->pmtu,
 	};
-	o.tcpi_options = (uint8_t)((i->timestamps ? TCPI_OPT_TIMESTAMPS : 0) |
-				    (i->sack ? TCPI_OPT_SACK : 0) |
-				    (i->wscale ? TCPI_OPT_WSCALE : 0) | (i->ecn ? TCPI_OPT_ECN : 0) |
-				    (i->ecn_seen ? TCPI_OPT_ECN_SEEN : 0) |
-				    (i->fastopen_data ? TCPI_OPT_SYN_DATA : 0));
+	o.tcpi_options =
+		(uint8_t)((i->timestamps ? TCPI_OPT_TIMESTAMPS : 0) |
+			  (i->sack ? TCPI_OPT_SACK : 0) | (i->wscale ? TCPI_OPT_WSCALE : 0) |
+			  (i->ecn ? TCPI_OPT_ECN : 0) | (i->ecn_seen ? TCPI_OPT_ECN_SEEN : 0) |
+			  (i->fastopen_data ? TCPI_OPT_SYN_DATA : 0));
 	counts(i, &o);
 	if (room < sizeof(o))
 		return 0;

@@ -477,6 +477,8 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	e = bt_pending(fd, n);
 	if (e == 0 && !(n->flags & NOTE_UDP) && bt_reset_untold(fd, n))
 		e = ECONNRESET;
+	if (e == 0)
+		e = bt_wire_ended(fd, n);
 	bool kept = e != 0;
 	if (e == 0 && bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
 		return -1;

@@ -355,6 +355,7 @@ void bt_wire_queue(int fd, const struct note *n, int sndbuf);
 bool bt_wire_info(uint32_t slot, const struct bt_row *row, void *info, size_t size,
 		  char name[BT_CONGESTION_NAME]);
 int bt_wire_error(int fd, const struct note *n); /* that ended it, told once; 0: none */
+int bt_wire_ended(int fd, const struct note *n); /* the same where the connection is over */
 int bt_wire_join(int fd, struct note *n);	 /* 0 or errno */
 int bt_wire_wait(int fd, struct note *n);	 /* as connect, with EINPROGRESS and EINTR */
 /* How a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or

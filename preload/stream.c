@@ -57,9 +57,11 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 		return n;
 	if (!bt_reset_untold(fd, &note)) {
 		struct note *own = bt_note(fd);
+		int e = bt_wire_ended(fd, &note);
 		if (own != NULL)
 			own->flags |= NOTE_END;
-		return n;
+		errno = e != 0 ? e : errno;
+		return e != 0 ? -1 : n;
 	}
 	errno = ECONNRESET;
 	return -1;
@@ -106,9 +108,12 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 		if (note.flags & NOTE_UDP) {
 			saved = ECONNREFUSED; /* see dgram.c */
 		} else if (!bt_reset_untold(fd, &note)) {
-			if (after_end(fd, &note))
+			int e = bt_wire_ended(fd, &note);
+			if (e == 0 && after_end(fd, &note))
 				return 0;
-			told_by_kernel(fd, &note);
+			if (e == 0)
+				told_by_kernel(fd, &note);
+			saved = e != 0 ? e : saved;
 		}
 	}
 	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
@@ -289,7 +294,10 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 		return bt_udp_send(fd, &n, &m, flags);
 	}
 	if (e == EPIPE) {
-		if (bt_reset_untold(fd, &n) || reset_by_kernel(fd, &n))
+		int ended = bt_wire_ended(fd, &n);
+		if (ended != 0)
+			e = ended;
+		else if (bt_reset_untold(fd, &n) || reset_by_kernel(fd, &n))
 			e = ECONNRESET;
 		else if (bt_pending(fd, &n) == 0 && first_after_end(fd, &n, size_of(iov, n_iov)))
 			return (ssize_t)size_of(iov, n_iov);

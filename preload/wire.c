@@ -135,6 +135,15 @@ int bt_wire_error(int fd, const struct note *n)
 	return bt_wire_value(fd, n, SOL_SOCKET, SO_ERROR, &e) ? e : 0;
 }
 
+int bt_wire_ended(int fd, const struct note *n)
+{
+	struct bt_row row;
+	return n->flags & NOTE_WIRE && !(n->flags & NOTE_UDP) && bt_note_row(n, &row) &&
+			       (row.state == BT_ROW_CLOSE || row.state == BT_ROW_FREE)
+		       ? bt_wire_error(fd, n)
+		       : 0;
+}
+
 /*
  * The descriptor is joined to berthd, and must not be writable before the peer has answered: the
  * smallest send buffer is filled with a plug, which berthd takes out (proto/msg.h). The buffer gets
