@@ -3,10 +3,12 @@
  * error changes nothing but a counter. */
 #include "calls.h"
 
+#include "errors.h"
 #include "vals.h"
 #include "wire.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -282,15 +284,50 @@ static int call_udp_route(struct call *k)
 	if (bt_epoch_bucket(k->rep.port) == bt_epoch_bucket(k->req->port))
 		k->rep.value = k->d->table->udp_epoch[bt_epoch_bucket(k->req->port)];
 	k->rep.target.slot = BT_SLOT_NONE;
+	if (target == BT_NO_SLOT && !(k->rep.flags & BT_REPF_LOST) &&
+	    (d_wire_udp(k->d, k->slot, &dst) ||
+	     d_errors_wanted(k->d, k->slot, bt_addr_is_v4(&dst)))) {
+		k->rep.flags |= BT_REPF_RELAY;
+		return 0;
+	}
 	if (target == BT_NO_SLOT) {
 		d_count(k->d, BT_CNT_UDP_NOPORT);
 		return 0;
 	}
 	k->rep.target = ident(k->d, target);
 	if (other_source(k->d, k->slot, &src) || bt_net_flags(k->d->net, target) & BT_NETF_RELAY ||
-	    d_wire_udp(k->d, k->slot, target))
+	    d_wire_udp(k->d, k->slot, &dst))
 		k->rep.flags |= BT_REPF_RELAY;
 	return 0;
+}
+
+/* What ICMP would say of a datagram whose port nobody has (RFC 1122 4.1.3.1). */
+static void no_port(struct call *k, const struct bt_addr *dst, const uint8_t *data, size_t len)
+{
+	bool v4 = bt_addr_is_v4(dst);
+	/* Of the packet as much as ICMP quotes: 576 bytes (IPv4) or 1,280 with all headers. */
+	size_t most = v4 ? 576 - 20 - 8 - 28 : 1280 - 40 - 8 - 48;
+	struct bt_udp_error e = {.error = ECONNREFUSED,
+				 .origin = v4 ? SO_EE_ORIGIN_ICMP : SO_EE_ORIGIN_ICMP6,
+				 .type = v4 ? 3 : 1,
+				 .code = v4 ? 3 : 4,
+				 .len = (uint32_t)(len < most ? len : most),
+				 .port = k->req->port};
+	memcpy(e.from, dst->b, 16);
+	memcpy(e.dst, dst->b, 16);
+	if (d_errors_wanted(k->d, k->slot, v4))
+		d_errors_add(k->d, k->slot, &e, data, false);
+}
+
+static int call_errqueue(struct call *k)
+{
+	static uint8_t extra[sizeof(struct bt_udp_error) + BT_ENGINE_QUOTE];
+	if (!held(k))
+		return -ESTALE;
+	size_t n = d_errors_next(k->slot, extra, sizeof(extra));
+	k->rep_extra = extra;
+	k->rep.extra = (uint32_t)n;
+	return n > 0 ? 0 : -EAGAIN;
 }
 
 static int call_udp_send(struct call *k)
@@ -310,15 +347,23 @@ static int call_udp_send(struct call *k)
 	int r = udp_route(k, &target, &from.dst, &from.src);
 	if (r < 0)
 		return r;
-	if (target == BT_NO_SLOT) {
+	bool wired = !(k->rep.flags & BT_REPF_LOST) && d_wire_udp(k->d, k->slot, &from.dst);
+	int waited = d_errors_take(k->slot);
+	if (waited != 0) {
+		k->rep.flags |= BT_REPF_WIRE;
+		return -waited;
+	}
+	if (target == BT_NO_SLOT && !wired) {
 		d_count(k->d, BT_CNT_UDP_NOPORT);
+		if (!(k->rep.flags & BT_REPF_LOST))
+			no_port(k, &from.dst, k->extra + before, k->req->extra - before);
 		return -ECONNREFUSED;
 	}
 	d_count(k->d, BT_CNT_UDP_RELAYED);
 	from.port = k->rep.port;
 	from.hops = value & BT_SEND_TTL ? (uint8_t)(64 - value) : d_row(k->d, k->slot)->hops;
 	from.tos = value & BT_SEND_TOS ? (uint8_t)(value >> 8) : d_row(k->d, k->slot)->tos;
-	if (d_wire_udp(k->d, k->slot, target))
+	if (wired)
 		return d_wire_udp_send(k->d, k->slot, target, &from, k->req->port,
 				       k->extra + before, k->req->extra - before);
 	d_relay(k->d, target, &from, k->extra + before, k->req->extra - before);
@@ -379,6 +424,10 @@ static int call_getval(struct call *k)
 		return -ESTALE;
 	berth_socket s = d_carry_socket(k->d, k->slot);
 	uint16_t level = k->req->flags, name = k->req->port;
+	if (level == SOL_SOCKET && name == SO_ERROR && d_row(k->d, k->slot)->proto == BT_UDP) {
+		k->rep.value = (uint32_t)d_errors_take(k->slot);
+		return 0;
+	}
 	if (s != 0 && d_carry_value(k->d, s, level, name, &k->rep.value) == 0)
 		return 0;
 	int r = d_vals_get(k->slot, k->req->id.gen, level, name, &k->rep.value);
@@ -532,6 +581,7 @@ static const struct {
 	[BT_OPTS] = {call_opts, PROGRAM, false},
 	[BT_SETVAL] = {call_setval, PROGRAM, true},
 	[BT_GETVAL] = {call_getval, PROGRAM, false},
+	[BT_ERRQUEUE] = {call_errqueue, PROGRAM, false},
 	[BT_TCP_INFO] = {call_tcp_info, PROGRAM, false},
 	[BT_SHUT] = {call_shut, PROGRAM, true},
 	[BT_RESET] = {call_reset, PROGRAM, false},

@@ -44,6 +44,7 @@ struct carry {
 	bool out_end;  /* the peer's last has been handed on */
 	bool blocked;  /* the descriptor has no room */
 	bool full;     /* the engine has none */
+	int said;      /* an error that a call has told before its event came */
 	int error;     /* the connection is over, and what had come before is handed on yet */
 };
 
@@ -179,6 +180,13 @@ static void program_ended(struct carry *c)
 
 static void take_in(struct carry *c);
 
+/* The engine tells an error once, by whatever call comes first. */
+static void heard(struct carry *c, int r)
+{
+	if (r != BERTH_EAGAIN && r != BERTH_EPIPE && r != BERTH_ENOTCONN && r != BERTH_ENOBUFS)
+		c->said = r;
+}
+
 /* The program holds it no more: what comes now is for nobody. */
 static void program_gone(struct carry *c)
 {
@@ -214,8 +222,10 @@ static void take_in(struct carry *c)
 			c->full = true;
 			break;
 		}
-		if (r < 0)
-			break; /* its end or an error comes as an event */
+		if (r < 0) { /* its end or an error comes as an event */
+			heard(c, r);
+			break;
+		}
 		ssize_t n = read(c->fd, room, len);
 		if (n > 0) {
 			berth_send_filled(b, c->socket, (size_t)n, d_now());
@@ -260,6 +270,8 @@ static void hand_on(struct carry *c)
 			shutdown(c->fd, SHUT_WR);
 			changing(c);
 		}
+		if (r < 0)
+			heard(c, r);
 		if (r < 0 || len == 0)
 			break;
 		ssize_t n = send(c->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -332,6 +344,7 @@ void d_carry_event(struct daemon *d, const struct berth_event *e)
 	changing(c);
 	if (e->what & BERTH_ERROR) {
 		int error = berth_error_take(d_wire_engine(d), c->socket);
+		error = error != 0 ? error : c->said;
 		/* The word "reset" before the end, which shows where what came before is read. */
 		if (error == BERTH_ECONNRESET && !c->connecting) {
 			bt_net_set_flag(d->net, c->slot, BT_NETF_RESET, true);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire.h"
 
+#include "errors.h"
+
 #include "../lib/base/siphash.h"
 #include "../lib/engine/engine.h"
 #include "../link/pair.h"
@@ -296,6 +298,7 @@ static bool send_out(struct daemon *d)
 
 static bool take_in(struct daemon *d)
 {
+	static struct bt_engine_icmp said;
 	bool any = false;
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
@@ -305,6 +308,8 @@ static bool take_in(struct daemon *d)
 			d_capture(d, to, p.to == 0 ? j->b : j->a, true, &whole, 1);
 			if (know_host(d, to))
 				berth_input(d->wire->b, d->wire->ifs[to], p.data, p.len, d_now());
+			while (bt_engine_icmp(d->wire->b, &said))
+				d_errors_icmp(d, &said);
 			any = true;
 		}
 	}

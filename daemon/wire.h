@@ -69,9 +69,11 @@ void d_capture(struct daemon *d, uint16_t host, uint16_t peer, bool got, const s
 
 /* ---- wire_udp.c ---- */
 
-/* True: what the UDP socket sends to `target` travels in packets. */
-bool d_wire_udp(const struct daemon *d, uint32_t slot, uint32_t target);
-/* A datagram to from->dst:port, which `target` should get. 0 or the errno of sendto(2). */
+/* True: what the UDP socket sends to dst travels in packets; has: some of what it sent did. */
+bool d_wire_udp(const struct daemon *d, uint32_t slot, const struct bt_addr *dst);
+bool d_wire_udp_has(uint32_t slot);
+/* A datagram to from->dst:port, which `target` should get; BT_NO_SLOT: nobody has the port. 0 or
+ * the errno of sendto(2). */
 int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const struct d_from *from,
 		    uint16_t port, const uint8_t *data, size_t len);
 void d_wire_udp_event(struct daemon *d, const struct berth_event *e);

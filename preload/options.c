@@ -167,6 +167,12 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 				      (c & (COOKIE_BIT(CB_PKTINFO) | COOKIE_BIT(CB_PKTINFO6))) !=
 					      0);
 	}
+	if (e == 0 && o->bit == CB_RECVERR && n->flags & NOTE_UDP) {
+		e = bt_name_it(fd, n);
+		if (e == 0)
+			bt_tell_value(fd, n, o->level, o->name, on);
+		bt_udp_changes++; /* where nobody is asks berthd now */
+	}
 	if (e == 0 && o->level == IPPROTO_TCP)
 		bt_wire_set(fd, n, o->level, o->name, on != (o->initial != 0));
 	return e;
@@ -482,6 +488,8 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	bool kept = e != 0;
 	if (e == 0 && bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
 		return -1;
+	if (e == 0 && n->flags & NOTE_UDP)
+		e = bt_wire_error(fd, n);
 	if (e == ECONNRESET && n->flags & NOTE_UDP)
 		e = ECONNREFUSED;				   /* see dgram.c */
 	else if (!kept && e == ECONNRESET && bt_over_after_end(n)) /* see stream.c */
@@ -517,7 +525,7 @@ static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *
 		return give_int(NULL, (n->flags & NOTE_LISTENS) != 0, value, len);
 	case SO_SNDBUF:
 	case SO_RCVBUF:
-		if (bt_wire_value(fd, n, SOL_SOCKET, name, &bytes))
+		if (!(n->flags & NOTE_UDP) && bt_wire_value(fd, n, SOL_SOCKET, name, &bytes))
 			return give_int(NULL, bytes * 2, value, len);
 		return bt_real()->getsockopt(fd, SOL_SOCKET, name, value, len);
 	default:

@@ -16,6 +16,7 @@
  *	fds.c		close dup and kin
  *	fork.c		fork vfork clone posix_spawn system popen
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
+ *	errqueue.c	MSG_ERRQUEUE
  *	dgram.c		UDP's sending and receiving
  *	control.c	UDP's control messages
  *	options.c	setsockopt getsockopt ioctl
@@ -356,8 +357,12 @@ bool bt_wire_info(uint32_t slot, const struct bt_row *row, void *info, size_t si
 		  char name[BT_CONGESTION_NAME]);
 int bt_wire_error(int fd, const struct note *n); /* that ended it, told once; 0: none */
 int bt_wire_ended(int fd, const struct note *n); /* the same where the connection is over */
-int bt_wire_join(int fd, struct note *n);	 /* 0 or errno */
-int bt_wire_wait(int fd, struct note *n);	 /* as connect, with EINPROGRESS and EINTR */
+/* UDP: some of what it sent has travelled in packets, so an error may be told by a word. */
+bool bt_wire_udp(const struct note *n);
+/* What came from this name is such a word. */
+bool bt_wire_word(const struct sockaddr_un *sun, socklen_t len);
+int bt_wire_join(int fd, struct note *n); /* 0 or errno */
+int bt_wire_wait(int fd, struct note *n); /* as connect, with EINPROGRESS and EINTR */
 /* How a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
  * the errno of its failure, told once. Only with NOTE_JOINING. */
 int bt_wire_outcome(int fd, struct note *n);
@@ -393,7 +398,8 @@ void bt_control_give(const struct note *n, const struct sockaddr_un *sun, sockle
 bool bt_reset_untold(int fd, const struct note *n);
 /* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
 void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value);
-ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
+ssize_t bt_errqueue(int fd, const struct note *n, struct msghdr *m); /* errqueue.c; -1 and errno */
+ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted);	     /* stream.c */
 /* A reset has ended the connection after the peer's FIN. */
 bool bt_over_after_end(const struct note *n);
 

@@ -87,7 +87,7 @@ bool bt_wire_value(int fd, const struct note *n, int level, int name, int *value
 {
 	struct bt_req q;
 	struct bt_rep rep;
-	if (!(n->flags & NOTE_WIRE) || n->flags & NOTE_UDP)
+	if (n->flags & NOTE_UDP ? !bt_wire_udp(n) : !(n->flags & NOTE_WIRE))
 		return false;
 	bt_req_init(&q, BT_GETVAL, n);
 	q.flags = (uint16_t)level;
@@ -125,6 +125,24 @@ bool bt_wire_info(uint32_t slot, const struct bt_row *row, void *info, size_t si
 	memcpy(name, extra + size, BT_CONGESTION_NAME - 1);
 	name[BT_CONGESTION_NAME - 1] = '\0';
 	return true;
+}
+
+/* ---- datagrams ---- */
+
+bool bt_wire_udp(const struct note *n)
+{
+	return n->flags & NOTE_UDP && n->flags & NOTE_NAMED && bt_table() != NULL &&
+	       bt_table_row(bt_table(), n->id.slot)->flags & BT_ROWF_WIRE;
+}
+
+bool bt_wire_word(const struct sockaddr_un *sun, socklen_t len)
+{
+	struct bt_ident id;
+	struct bt_row row;
+	const uint8_t word = BT_ROWF_ALIAS | BT_ROWF_RESET;
+	return bt_table() != NULL && bt_name_parse(sun, len, bt_netid(), &id) &&
+	       bt_row_read(bt_table(), id.slot, &row) && row.gen == id.gen &&
+	       row.nonce == id.nonce && (row.flags & word) == word;
 }
 
 /* ---- joining ---- */

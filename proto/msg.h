@@ -62,6 +62,7 @@ enum bt_msg_type {
 		       * (include/berth/berth.h) */
 	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set.
 		       * SO_ERROR is told once */
+	BT_ERRQUEUE,  /* UDP: reply extra: struct bt_udp_error and what it quotes; EAGAIN: none */
 	BT_TCP_INFO,  /* Reply extra: struct tcp_info (linux/tcp.h), then the name of the congestion
 			 control, BT_CONGESTION_NAME bytes; ENOENT: its bytes travel in no packets */
 	BT_SHUT,      /* notice: value = SHUT_WR or SHUT_RDWR */
@@ -121,8 +122,9 @@ enum bt_rep_flag {
 	BT_REPF_LOST = 1 << 4, /* UDP_ROUTE: nobody will get it, and nobody will say so */
 	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 	BT_REPF_PATH = 1 << 5, /* with NEW: bind it to the path instead, if that can be done */
-	BT_REPF_WIRE = 1 << 7, /* CONNECT: its bytes travel in packets; join bt_name_wire with a
-				* plug, and wait until it can be written to */
+	BT_REPF_WIRE = 1 << 7, /* UDP_SEND: the error is one that waited. CONNECT: its bytes travel
+				* in packets; join bt_name_wire with a plug, and wait until it can
+				* be written to */
 	BT_REPF_TARGET_PATH = 1 << 6, /* CONNECT: the target may have a path for a name */
 };
 
@@ -146,6 +148,17 @@ struct bt_captured {
 #ifndef IP_LOCAL_PORT_RANGE
 #define IP_LOCAL_PORT_RANGE 51
 #endif
+
+/* What recvmsg with MSG_ERRQUEUE says (ip(7)); the bytes of the datagram follow. */
+struct bt_udp_error {
+	int32_t error;	/* errno */
+	uint8_t origin; /* SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 */
+	uint8_t type, code, pad;
+	uint32_t info;		   /* MTU */
+	uint32_t len;		   /* bytes that follow */
+	uint8_t from[16], dst[16]; /* who says it; where the datagram went */
+	uint16_t port, pad2;
+};
 
 struct bt_req {
 	uint8_t version; /* BT_MSG_VERSION */

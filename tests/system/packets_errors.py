@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of connections whose bytes travel in packets, and of datagrams: who is told what, and when."""
 import errno
+import os
 import select
 import socket
+import struct
 import time
 
 import lib
@@ -168,6 +170,143 @@ def test_connect_times_out(net):
     c = net.part('pc', client_syn)
     lib.eq(c.get(), 'ETIMEDOUT')
     end(net)
+
+
+IP, RECVERR = (socket.IPPROTO_IPV6, 25) if lib.V6 else (socket.IPPROTO_IP, 11)
+
+
+def udp_refused():
+    u = lib.udp()
+    u.connect((WEB, 53))
+    u.settimeout(10)
+    u.send(b'is anybody there')
+    lib.say(name(u.recv, 100))
+    lib.eq(u.getsockopt(SOL, socket.SO_ERROR), 0, 'told once')
+    u.send(b'again')
+    p = select.poll()
+    p.register(u, select.POLLIN)
+    lib.eq(len(p.poll(5000)), 1, 'woken')
+    lib.say(errno.errorcode[u.getsockopt(SOL, socket.SO_ERROR)])
+    u.setblocking(False)
+    lib.eq(name(u.recv, 100), 'EAGAIN', 'told by SO_ERROR')
+    u.send(b'a third time')
+    lib.until('an error', lambda: name(u.send, b'x') == 'ECONNREFUSED')
+    lib.say('sent')
+    other = lib.udp()
+    other.settimeout(0.3)
+    other.sendto(b'who is not connected hears nothing', (WEB, 53))
+    try:
+        other.recv(100)
+    except TimeoutError:
+        lib.say('silence')
+    lib.hear()
+
+
+def test_port_unreachable_reaches_a_connected_socket(net):
+    hosts(net, 'delay', '5ms')
+    c = net.part('pc', udp_refused)
+    lib.eq([c.get() for _ in range(4)], ['ECONNREFUSED', 'ECONNREFUSED', 'sent', 'silence'])
+    end(net)
+
+
+def test_port_unreachable_is_lost_with_the_link(net):
+    lib.berth_only('a neighbour that does not answer')
+    hosts(net, 'down')
+    c = net.part('pc', udp_silent)
+    lib.eq(c.get(), 'silence')
+    end(net)
+
+
+def udp_silent():
+    u = lib.udp()
+    u.connect((WEB, 53))
+    u.settimeout(0.5)
+    u.send(b'x')
+    try:
+        u.recv(10)
+    except TimeoutError:
+        lib.say('silence')
+    lib.hear()
+
+
+def error_queue(size):
+    u = lib.udp()
+    u.setsockopt(IP, RECVERR, 1)
+    u.setblocking(False)
+    sent = bytes(range(256)) * 5
+    u.sendto(sent[:size], (WEB, 53))
+    p = select.poll()
+    p.register(u, select.POLLIN | select.POLLERR)
+    lib.eq(len(p.poll(5000)), 1, 'woken')
+    data, control, flags, who = u.recvmsg(2000, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
+    lib.eq(list(who[:2]), [WEB, 53], 'where it went')
+    lib.eq(flags & socket.MSG_ERRQUEUE, socket.MSG_ERRQUEUE)
+    lib.eq(data, sent[:len(data)], 'what is quoted')
+    (level, kind, body), = control
+    lib.eq((level, kind), (IP, RECVERR))
+    number, origin, icmp, code, _, info, _ = struct.unpack_from('=IBBBBII', body)
+    lib.eq((number, origin, icmp, code, info),
+           (errno.ECONNREFUSED, 3, 1, 4, 0) if lib.V6 else (errno.ECONNREFUSED, 2, 3, 3, 0))
+    at = 16 + (8 if lib.V6 else 4)
+    lib.eq(socket.inet_ntop(lib.AF, body[at:at + (16 if lib.V6 else 4)]), WEB, 'who says so')
+    lib.eq(name(u.recvmsg, 10, 512, socket.MSG_ERRQUEUE), 'EAGAIN', 'one error')
+    lib.eq(u.getsockopt(SOL, socket.SO_ERROR), 0, 'SO_ERROR after the queue')
+    lib.eq(name(u.recv, 10), 'EAGAIN')
+    lib.say(len(data))
+    lib.hear()
+
+
+def test_error_queue(net):
+    hosts(net, 'delay', '5ms')
+    c = net.part('pc', error_queue, 100)
+    lib.eq(c.get(), 100)
+    end(net)
+
+
+def test_error_queue_quotes_a_part(net):
+    hosts(net, 'delay', '1ms')
+    c = net.part('pc', error_queue, 1280)
+    lib.eq(c.get(), 1280 - 48 - 48 if lib.V6 else 576 - 28 - 28)
+    end(net)
+
+
+def test_error_queue_without_packets(net):
+    net.host('web', WEB)
+    net.host('pc', PC)
+    net.part('web', wait).get()
+    c = net.part('pc', error_queue, 1280)
+    lib.eq(c.get(), 1280 - 48 - 48 if lib.V6 else 576 - 28 - 28)
+    end(net)
+
+
+def test_empty_datagrams_are_datagrams(net):
+    """What wakes a program for an error is none; what a program sends is one."""
+    hosts(net, 'delay', '1ms')
+    s = net.part('web', udp_empty)
+    s.get()
+    c = net.part('pc', udp_asks_empty)
+    lib.eq(c.get(), 'three')
+    end(net)
+
+
+def udp_empty():
+    u = lib.udp()
+    u.bind((lib.addr('0.0.0.0'), 54))
+    lib.say('ready')
+    while True:
+        _, who = u.recvfrom(10)
+        u.sendto(b'', who)
+
+
+def udp_asks_empty():
+    u = lib.udp()
+    u.settimeout(10)
+    for _ in range(3):
+        u.sendto(b'', (WEB, 54))
+        u.setblocking(True)
+        lib.eq(os.read(u.fileno(), 10), b'')
+    lib.say('three')
+    lib.hear()
 
 
 if __name__ == '__main__':
