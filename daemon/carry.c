@@ -16,10 +16,12 @@
 #include "../lib/engine/engine.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,13 +41,15 @@ struct carry {
 	uint32_t plug; /* bytes of it that are still in the descriptor */
 	int events;    /* what is polled for */
 	bool connecting, is_changing;
-	bool answered; /* connected, but for the plug, which the program is just putting in */
-	bool in_end;   /* the program has sent its last */
-	bool out_end;  /* the peer's last has been handed on */
-	bool blocked;  /* the descriptor has no room */
-	bool full;     /* the engine has none */
-	int said;      /* an error that a call has told before its event came */
-	int error;     /* the connection is over, and what had come before is handed on yet */
+	bool answered;	 /* connected, but for the plug, which the program is just putting in */
+	bool in_end;	 /* the program has sent its last */
+	bool out_end;	 /* the peer's last has been handed on */
+	bool blocked;	 /* the descriptor has no room */
+	bool full;	 /* the engine has none */
+	bool urgent_in;	 /* the program may have sent an urgent byte that is still to be read */
+	bool urgent_out; /* the peer has */
+	int said;	 /* an error that a call has told before its event came */
+	int error;	 /* the connection is over, and what had come before is handed on yet */
 };
 
 struct carries {
@@ -122,6 +126,8 @@ static void watch(struct carry *c)
 		return;
 	if (c->connecting ? c->answered : !c->in_end && !c->full)
 		want |= UV_READABLE;
+	if (want & UV_READABLE && !c->connecting)
+		want |= UV_PRIORITIZED;
 	if (c->blocked)
 		want |= UV_WRITABLE;
 	if (want != c->events && want == 0)
@@ -211,10 +217,33 @@ void d_carry_closed(struct daemon *d, uint32_t slot)
 	d_wire_turn(d);
 }
 
+/* The next byte of the descriptor is an urgent one: it goes as such. False: not now. */
+static bool take_urgent(struct carry *c)
+{
+	struct berth *b = d_wire_engine(c->d);
+	char byte;
+	int at = 0;
+	if (ioctl(c->fd, SIOCATMARK, &at) < 0 || !at)
+		return true;
+	if (recv(c->fd, &byte, 1, MSG_PEEK) != 1)
+		return true;
+	int64_t n = berth_send(b, c->socket, &byte, 1, BERTH_OOB, d_now());
+	if (n == 1)
+		(void)!read(c->fd, &byte, 1);
+	else if (n == BERTH_EAGAIN)
+		c->full = true;
+	else
+		heard(c, (int)n);
+	c->urgent_in = n != 1;
+	return n == 1;
+}
+
 static void take_in(struct carry *c)
 {
 	struct berth *b = d_wire_engine(c->d);
 	for (uint32_t taken = 0; taken < TURN_BYTES && !c->in_end;) {
+		if (c->urgent_in && !take_urgent(c))
+			break;
 		void *room;
 		size_t len = 65536;
 		int r = berth_send_room(b, c->socket, &room, &len);
@@ -249,6 +278,24 @@ static void take_in(struct carry *c)
 
 /* ---- to the program ---- */
 
+/* An urgent byte of the peer comes next: it is handed on as such. False: not now. */
+static bool hand_on_urgent(struct carry *c)
+{
+	struct berth *b = d_wire_engine(c->d);
+	int64_t at = 0;
+	char byte;
+	if (berth_get(b, c->socket, BERTH_SO_ATMARK, &at) < 0 || !at ||
+	    berth_recv(b, c->socket, &byte, 1, BERTH_PEEK, d_now()) != 1)
+		return true;
+	if (send(c->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) != 1) {
+		c->blocked = errno == EAGAIN || errno == ENOBUFS;
+		return !c->blocked;
+	}
+	berth_recv_done(b, c->socket, 1, d_now());
+	c->urgent_out = false;
+	return true;
+}
+
 static void hand_on(struct carry *c)
 {
 	struct berth *b = d_wire_engine(c->d);
@@ -258,6 +305,8 @@ static void hand_on(struct carry *c)
 			c->blocked = true; /* the rest when the loop comes by again */
 			break;
 		}
+		if (c->urgent_out && !hand_on_urgent(c))
+			break;
 		const void *data;
 		size_t len;
 		int r = berth_recv_data(b, c->socket, &data, &len);
@@ -313,6 +362,7 @@ static void on_fd(uv_poll_t *h, int status, int events)
 		c->answered = false;
 		hand_on(c); /* what has come meanwhile was told already */
 	}
+	c->urgent_in |= (events & UV_PRIORITIZED) != 0;
 	if (c->fd >= 0 && events & UV_WRITABLE)
 		hand_on(c);
 	if (c->fd >= 0 && c->socket != 0 && !c->connecting && !c->in_end && events & UV_READABLE)
@@ -362,11 +412,14 @@ void d_carry_event(struct daemon *d, const struct berth_event *e)
 		c->answered = c->connecting;
 	}
 	if (c->socket != 0 && c->fd >= 0 && !c->connecting) {
+		c->urgent_out |= (e->what & BERTH_URGENT) != 0;
 		if (e->what & BERTH_WRITABLE) {
+			c->urgent_in = c->urgent_in || c->full; /* nobody has looked since */
 			c->full = false;
 			take_in(c);
 		}
-		if (c->socket != 0 && e->what & (BERTH_READABLE | BERTH_PEER_SHUT | BERTH_ENDED))
+		if (c->socket != 0 &&
+		    e->what & (BERTH_READABLE | BERTH_PEER_SHUT | BERTH_ENDED | BERTH_URGENT))
 			hand_on(c);
 	}
 	watch(c);
@@ -404,11 +457,15 @@ void d_carry_states(struct daemon *d)
 
 static struct carry *new_carry(struct daemon *d, uint32_t slot, int fd, berth_socket s)
 {
+	const int on = 1;
 	struct carry *c = calloc(1, sizeof(*c));
 	if (c == NULL || uv_poll_init(&d->loop, &c->poll, fd) < 0) {
 		free(c);
 		return NULL;
 	}
+	/* Urgent bytes keep their places, both ways. */
+	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+	berth_set(d_wire_engine(d), s, BERTH_SO_OOBINLINE, 1, d_now());
 	c->poll.data = c;
 	c->d = d;
 	c->slot = slot;

@@ -19,7 +19,8 @@
 #include <string.h>
 
 #define TABLE	  256u
-#define QUEUE_MAX 16u /* errors of one socket; later ones are lost, as in a full socket of Linux */
+#define QUEUE_MAX 16u /* errors of one socket; later ones are lost, as in a full socket of Linux   \
+		       */
 
 struct entry {
 	struct entry *next;
@@ -162,8 +163,8 @@ void d_errors_icmp(struct daemon *d, const struct bt_engine_icmp *m)
 				       BT_DEV_LO + 1);
 	if (slot == BT_NO_SLOT || !bt_port_get(ports, slot, &i))
 		return;
-	bool connected = i.state == BT_ESTABLISHED && i.rport == m->dport &&
-			 bt_addr_eq(&i.raddr, &m->dst);
+	bool connected =
+		i.state == BT_ESTABLISHED && i.rport == m->dport && bt_addr_eq(&i.raddr, &m->dst);
 	if (!d_errors_wanted(d, slot, v4) && !(connected && m->hard))
 		return;
 	head.origin = v4 ? SO_EE_ORIGIN_ICMP : SO_EE_ORIGIN_ICMP6;
