@@ -84,8 +84,9 @@ void btn_settle(struct bt_net *net, uint32_t slot)
 	if (!(s->flags & BT_NETF_ORPHAN) || s->flags & BT_NETF_FREED || needed ||
 	    btn_state(net, slot) == BT_TIME_WAIT)
 		return;
-	if (p != NULL && btn_state(net, slot) != BT_CLOSE)
-		return; /* FIN_WAIT2: the peer has not closed yet */
+	/* FIN_WAIT2: the peer has not closed yet. In packets the peer may not even be known yet. */
+	if ((p != NULL || s->flags & WIRE) && btn_state(net, slot) != BT_CLOSE)
+		return;
 	if (p != NULL) {
 		p->peer = BT_NO_SLOT;
 		btn_mark(net, peer);
