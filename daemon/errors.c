@@ -18,9 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE	  256u
-#define QUEUE_MAX 16u /* errors of one socket; later ones are lost, as in a full socket of Linux   \
-		       */
+#define TABLE 256u
+#define QUEUE_MAX                                                                                  \
+	16u /* errors of one socket; later ones are lost, as in a full socket of Linux             \
+	     */
 
 struct entry {
 	struct entry *next;

@@ -13,6 +13,7 @@
  *	capture.c who looks at packets
  *	wire_udp.c datagrams
  *	carry_options.c options of connections, TCP_INFO
+ *	carry_begin.c how connections begin
  *	carry.c	descriptors and the engine's sockets: connections of programs, listeners
  */
 #ifndef BERTH_DAEMON_WIRE_H

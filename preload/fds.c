@@ -58,6 +58,8 @@ void bt_closing(int fd, struct note *n, bool *tell)
 		   (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd)))) {
 		bt_req_init(&q, BT_RESET, n);
 		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	} else if (*tell) {
+		bt_wire_linger(fd, n);
 	}
 	bt_note_clear(fd);
 }

@@ -361,8 +361,9 @@ int bt_wire_ended(int fd, const struct note *n); /* the same where the connectio
 bool bt_wire_udp(const struct note *n);
 /* What came from this name is such a word. */
 bool bt_wire_word(const struct sockaddr_un *sun, socklen_t len);
-int bt_wire_join(int fd, struct note *n); /* 0 or errno */
-int bt_wire_wait(int fd, struct note *n); /* as connect, with EINPROGRESS and EINTR */
+void bt_wire_linger(int fd, const struct note *n); /* before close: SO_LINGER with a time */
+int bt_wire_join(int fd, struct note *n);	   /* 0 or errno */
+int bt_wire_wait(int fd, struct note *n);	   /* as connect, with EINPROGRESS and EINTR */
 /* How a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
  * the errno of its failure, told once. Only with NOTE_JOINING. */
 int bt_wire_outcome(int fd, struct note *n);

@@ -8,6 +8,7 @@
 
 #include <linux/tcp.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72 /* Linux 5.14 */
@@ -160,6 +161,31 @@ int bt_wire_ended(int fd, const struct note *n)
 			       (row.state == BT_ROW_CLOSE || row.state == BT_ROW_FREE)
 		       ? bt_wire_error(fd, n)
 		       : 0;
+}
+
+/* inet_release, tcp_close: until all is acknowledged, with the FIN, or the time is over. The row
+ * tells when; berthd has no way to say that it has changed. */
+void bt_wire_linger(int fd, const struct note *n)
+{
+	const unsigned waits = 1 << BT_ROW_ESTABLISHED | 1 << BT_ROW_CLOSE_WAIT |
+			       1 << BT_ROW_FIN_WAIT1 | 1 << BT_ROW_CLOSING | 1 << BT_ROW_LAST_ACK;
+	struct linger l = {0};
+	struct timespec pause = {.tv_nsec = 200000}, now;
+	socklen_t len = sizeof(l);
+	struct bt_row row;
+	if (!(n->flags & NOTE_WIRE) || n->flags & (NOTE_UDP | NOTE_JOINING | NOTE_SHARED) ||
+	    bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, (long)&l, (long)&len, 0) < 0 ||
+	    !l.l_onoff || l.l_linger <= 0 || bt_real()->shutdown(fd, SHUT_WR) < 0)
+		return;
+	bt_sys(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0, 0, 0, 0);
+	int64_t until = now.tv_sec * 1000000000ll + now.tv_nsec + l.l_linger * 1000000000ll;
+	while (bt_note_row(n, &row) && waits & 1u << row.state &&
+	       now.tv_sec * 1000000000ll + now.tv_nsec < until &&
+	       bt_sys(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0) == 0) {
+		if (pause.tv_nsec < 10000000)
+			pause.tv_nsec += pause.tv_nsec / 2;
+		bt_sys(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0, 0, 0, 0);
+	}
 }
 
 /*
