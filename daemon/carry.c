@@ -306,6 +306,10 @@ void d_carry_hand_on(struct carry *c)
 			c->out_end = true;
 			shutdown(c->fd, SHUT_WR);
 			d_carry_changing(c);
+			if (c->in_end) { /* nothing is left to be carried */
+				program_gone(c);
+				return;
+			}
 		}
 		if (r < 0)
 			heard(c, r);
