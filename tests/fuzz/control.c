@@ -4,9 +4,9 @@
 #include "control.h"
 
 #include "../../daemon/census.h"
-#include "../../daemon/wire.h"
 #include "../../daemon/daemon.h"
 #include "../../daemon/vals.h"
+#include "../../daemon/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
