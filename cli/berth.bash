@@ -13,7 +13,7 @@ _berth()
 	--like) COMPREPLY=($(compgen -W "linux windows macos" -- "$cur")); return ;;
 	--range) COMPREPLY=($(compgen -W "well-known registered dynamic" -- "$cur")); return ;;
 	-p) [[ ${COMP_WORDS[1]} == netstat ]] && COMPREPLY=($(compgen -W "tcp udp tcpv6 udpv6" -- "$cur")) && return ;;
-	--ip | --sysctl | --time-wait) return ;;
+	--ip | --sysctl | --time-wait | --listen) return ;;
 	esac
 	if [[ $cur != -* ]]; then
 		case ${COMP_WORDS[1]} in
