@@ -46,6 +46,7 @@ enum bt_opt_id {
 	BT_OPT_CRITICAL,
 	BT_OPT_CLOSE_WAIT,
 	BT_OPT_LISTEN,
+	BT_OPT_HTML,
 };
 
 struct bt_opt {
@@ -133,6 +134,7 @@ int bt_cmd_replay(const struct bt_args *args);
 int bt_cmd_ping(const struct bt_args *args);
 int bt_cmd_doctor(const struct bt_args *args);
 int bt_cmd_metrics(const struct bt_args *args);
+int bt_cmd_map(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

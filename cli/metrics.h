@@ -26,9 +26,9 @@ struct bt_metrics_listener {
 
 struct bt_metrics {
 	const char *network;
-	uint64_t started_s;		 /* CLOCK_REALTIME */
-	uint64_t counters[BT_CNT_MAX];	 /* enum bt_counter */
-	struct bt_health *hosts;	       /* only their names, indices and counts */
+	uint64_t started_s;	       /* CLOCK_REALTIME */
+	uint64_t counters[BT_CNT_MAX]; /* enum bt_counter */
+	struct bt_health *hosts;       /* only their names, indices and counts */
 	unsigned n_hosts;
 	struct bt_metrics_listener *listeners; /* by host, address and port */
 	size_t n_listeners, listener_room;

@@ -220,11 +220,11 @@ int bt_metrics_serve(struct bt_client *c, const char *network, const struct bt_m
 	int fd = listen_at(&own), status = BT_EXIT_FAIL;
 	if (fd < 0)
 		return BT_EXIT_FAIL;
-	s.http = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, asked, &s,
-				  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-				  (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-				  (unsigned)PATIENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-				  (size_t)REQUEST_BYTES, MHD_OPTION_END);
+	s.http = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, asked, &s, MHD_OPTION_LISTEN_SOCKET,
+				  fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+				  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S,
+				  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES,
+				  MHD_OPTION_END);
 	const union MHD_DaemonInfo *info =
 		s.http ? MHD_get_daemon_info(s.http, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info) {

@@ -32,7 +32,8 @@ static void put_network(struct bt_om *o, const struct bt_metrics *m)
 	} list[] = {
 		{"berth_connections", "Connections made from program to program, not in packets.",
 		 BT_CNT_CONNECTS},
-		{"berth_connections_refused", "Connections, other than in packets, refused for want of a listener.",
+		{"berth_connections_refused",
+		 "Connections, other than in packets, refused for want of a listener.",
 		 BT_CNT_REFUSED},
 		{"berth_datagrams_relayed", "Datagrams that went through berthd.",
 		 BT_CNT_UDP_RELAYED},
@@ -220,8 +221,9 @@ static void put_refused(struct bt_om *o, const struct bt_metrics *m)
 
 static void put_drops(struct bt_om *o, const struct bt_metrics *m)
 {
-	bt_om_family(o, "berth_packets_dropped", BT_OM_COUNTER, NULL,
-		     "Packets that a host's engine did not act on, by the reasons of doc/drops.md.");
+	bt_om_family(
+		o, "berth_packets_dropped", BT_OM_COUNTER, NULL,
+		"Packets that a host's engine did not act on, by the reasons of doc/drops.md.");
 	for (size_t i = 0; i < m->n_tallies; i++) {
 		const struct bt_tally *t = &m->tallies[i];
 		const char *host = host_name(m, t->host);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text in the form of OpenMetrics 1.0 (github.com/prometheus/OpenMetrics, specification/OpenMetrics.md):
- * families with their type, unit and help, samples with labels, and an end. Whoever writes gives
- * each family once, with all its samples after it, each with labels of its own.
+ * Text in the form of OpenMetrics 1.0 (github.com/prometheus/OpenMetrics,
+ * specification/OpenMetrics.md): families with their type, unit and help, samples with labels, and
+ * an end. Whoever writes gives each family once, with all its samples after it, each with labels of
+ * its own.
  */
 #ifndef BERTH_CLI_OPENMETRICS_H
 #define BERTH_CLI_OPENMETRICS_H

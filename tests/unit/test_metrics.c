@@ -46,10 +46,10 @@ static void test_utf8(void **state)
 		{"\xc3\xbc", "\xc3\xbc", 2},
 		{"\xe2\x82\xac.", "\xe2\x82\xac", 3},
 		{"\xf0\x9f\x9a\xa2", "\xf0\x9f\x9a\xa2", 4},
-		{"\xfc", "\xc3\xbc", 1},	/* Latin-1 */
-		{"\xc3", "\xc3\x83", 1},	/* cut off */
-		{"\xc0\x80", "\xc3\x80", 1},	/* overlong */
-		{"\xed\xa0\x80", "\xc3\xad", 1}, /* a surrogate */
+		{"\xfc", "\xc3\xbc", 1},	     /* Latin-1 */
+		{"\xc3", "\xc3\x83", 1},	     /* cut off */
+		{"\xc0\x80", "\xc3\x80", 1},	     /* overlong */
+		{"\xed\xa0\x80", "\xc3\xad", 1},     /* a surrogate */
 		{"\xf4\x90\x80\x80", "\xc3\xb4", 1}, /* beyond Unicode */
 	};
 	(void)state;
@@ -116,7 +116,10 @@ static void test_write(void **state)
 	struct bt_metrics_listener listener = {
 		.laddr = {[10] = 0xff, [11] = 0xff}, .lport = 80, .queue = 3, .backlog = 7};
 	struct bt_tally tallies[] = {
-		{.count = 2, .what = BT_WHY_IN_USE_LISTENER, .err = EADDRINUSE, .call = BT_BIND,
+		{.count = 2,
+		 .what = BT_WHY_IN_USE_LISTENER,
+		 .err = EADDRINUSE,
+		 .call = BT_BIND,
 		 .proto = BT_PROTO_TCP},
 		/* To people one and the same kind. */
 		{.count = 3, .err = EINVAL, .call = BT_CONNECT, .proto = BT_PROTO_TCP},
@@ -127,10 +130,14 @@ static void test_write(void **state)
 		{.count = 8, .host = 9},
 	};
 	struct bt_link link = {"web", "*", "loss 1%", {1, 2, 3, 4, 5, 6, 7}};
-	struct bt_metrics m = {.network = "n", .hosts = host, .n_hosts = 1,
-			       .listeners = &listener, .n_listeners = 1,
+	struct bt_metrics m = {.network = "n",
+			       .hosts = host,
+			       .n_hosts = 1,
+			       .listeners = &listener,
+			       .n_listeners = 1,
 			       .links = {.list = &link, .n = 1},
-			       .tallies = tallies, .n_tallies = sizeof(tallies) / sizeof(*tallies)};
+			       .tallies = tallies,
+			       .n_tallies = sizeof(tallies) / sizeof(*tallies)};
 	(void)state;
 	assert_non_null(host);
 	strcpy(host->host, "web");
@@ -138,7 +145,8 @@ static void test_write(void **state)
 	host->now.lo = 40000;
 	host->now.hi = 40099;
 	host->now.time_wait_ms = 1500;
-	struct bt_seen s = {.lport = 40000, .rport = 80, .proto = BT_PROTO_TCP, .state = BT_ROW_TIME_WAIT};
+	struct bt_seen s = {
+		.lport = 40000, .rport = 80, .proto = BT_PROTO_TCP, .state = BT_ROW_TIME_WAIT};
 	bt_count_add(&host->now, &s);
 	s.rport = 81;
 	bt_count_add(&host->now, &s);
@@ -183,14 +191,29 @@ static void test_write(void **state)
 
 static void test_address(void **state)
 {
-	static const char *const good[] = {"0",		    "9464",	  "127.0.0.1:1",
-					   "127.9.9.9:65535", "[::1]:9464", NULL};
+	static const char *const good[] = {"0",		 "9464", "127.0.0.1:1", "127.9.9.9:65535",
+					   "[::1]:9464", NULL};
 	static const char *const far[] = {"0.0.0.0:1", "10.0.0.1:80", "[::]:1",
 					  "[::ffff:127.0.0.1]:1", NULL};
-	static const char *const bad[] = {"",	      ":",	   ":1",	"x",	"65536",
-					  "-1",	      "+1",	   "1 ",	"::1:1", "127.0.0.1",
-					  "[::1]",    "[::1]:",	   "[127.0.0.1]:1", "[::1:1", "localhost:x",
-					  "127.0.0.1:", "[]:1",	   "99999999999999999999", NULL};
+	static const char *const bad[] = {"",
+					  ":",
+					  ":1",
+					  "x",
+					  "65536",
+					  "-1",
+					  "+1",
+					  "1 ",
+					  "::1:1",
+					  "127.0.0.1",
+					  "[::1]",
+					  "[::1]:",
+					  "[127.0.0.1]:1",
+					  "[::1:1",
+					  "localhost:x",
+					  "127.0.0.1:",
+					  "[]:1",
+					  "99999999999999999999",
+					  NULL};
 	struct bt_metrics_at at;
 	(void)state;
 	for (unsigned i = 0; good[i]; i++) {
