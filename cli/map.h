@@ -38,9 +38,9 @@ enum bt_map_does { BT_MAP_LISTENS, BT_MAP_RECEIVES, BT_MAP_BOUND };
 /* Who has a port, or the same who have the ports from first to last. */
 struct bt_map_seat {
 	uint16_t first, last;
-	uint8_t proto;			    /* BT_PROTO_TCP, BT_PROTO_UDP */
-	uint8_t does;			    /* enum bt_map_does */
-	uint8_t n_programs, n_addrs;	    /* up to the bounds; more_... beyond */
+	uint8_t proto;		     /* BT_PROTO_TCP, BT_PROTO_UDP */
+	uint8_t does;		     /* enum bt_map_does */
+	uint8_t n_programs, n_addrs; /* up to the bounds; more_... beyond */
 	uint16_t more_programs, more_addrs;
 	struct bt_program programs[BT_MAP_PROGRAMS];
 	uint8_t addrs[BT_MAP_ADDRS][16];
@@ -52,9 +52,9 @@ struct bt_map_host {
 	char name[BT_HOST_NAME];
 	char addrs[BT_HOST_ADDRS][64]; /* "192.168.1.100/24"; none of loopback */
 	unsigned n_addrs;
-	bool shown;			     /* its ports are; else only its connections with others */
-	uint16_t lo, hi;		     /* net.ipv4.ip_local_port_range */
-	uint64_t reserved[1024];	     /* net.ipv4.ip_local_reserved_ports, a bit a port */
+	bool shown;		 /* its ports are; else only its connections with others */
+	uint16_t lo, hi;	 /* net.ipv4.ip_local_port_range */
+	uint64_t reserved[1024]; /* net.ipv4.ip_local_reserved_ports, a bit a port */
 	uint32_t sockets;
 	uint32_t capacity, in_use; /* ephemeral ports less the reserved ones; those in use */
 	uint32_t time_wait;	   /* and those that only TIME_WAIT keeps */
@@ -74,11 +74,11 @@ struct bt_map_way {
 
 /* One end of a connection, or of UDP with a peer. */
 struct bt_map_end {
-	uint16_t from, to;     /* from is the client's */
-	uint16_t port;	       /* the server's */
-	uint8_t proto, state;  /* enum bt_row_state */
-	bool server;	       /* whose end this is */
-	uint64_t pair;	       /* equal for the two ends of one connection, which count once */
+	uint16_t from, to;    /* from is the client's */
+	uint16_t port;	      /* the server's */
+	uint8_t proto, state; /* enum bt_row_state */
+	bool server;	      /* whose end this is */
+	uint64_t pair;	      /* equal for the two ends of one connection, which count once */
 };
 
 struct bt_map {
@@ -92,7 +92,8 @@ struct bt_map {
 	size_t n_ways, way_room;
 };
 
-/* The next host; addrs, shown and reserved are the caller's to fill in. Valid until the next call. */
+/* The next host; addrs, shown and reserved are the caller's to fill in. Valid until the next call.
+ */
 struct bt_map_host *bt_map_host(struct bt_map *m, const char *name, uint16_t lo, uint16_t hi);
 /* A socket of a host has the port. */
 void bt_map_port(struct bt_map_host *h, uint16_t port, bool waits);

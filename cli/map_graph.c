@@ -10,11 +10,11 @@
 #include <string.h>
 
 enum {
-	NODES = 60,	/* more would be no picture */
-	EDGES = 150,	/* the ones with most connections */
-	LABELS = 12,	/* of so few edges each has its port beside it */
-	NAME = 24,	/* characters of a host's name, of which the table has all */
-	NODE = 9,	/* radius */
+	NODES = 60,  /* more would be no picture */
+	EDGES = 150, /* the ones with most connections */
+	LABELS = 12, /* of so few edges each has its port beside it */
+	NAME = 24,   /* characters of a host's name, of which the table has all */
+	NODE = 9,    /* radius */
 };
 
 struct point {
@@ -76,7 +76,8 @@ static unsigned earlier(const struct bt_map *m, size_t way)
 	unsigned n = 0;
 	for (size_t i = 0; i < way; i++) {
 		const struct bt_map_way *o = &m->ways[i];
-		n += (o->from == w->from && o->to == w->to) || (o->from == w->to && o->to == w->from);
+		n += (o->from == w->from && o->to == w->to) ||
+		     (o->from == w->to && o->to == w->from);
 	}
 	return n;
 }
@@ -214,7 +215,8 @@ void bt_map_graph(const struct bt_map *m, FILE *f)
 		return;
 	place(&d);
 	fprintf(f,
-		"<svg class=\"graph\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"%u hosts and "
+		"<svg class=\"graph\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"%u hosts "
+		"and "
 		"their connections; the table below has them in words.\">\n",
 		d.width, d.height, d.n);
 	for (unsigned i = 0; i < d.edges; i++)

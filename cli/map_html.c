@@ -75,8 +75,8 @@ static void put_space(FILE *f, const struct bt_map_host *h)
 	fputs(".\">\n", f);
 	for (unsigned i = 0; i < h->n_zones; i++) {
 		const struct bt_map_zone *z = &h->zones[i];
-		fprintf(f, "<div class=\"part %s%s\"><b>%s</b><span class=\"narrow\">", classes[z->kind],
-			weight(z->kind), bt_map_zone_name(z->kind));
+		fprintf(f, "<div class=\"part %s%s\"><b>%s</b><span class=\"narrow\">",
+			classes[z->kind], weight(z->kind), bt_map_zone_name(z->kind));
 		fprintf(f, "%u&#8211;%u</span><span>", z->first, z->last);
 		put_n(f, z->in_use, " port in use", " ports in use");
 		fputs("</span>", f);
@@ -128,8 +128,11 @@ static void put_heat(FILE *f, const struct bt_map_host *h)
 			i, 0.4 + 0.6 * sqrt(share));
 		fprintf(f, "%u to %u: %u in use</title></rect>\n", first, last, used);
 	}
-	fprintf(f, "</svg>\n<div class=\"axis\" aria-hidden=\"true\"><span>%u</span><span>%u</span></div>"
-		   "</figure>\n", h->lo, h->hi);
+	fprintf(f,
+		"</svg>\n<div class=\"axis\" "
+		"aria-hidden=\"true\"><span>%u</span><span>%u</span></div>"
+		"</figure>\n",
+		h->lo, h->hi);
 }
 
 /* ---- who sits where ---- */
@@ -180,8 +183,10 @@ static void put_zone_seats(FILE *f, const struct bt_map_host *h, const struct bt
 
 static void put_host(FILE *f, const struct bt_map_host *h, size_t number, bool fold)
 {
-	fprintf(f, fold ? "<details class=\"card\" id=\"host-%zu\"><summary>"
-			: "<section class=\"card\" id=\"host-%zu\">", number);
+	fprintf(f,
+		fold ? "<details class=\"card\" id=\"host-%zu\"><summary>"
+		     : "<section class=\"card\" id=\"host-%zu\">",
+		number);
 	put(f, "<h2>", h->name, "</h2> ");
 	fputs(fold ? "<span class=\"addrs\">" : "<p class=\"addrs\">", f);
 	for (unsigned i = 0; i < h->n_addrs; i++)
@@ -225,7 +230,8 @@ static void put_way(FILE *f, const struct bt_map *m, const struct bt_map_way *w)
 static void put_connections(FILE *f, const struct bt_map *m)
 {
 	fputs("<section class=\"card\" aria-labelledby=\"connections\">"
-	      "<h2 id=\"connections\">Connections</h2>\n", f);
+	      "<h2 id=\"connections\">Connections</h2>\n",
+	      f);
 	if (m->n_ways == 0) {
 		fputs("<p class=\"note\">Nobody is connected.</p></section>\n", f);
 		return;
@@ -242,7 +248,8 @@ static void put_connections(FILE *f, const struct bt_map *m)
 	      "<th scope=\"col\">Protocol</th><th scope=\"col\">Port</th>"
 	      "<th scope=\"col\" class=\"n\">Connections</th>"
 	      "<th scope=\"col\" class=\"n\">Established</th>"
-	      "<th scope=\"col\" class=\"n\">TIME_WAIT</th></tr></thead><tbody>\n", f);
+	      "<th scope=\"col\" class=\"n\">TIME_WAIT</th></tr></thead><tbody>\n",
+	      f);
 	for (size_t i = 0; i < m->n_ways && i < WAYS; i++)
 		put_way(f, m, &m->ways[i]);
 	fputs("</tbody></table></div>\n", f);
@@ -258,11 +265,12 @@ static void put_connections(FILE *f, const struct bt_map *m)
 
 static void put_head(FILE *f, const struct bt_map *m)
 {
-	put(f, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-	       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-	       "style-src 'unsafe-inline'\">\n"
-	       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-	       "<meta name=\"color-scheme\" content=\"light dark\">\n<title>Ports of ",
+	put(f,
+	    "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+	    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+	    "style-src 'unsafe-inline'\">\n"
+	    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+	    "<meta name=\"color-scheme\" content=\"light dark\">\n<title>Ports of ",
 	    m->network, "</title>\n<style>\n");
 	for (size_t i = 0; i < sizeof(css) / sizeof(css[0]); i++)
 		fprintf(f, "%s\n", css[i]);
@@ -328,5 +336,7 @@ void bt_map_html(const struct bt_map *m, FILE *f)
 	}
 	if (shown <= 1)
 		put_connections(f, m);
-	fputs("</main>\n<footer><p>Made by berth " BERTH_VERSION ".</p></footer>\n</body>\n</html>\n", f);
+	fputs("</main>\n<footer><p>Made by berth " BERTH_VERSION
+	      ".</p></footer>\n</body>\n</html>\n",
+	      f);
 }

@@ -124,9 +124,9 @@ static void add_seat(struct reading *r, const struct bt_sock *s)
 	const struct bt_row *row = &s->row;
 	struct bt_map_seat seat = {.first = row->lport,
 				   .proto = row->proto,
-				   .does = row->state == BT_ROW_LISTEN	 ? BT_MAP_LISTENS
+				   .does = row->state == BT_ROW_LISTEN	? BT_MAP_LISTENS
 					   : row->proto == BT_PROTO_UDP ? BT_MAP_RECEIVES
-									 : BT_MAP_BOUND,
+									: BT_MAP_BOUND,
 				   .n_addrs = 1};
 	const struct bt_holder *p = bt_holders_of(&r->holders, s->ino);
 	memcpy(seat.addrs[0], row->laddr, 16);
@@ -164,8 +164,8 @@ static void add_end(struct reading *r, const struct bt_row *row, uint16_t own)
 	uint16_t far = host_of(r, row->raddr, own);
 	struct bt_map_end e = {.proto = row->proto, .state = row->state};
 	/* Nobody says who began with UDP: services have the lower ports. */
-	e.server = row->proto == BT_PROTO_TCP ? row->flags & BT_ROWF_CHILD
-					      : row->lport < row->rport;
+	e.server =
+		row->proto == BT_PROTO_TCP ? row->flags & BT_ROWF_CHILD : row->lport < row->rport;
 	e.from = e.server ? far : own;
 	e.to = e.server ? own : far;
 	e.port = e.server ? row->lport : row->rport;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A map for a terminal of 80 columns, with the characters for boxes and shades where it has them. */
+/* A map for a terminal of 80 columns, with the characters for boxes and shades where it has them.
+ */
 #include "map.h"
 
 #include "join.h"
@@ -16,10 +17,8 @@ struct glyphs {
 
 static const struct glyphs plain = {
 	"-", "|", {{"+", "+", "+"}, {"+", "+", "+"}, {"+", "+", "+"}}, {" ", ".", ":", "+", "#"}};
-static const struct glyphs boxes = {"─",
-				    "│",
-				    {{"┌", "┬", "┐"}, {"├", "┼", "┤"}, {"└", "┴", "┘"}},
-				    {" ", "░", "▒", "▓", "█"}};
+static const struct glyphs boxes = {
+	"─", "│", {{"┌", "┬", "┐"}, {"├", "┼", "┤"}, {"└", "┴", "┘"}}, {" ", "░", "▒", "▓", "█"}};
 
 /* ASCII in exactly `width` columns; what is too long ends in "..". */
 static void put_cut(const char *s, size_t width, bool fill)
@@ -76,7 +75,11 @@ static void put_zones(const struct bt_map_host *h, const struct glyphs *g)
 
 static const char *shade(const struct glyphs *g, uint32_t used, uint32_t size)
 {
-	return g->shades[used == 0 ? 0 : used * 4 > size * 3 ? 4 : used * 2 > size ? 3 : used * 4 > size ? 2 : 1];
+	return g->shades[used == 0	       ? 0
+			 : used * 4 > size * 3 ? 4
+			 : used * 2 > size     ? 3
+			 : used * 4 > size     ? 2
+					       : 1];
 }
 
 static void put_heat(const struct bt_map_host *h, const struct glyphs *g)

@@ -3,11 +3,14 @@
  * error changes nothing but a counter. */
 #include "calls.h"
 
+#include "errors.h"
 #include "vals.h"
 #include "wire.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,14 +24,14 @@ static bool admin(const struct call *k)
 
 /* ---- sockets of requests ---- */
 
-static struct bt_ident ident(const struct daemon *d, uint32_t slot)
+struct bt_ident d_ident(const struct daemon *d, uint32_t slot)
 {
 	const struct bt_row *r = d_row(d, slot);
 	return (struct bt_ident){slot, r->gen, r->nonce};
 }
 
 /* The request names a socket that lives and is of the program's own host. */
-static bool known(struct call *k)
+bool d_known(struct call *k)
 {
 	const struct bt_ident *id = &k->req->id;
 	struct bt_port_info i;
@@ -52,7 +55,7 @@ static bool same(const struct bt_ident *a, const struct bt_ident *b)
 static bool proved(const struct call *k)
 {
 	struct sockaddr_un sun;
-	struct bt_ident id, want = ident(k->d, k->slot);
+	struct bt_ident id, want = d_ident(k->d, k->slot);
 	socklen_t len = sizeof(sun);
 	if (k->proof < 0)
 		return false;
@@ -60,7 +63,7 @@ static bool proved(const struct call *k)
 		uint32_t peer = bt_net_peer(k->d->net, k->slot);
 		if (peer == BT_NO_SLOT || getpeername(k->proof, (struct sockaddr *)&sun, &len) < 0)
 			return false;
-		want = ident(k->d, peer);
+		want = d_ident(k->d, peer);
 	} else if (getsockname(k->proof, (struct sockaddr *)&sun, &len) < 0) {
 		return false;
 	}
@@ -76,10 +79,10 @@ static bool accepts_on(const struct conn *c, uint32_t listener)
 	return false;
 }
 
-/* known(), and the program is one that holds the socket. */
-static bool held(struct call *k)
+/* d_known(), and the program is one that holds the socket. */
+bool d_held(struct call *k)
 {
-	if (!known(k))
+	if (!d_known(k))
 		return false;
 	if ((*d_owner(k->d, k->slot) & ~SUSPECT_BIT) == k->c->id)
 		return true;
@@ -88,13 +91,13 @@ static bool held(struct call *k)
 }
 
 /* Finds the request's socket, or makes the fresh one that it asks for. */
-static int take(struct call *k)
+int d_take(struct call *k)
 {
 	const struct bt_req *q = k->req;
 	if (d_heirs()) /* whose sockets may have lost their last holder */
 		d_heirs_look(k->d);
 	if (q->id.slot != BT_SLOT_NONE)
-		return held(k) ? 0 : -ESTALE;
+		return d_held(k) ? 0 : -ESTALE;
 	if ((q->proto != BT_TCP && q->proto != BT_UDP) ||
 	    (q->family != BT_V4 && q->family != BT_V6))
 		return -EPROTO;
@@ -128,7 +131,7 @@ static void name_kind(struct call *k)
 
 /* A fresh socket whose request failed never was: the program's descriptor is still without a name.
  * But one that was refused has a port to show. */
-static int finish(struct call *k, int r)
+int d_finish(struct call *k, int r)
 {
 	struct bt_port_info i;
 	if (r < 0 && k->fresh && r != -ECONNREFUSED) {
@@ -139,7 +142,7 @@ static int finish(struct call *k, int r)
 	if (r == 0 || r == -ECONNREFUSED)
 		name_kind(k);
 	if ((r == 0 || r == -ECONNREFUSED) && bt_port_get(bt_net_ports(k->d->net), k->slot, &i)) {
-		k->rep.id = ident(k->d, k->slot);
+		k->rep.id = d_ident(k->d, k->slot);
 		memcpy(k->rep.addr, i.laddr.b, 16);
 		k->rep.port = i.lport;
 	}
@@ -148,7 +151,7 @@ static int finish(struct call *k, int r)
 
 static int call_ident(struct call *k)
 {
-	return finish(k, take(k));
+	return d_finish(k, d_take(k));
 }
 
 /* The conflict is with a socket that the kernel does not know any more: its program died just now.
@@ -188,19 +191,19 @@ static void part(struct call *k)
 
 static int call_bind(struct call *k)
 {
-	int r = take(k);
+	int r = d_take(k);
 	if (r == 0) {
 		part(k);
 		r = d_try_bind(k, k->c->root && k->req->flags & BT_REQF_ROOT);
 	}
 	if (r == 0) /* publishing tells what it has now: also nothing, without a port */
 		d_row(k->d, k->slot)->lport = 0;
-	return finish(k, r);
+	return d_finish(k, r);
 }
 
 static int call_listen(struct call *k)
 {
-	int r = take(k);
+	int r = d_take(k);
 	if (r == 0)
 		r = d_try_listen(k);
 	if (r == 0) {
@@ -209,7 +212,7 @@ static int call_listen(struct call *k)
 		n = n < max ? n : max;
 		d_row(k->d, k->slot)->backlog = (uint16_t)(n > UINT16_MAX ? UINT16_MAX : n);
 	}
-	return finish(k, r);
+	return d_finish(k, r);
 }
 
 /* What getsockname shows of an attempt that has failed: the port, though it is free again; and the
@@ -238,14 +241,14 @@ static int call_connect(struct call *k)
 {
 	uint32_t child, listener;
 	uint16_t to;
-	int r = take(k);
+	int r = d_take(k);
 	if (r == 0 && bt_net_to(k->d->net, k->slot, k->addr, &to) == 0 &&
 	    d_wired(k->d, k->c->host, to)) {
 		r = bt_net_connect_wire(k->d->net, k->slot, k->addr, k->req->port, d_now(),
 					&k->why);
 		k->rep.flags |= BT_REPF_WIRE;
 		started(k, r);
-		return finish(k, r);
+		return d_finish(k, r);
 	}
 	if (r == 0)
 		r = bt_net_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &child,
@@ -257,19 +260,19 @@ static int call_connect(struct call *k)
 		const struct bt_row *l = d_row(k->d, listener);
 		d_identify(k->d, child, l->pid, 0);
 		k->rep.flags |= l->marks & BT_ROWM_PATH ? BT_REPF_TARGET_PATH : 0;
-		k->rep.target = ident(k->d, listener);
+		k->rep.target = d_ident(k->d, listener);
 		d_count(k->d, BT_CNT_CONNECTS);
 	} else if (r == -ECONNREFUSED) {
 		show_tried(k);
 		d_count(k->d, BT_CNT_REFUSED);
 	}
 	started(k, r);
-	return finish(k, r);
+	return d_finish(k, r);
 }
 
 static int call_connect_fail(struct call *k)
 {
-	if (!held(k))
+	if (!d_held(k))
 		return -ESTALE;
 	uint32_t child = bt_net_peer(k->d->net, k->slot);
 	if (k->req->value == EAGAIN && child != BT_NO_SLOT)
@@ -283,7 +286,7 @@ static int call_connect_fail(struct call *k)
 
 static int call_told(struct call *k)
 {
-	if (!held(k))
+	if (!d_held(k))
 		return -ESTALE;
 	d_row(k->d, k->slot)->marks &= (uint8_t)~BT_ROWM_STARTED;
 	if (k->req->value != 0)
@@ -293,7 +296,7 @@ static int call_told(struct call *k)
 
 static int call_join(struct call *k)
 {
-	if (k->req->id.slot == BT_SLOT_NONE || !known(k) || !proved(k))
+	if (k->req->id.slot == BT_SLOT_NONE || !d_known(k) || !proved(k))
 		return -ESTALE;
 	uint32_t peer = bt_net_peer(k->d->net, k->slot),
 		 listener = peer == BT_NO_SLOT ? peer : bt_net_link(k->d->net, peer);
@@ -307,169 +310,7 @@ static int call_join(struct call *k)
 	return r;
 }
 
-/* ---- UDP ---- */
-
-static int call_udp_connect(struct call *k)
-{
-	int r = take(k);
-	if (r == 0 && k->req->flags & BT_REQF_UNSPEC)
-		bt_net_disconnect(k->d->net, k->slot);
-	else if (r == 0)
-		r = bt_net_udp_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &k->why);
-	return finish(k, r);
-}
-
-/* A socket bound to the wildcard sends straight from its own name only while its source address is
- * the one that its row tells; the first destination settles which. */
-static bool other_source(struct daemon *d, uint32_t slot, const struct bt_addr *src)
-{
-	struct bt_port_info i;
-	struct bt_row *r = d_row(d, slot);
-	if (!bt_port_get(bt_net_ports(d->net), slot, &i) || !bt_addr_is_any(&i.laddr))
-		return false;
-	const struct bt_net_host *h = bt_net_host(d->net, i.host);
-	uint16_t n = 1;
-	for (uint16_t a = 0; a < h->n_addrs; a++)
-		if (bt_addr_eq(&h->addrs[a].addr, src))
-			n = (uint16_t)(a + 1);
-	if (r->backlog == 0) {
-		d_row_begin(r);
-		r->backlog = n;
-		d_row_end(r);
-	}
-	return r->backlog != n;
-}
-
-static int udp_route(struct call *k, uint32_t *target, struct bt_addr *dst, struct bt_addr *src)
-{
-	int r = take(k);
-	if (r == 0)
-		r = bt_net_udp_route(k->d->net, k->slot, dst, k->req->port, d_now(), target, src,
-				     &k->why);
-	if (r == BT_NET_LOST)
-		k->rep.flags |= BT_REPF_LOST;
-	k->away = r == BT_NET_AWAY;
-	r = r > 0 ? 0 : r;
-	return finish(k, r);
-}
-
-static int call_udp_route(struct call *k)
-{
-	struct bt_addr src = {{0}}, dst = k->addr;
-	uint32_t target;
-	/* Read first: a change made while we look must make the answer old, not young. */
-	k->rep.value = k->d->table->udp_epoch[bt_epoch_bucket(k->req->port)];
-	int r = udp_route(k, &target, &dst, &src);
-	if (r < 0)
-		return r;
-	d_publish(k->d); /* autobind may have bumped the epoch of our own port */
-	if (bt_epoch_bucket(k->rep.port) == bt_epoch_bucket(k->req->port))
-		k->rep.value = k->d->table->udp_epoch[bt_epoch_bucket(k->req->port)];
-	k->rep.target.slot = BT_SLOT_NONE;
-	if (k->away) { /* to nobody's name: berthd takes it */
-		k->rep.target = ident(k->d, k->slot);
-		k->rep.flags |= BT_REPF_RELAY;
-		return 0;
-	}
-	if (target == BT_NO_SLOT) {
-		d_count(k->d, BT_CNT_UDP_NOPORT);
-		return 0;
-	}
-	k->rep.target = ident(k->d, target);
-	k->rep.flags |= d_row(k->d, target)->marks & BT_ROWM_PATH ? BT_REPF_TARGET_PATH : 0;
-	if (other_source(k->d, k->slot, &src) || bt_net_flags(k->d->net, target) & BT_NETF_RELAY ||
-	    d_wire_udp(k->d, k->slot, target))
-		k->rep.flags |= BT_REPF_RELAY;
-	return 0;
-}
-
-static int call_udp_send(struct call *k)
-{
-	struct d_from from = {.dst = k->addr, .host = k->c->host};
-	uint32_t target, value = k->req->value, before = 0;
-	k->silent = !(k->req->flags & BT_REQF_SYNC);
-	if (k->req->flags & BT_REQF_SOURCE) {
-		before = sizeof(from.src);
-		int e = k->req->extra < before ? -EPROTO
-					       : d_udp_source(k->d, from.host, k->extra, &from.src);
-		if (e < 0)
-			return e;
-	}
-	if (k->req->extra - before > 65527)
-		return -EMSGSIZE;
-	int r = udp_route(k, &target, &from.dst, &from.src);
-	if (r < 0)
-		return r;
-	if (target == BT_NO_SLOT && !k->away) {
-		d_count(k->d, BT_CNT_UDP_NOPORT);
-		return -ECONNREFUSED;
-	}
-	d_count(k->d, BT_CNT_UDP_RELAYED);
-	from.port = k->rep.port;
-	from.hops = value & BT_SEND_TTL ? (uint8_t)(64 - value) : d_row(k->d, k->slot)->hops;
-	from.tos = value & BT_SEND_TOS ? (uint8_t)(value >> 8) : d_row(k->d, k->slot)->tos;
-	if (k->away || d_wire_udp(k->d, k->slot, target))
-		return d_wire_udp_send(k->d, k->slot, target, &from, k->req->port,
-				       k->extra + before, k->req->extra - before);
-	d_relay(k->d, target, &from, k->extra + before, k->req->extra - before);
-	return 0;
-}
-
-/* ---- options and ends ---- */
-
-static int call_opts(struct call *k)
-{
-	int r = take(k);
-	if (r == 0) {
-		bt_port_set_opts(bt_net_ports(k->d->net), k->slot, k->req->opts);
-		bt_net_set_flag(k->d->net, k->slot, 0, true);
-	}
-	return finish(k, r);
-}
-
-static int call_setval(struct call *k)
-{
-	if (!held(k))
-		return -ESTALE;
-	if (d_row(k->d, k->slot)->proto == BT_UDP)
-		d_udp_option(k->d, k->slot, k->req->flags, k->req->port, k->req->value);
-	if (k->req->flags == SOL_SOCKET && k->req->port == SO_RCVBUF) {
-		uint32_t kib = k->req->value / 1024;
-		d_row(k->d, k->slot)->rcvbuf_kib = (uint16_t)(kib > UINT16_MAX ? UINT16_MAX : kib);
-		return 0;
-	}
-	if (k->req->flags == SOL_SOCKET && k->req->port == SO_LINGER) {
-		if (d_row(k->d, k->slot)->proto == BT_TCP)
-			bt_net_set_flag(k->d->net, k->slot, BT_NETF_LINGER0, k->req->value != 0);
-		return 0;
-	}
-	if (k->req->flags == SOL_SOCKET && k->req->port == SO_BINDTODEVICE) {
-		if (k->req->value > BT_NET_ADDRS)
-			return -EPROTO;
-		bt_port_set_dev(bt_net_ports(k->d->net), k->slot, (uint8_t)k->req->value);
-		bt_net_set_flag(k->d->net, k->slot, 0, true);
-		return 0;
-	}
-	if (k->req->flags == IPPROTO_IP && k->req->port == IP_LOCAL_PORT_RANGE) {
-		int r = bt_port_set_range(bt_net_ports(k->d->net), k->slot, (uint16_t)k->req->value,
-					  (uint16_t)(k->req->value >> 16));
-		if (r < 0)
-			return r;
-	}
-	return d_vals_set(k->slot, k->req->id.gen, k->req->flags, k->req->port, k->req->value);
-}
-
-static int call_getval(struct call *k)
-{
-	if (!known(k))
-		return -ESTALE;
-	int r = d_vals_get(k->slot, k->req->id.gen, k->req->flags, k->req->port, &k->rep.value);
-	uint32_t link = bt_net_link(k->d->net, k->slot);
-	if (r == -ENOENT && link != BT_NO_SLOT) /* an accepted end has what its listener had */
-		r = d_vals_get(link, d_row(k->d, link)->gen, k->req->flags, k->req->port,
-			       &k->rep.value);
-	return r;
-}
+/* ---- ends ---- */
 
 /* The program has read the peer's end, so the peer has shut, though its notice has not come yet: it
  * writes that after the fact, and the two programs do not wait for each other. */
@@ -485,7 +326,7 @@ static void peer_was_first(struct call *k)
 
 static int call_shut(struct call *k)
 {
-	if (!held(k))
+	if (!d_held(k))
 		return -ESTALE;
 	peer_was_first(k);
 	d_row(k->d, k->slot)->marks &= (uint8_t)~BT_ROWM_STARTED;
@@ -495,7 +336,7 @@ static int call_shut(struct call *k)
 
 static int call_reset(struct call *k)
 {
-	if (!held(k))
+	if (!d_held(k))
 		return -ESTALE;
 	if (k->req->value != 0)
 		bt_net_reset_came(k->d->net, k->slot);
@@ -508,11 +349,11 @@ static int call_reset(struct call *k)
 static int call_disconnect(struct call *k)
 {
 	uint32_t fresh;
-	if (!held(k))
+	if (!d_held(k))
 		return -ESTALE;
 	if (d_row(k->d, k->slot)->proto != BT_TCP)
 		return -EPROTO;
-	const struct bt_ident old = ident(k->d, k->slot);
+	const struct bt_ident old = d_ident(k->d, k->slot);
 	uint16_t shown = d_row(k->d, k->slot)->lport;
 	bool named = !(bt_net_flags(k->d->net, k->slot) & BT_NETF_CHILD);
 	bool by_path = d_row(k->d, k->slot)->marks & BT_ROWM_PATH;
@@ -526,15 +367,15 @@ static int call_disconnect(struct call *k)
 	d_vals_move(k->slot, k->req->id.gen, fresh, d_row(k->d, fresh)->gen);
 	k->slot = fresh;
 	k->rep.flags |= BT_REPF_NEW;
-	const struct bt_ident now = ident(k->d, fresh);
+	const struct bt_ident now = d_ident(k->d, fresh);
 	if (named && k->req->value != 0)
 		d_heir_expect(k->c->host, &old, by_path, &now);
-	return finish(k, 0);
+	return d_finish(k, 0);
 }
 
 static int call_heir(struct call *k)
 {
-	if (!held(k) || !proved(k))
+	if (!d_held(k) || !proved(k))
 		return -ESTALE;
 	d_heir_keep(k->d, &k->req->id, k->proof);
 	return 0;
@@ -554,7 +395,7 @@ static int call_successor(struct call *k)
 
 static int call_unread(struct call *k)
 {
-	if (!held(k))
+	if (!d_held(k))
 		return -ESTALE;
 	bt_net_unread(k->d->net, k->slot, true);
 	return 0;
@@ -562,14 +403,14 @@ static int call_unread(struct call *k)
 
 static int call_closed(struct call *k)
 {
-	if (!known(k)) {
+	if (!d_known(k)) {
 		if (d_heir_of(&k->req->id))
 			d_sweep_soon(k->d);
 		return 0; /* closed by both of two holders: the first notice was enough */
 	}
-	if (k->req->flags & BT_REQF_END && held(k))
+	if (k->req->flags & BT_REQF_END && d_held(k))
 		peer_was_first(k);
-	if (k->req->flags & BT_REQF_SOLE && held(k))
+	if (k->req->flags & BT_REQF_SOLE && d_held(k))
 		bt_net_closed(k->d->net, k->slot, d_now());
 	else
 		d_verify(k->d, k->slot);
@@ -588,7 +429,7 @@ static int call_forged(struct call *k)
 static int call_accepts(struct call *k)
 {
 	const uint32_t max = sizeof(k->c->accepts) / sizeof(k->c->accepts[0]);
-	if (!known(k) || !proved(k))
+	if (!d_known(k) || !proved(k))
 		return -ESTALE;
 	if (!accepts_on(k->c, k->slot))
 		k->c->accepts[k->c->n_accepts++ % max] = k->req->id;
@@ -635,12 +476,14 @@ static const struct {
 	[BT_CONNECT_FAIL] = {call_connect_fail, PROGRAM, true},
 	[BT_JOIN] = {call_join, PROGRAM, false},
 	[BT_TOLD] = {call_told, PROGRAM, false},
-	[BT_UDP_CONNECT] = {call_udp_connect, PROGRAM, false},
-	[BT_UDP_ROUTE] = {call_udp_route, PROGRAM, false},
-	[BT_UDP_SEND] = {call_udp_send, PROGRAM, false},
-	[BT_OPTS] = {call_opts, PROGRAM, false},
-	[BT_SETVAL] = {call_setval, PROGRAM, true},
-	[BT_GETVAL] = {call_getval, PROGRAM, false},
+	[BT_UDP_CONNECT] = {d_call_udp_connect, PROGRAM, false},
+	[BT_UDP_ROUTE] = {d_call_udp_route, PROGRAM, false},
+	[BT_UDP_SEND] = {d_call_udp_send, PROGRAM, false},
+	[BT_OPTS] = {d_call_opts, PROGRAM, false},
+	[BT_SETVAL] = {d_call_setval, PROGRAM, true},
+	[BT_GETVAL] = {d_call_getval, PROGRAM, false},
+	[BT_ERRQUEUE] = {d_call_errqueue, PROGRAM, false},
+	[BT_TCP_INFO] = {d_call_tcp_info, PROGRAM, false},
 	[BT_SHUT] = {call_shut, PROGRAM, true},
 	[BT_RESET] = {call_reset, PROGRAM, false},
 	[BT_DISCONNECT] = {call_disconnect, PROGRAM, false},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request being answered. The table of calls.c says who may ask what; calls_host.c has what
- * concerns hosts, calls.c what concerns sockets. */
+/* A request being answered. The table of calls.c says who may ask what; calls.c has what concerns
+ * sockets, calls_udp.c and calls_options.c too, calls_host.c what concerns hosts. */
 #ifndef BERTH_DAEMON_CALLS_H
 #define BERTH_DAEMON_CALLS_H
 
@@ -24,6 +24,17 @@ struct call {
 	struct bt_reason why;
 };
 
+/* The request's socket: that it names one which lives and is of the program's host; that the
+ * program holds it as well. k->slot is set. */
+bool d_known(struct call *k);
+bool d_held(struct call *k);
+/* d_held, or the fresh one that it asks for. 0 or a negative errno. */
+int d_take(struct call *k);
+/* What the reply tells of it after the call's result r, which is returned; a fresh socket whose
+ * request failed never was. */
+int d_finish(struct call *k, int r);
+struct bt_ident d_ident(const struct daemon *d, uint32_t slot);
+
 /* bind(2) and listen(2) of k->slot; conflicts with sockets of the dead do not count. */
 int d_try_bind(struct call *k, bool root);
 int d_try_listen(struct call *k);
@@ -36,6 +47,16 @@ void d_refused(const struct call *k, int err, uint32_t by);
 /* tally.c: counts it. */
 void d_tally_refused(struct daemon *d, const struct bt_refusal *r);
 int d_call_tally(struct call *k);
+
+/* calls_udp.c, calls_options.c */
+int d_call_udp_connect(struct call *k);
+int d_call_udp_route(struct call *k);
+int d_call_udp_send(struct call *k);
+int d_call_errqueue(struct call *k);
+int d_call_opts(struct call *k);
+int d_call_setval(struct call *k);
+int d_call_getval(struct call *k);
+int d_call_tcp_info(struct call *k);
 
 /* calls_ask.c */
 int d_call_explain(struct call *k);

@@ -55,6 +55,7 @@ int d_call_sysctl(struct call *k)
 		r = bt_sysctl_set(k->d->net, host, key, name + len + 1, k->req->extra - len - 1);
 		k->rep.value = r > 0 ? (uint32_t)r : 0;
 		d_publish_host(k->d, host);
+		d_wire_settings(k->d, host);
 		return r < 0 ? r : 0;
 	}
 	r = len == 0 ? all_settings(k, host, text, sizeof(text))

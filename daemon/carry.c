@@ -10,42 +10,23 @@
  * has left unread makes a reset of that (RFC 2525 2.17), which the kernel tells as ECONNRESET. The
  * peer's FIN becomes a shutdown of the descriptor, its reset the row's word and the end.
  */
-#include "../proto/events.h"
-#include "tap.h"
+#include "carry.h"
 #include "vals.h"
 
 #include "../lib/engine/engine.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define TURN_BYTES (256u * 1024) /* of one connection before the others have their turn */
 #define TABLE	   1024u
-
-struct carry {
-	uv_poll_t poll;
-	struct daemon *d;
-	struct carry *next;	/* of its place in the table */
-	struct carry *changing; /* of those whose state is looked at */
-	berth_socket socket;	/* 0: closed */
-	uint32_t slot;
-	uint32_t carrier; /* slot of the engine's socket in the engine's port space */
-	struct bt_port_info tuple;
-	int fd;	       /* -1: closed */
-	uint32_t plug; /* bytes of it that are still in the descriptor */
-	int events;    /* what is polled for */
-	bool connecting, is_changing;
-	bool answered; /* connected, but for the plug, which the program is just putting in */
-	bool in_end;   /* the program has sent its last */
-	bool out_end;  /* the peer's last has been handed on */
-	bool blocked;  /* the descriptor has no room */
-	bool full;     /* the engine has none */
-};
 
 struct carries {
 	struct carry *of[TABLE]; /* by slot */
@@ -54,7 +35,7 @@ struct carries {
 
 static struct carries carries;
 
-static struct carry *find(uint32_t slot)
+struct carry *d_carry_find(uint32_t slot)
 {
 	struct carry *c = carries.of[slot % TABLE];
 	while (c != NULL && c->slot != slot)
@@ -62,9 +43,19 @@ static struct carry *find(uint32_t slot)
 	return c;
 }
 
+void d_carry_add(struct carry *c)
+{
+	c->next = carries.of[c->slot % TABLE];
+	carries.of[c->slot % TABLE] = c;
+}
+
+/* The handle is let go of with the descriptor; what comes later frees the carry. */
 static void done(uv_handle_t *h)
 {
-	free(h->data);
+	struct carry *c = h->data;
+	c->polled = false;
+	if (c->forgotten)
+		free(c);
 }
 
 static void forget(struct carry *c)
@@ -73,7 +64,9 @@ static void forget(struct carry *c)
 	while (*p != c)
 		p = &(*p)->next;
 	*p = c->next;
-	uv_close((uv_handle_t *)&c->poll, done);
+	c->forgotten = true;
+	if (!c->polled)
+		free(c);
 }
 
 static bool unplug(struct carry *c);
@@ -87,12 +80,14 @@ static void drop_fd(struct carry *c)
 	if (c->plug > 0)
 		shutdown(c->fd, SHUT_RDWR);
 	unplug(c);
-	uv_poll_stop(&c->poll);
+	/* Before the number can be another's: libuv takes it out of epoll when the handle is
+	 * closed, whoever has it then. */
+	uv_close((uv_handle_t *)&c->poll, done);
 	close(c->fd);
 	c->fd = -1;
 }
 
-static void changing(struct carry *c)
+void d_carry_changing(struct carry *c)
 {
 	if (c->is_changing)
 		return;
@@ -102,25 +97,27 @@ static void changing(struct carry *c)
 }
 
 /* Both the descriptor and the engine's socket are done with. */
-static void end(struct carry *c)
+void d_carry_end(struct carry *c)
 {
 	drop_fd(c);
 	if (c->socket != 0)
 		berth_abort(d_wire_engine(c->d), c->socket, d_now());
 	c->socket = 0;
 	bt_net_wire_state(c->d->net, c->slot, BT_CLOSE, d_now());
-	changing(c);
+	d_carry_changing(c);
 }
 
 static void on_fd(uv_poll_t *h, int status, int events);
 
-static void watch(struct carry *c)
+void d_carry_watch(struct carry *c)
 {
 	int want = 0;
 	if (c->fd < 0)
 		return;
 	if (c->connecting ? c->answered : !c->in_end && !c->full)
 		want |= UV_READABLE;
+	if (want & UV_READABLE && !c->connecting)
+		want |= UV_PRIORITIZED;
 	if (c->blocked)
 		want |= UV_WRITABLE;
 	if (want != c->events && want == 0)
@@ -130,15 +127,25 @@ static void watch(struct carry *c)
 	c->events = want;
 }
 
-/* The connection ended with an error: the program is told by the row, and by its next call. */
+/* The connection ended with an error: the program is told by the row, and by its next call. What
+ * has come before is read first; nothing more is taken. */
 static void failed(struct carry *c, int e)
 {
 	struct daemon *d = c->d;
 	if (c->connecting || e != BERTH_ECONNRESET) /* a reset the row tells already */
 		d_vals_set(c->slot, d_row(d, c->slot)->gen, SOL_SOCKET, SO_ERROR, (uint32_t)-e);
 	bt_net_wire_state(d->net, c->slot, BT_CLOSE, d_now());
-	d_publish(d); /* before the program can look */
-	end(c);
+	d_publish(d); /* before the program can look: an end of what it reads shows it already */
+	if (c->fd >= 0 && !c->connecting)
+		d_carry_hand_on(c);
+	if (c->fd < 0 || !c->blocked || c->connecting) {
+		d_carry_end(c);
+		return;
+	}
+	c->error = e;
+	c->in_end = true;
+	shutdown(c->fd, SHUT_RD);
+	d_carry_watch(c);
 }
 
 /* ---- from the program ---- */
@@ -166,10 +173,15 @@ static void program_ended(struct carry *c)
 {
 	c->in_end = true;
 	berth_shutdown(d_wire_engine(c->d), c->socket, BERTH_SHUT_WR, d_now());
-	changing(c);
+	d_carry_changing(c);
 }
 
-static void take_in(struct carry *c);
+/* The engine tells an error once, by whatever call comes first. */
+static void heard(struct carry *c, int r)
+{
+	if (r != BERTH_EAGAIN && r != BERTH_EPIPE && r != BERTH_ENOTCONN && r != BERTH_ENOBUFS)
+		c->said = r;
+}
 
 /* The program holds it no more: what comes now is for nobody. */
 static void program_gone(struct carry *c)
@@ -179,26 +191,49 @@ static void program_gone(struct carry *c)
 		berth_close(b, c->socket, d_now());
 	c->socket = 0;
 	drop_fd(c);
-	changing(c);
+	d_carry_changing(c);
 }
 
 void d_carry_closed(struct daemon *d, uint32_t slot)
 {
-	struct carry *c = find(slot);
+	struct carry *c = d_carry_find(slot);
 	if (c == NULL || c->fd < 0 || !closed_by_program(c))
 		return;
 	if (!c->connecting && !c->in_end)
-		take_in(c); /* what it said before */
+		d_carry_take_in(c); /* what it said before */
 	if (c->fd >= 0 && (c->connecting || c->in_end))
 		program_gone(c);
-	watch(c);
+	d_carry_watch(c);
 	d_wire_turn(d);
 }
 
-static void take_in(struct carry *c)
+/* The next byte of the descriptor is an urgent one: it goes as such. False: not now. */
+static bool take_urgent(struct carry *c)
+{
+	struct berth *b = d_wire_engine(c->d);
+	char byte;
+	int at = 0;
+	if (ioctl(c->fd, SIOCATMARK, &at) < 0 || !at)
+		return true;
+	if (recv(c->fd, &byte, 1, MSG_PEEK) != 1)
+		return true;
+	int64_t n = berth_send(b, c->socket, &byte, 1, BERTH_OOB, d_now());
+	if (n == 1)
+		(void)!read(c->fd, &byte, 1);
+	else if (n == BERTH_EAGAIN)
+		c->full = true;
+	else
+		heard(c, (int)n);
+	c->urgent_in = n != 1;
+	return n == 1;
+}
+
+void d_carry_take_in(struct carry *c)
 {
 	struct berth *b = d_wire_engine(c->d);
 	for (uint32_t taken = 0; taken < TURN_BYTES && !c->in_end;) {
+		if (c->urgent_in && !take_urgent(c))
+			break;
 		void *room;
 		size_t len = 65536;
 		int r = berth_send_room(b, c->socket, &room, &len);
@@ -206,8 +241,10 @@ static void take_in(struct carry *c)
 			c->full = true;
 			break;
 		}
-		if (r < 0)
-			break; /* its end or an error comes as an event */
+		if (r < 0) { /* its end or an error comes as an event */
+			heard(c, r);
+			break;
+		}
 		ssize_t n = read(c->fd, room, len);
 		if (n > 0) {
 			berth_send_filled(b, c->socket, (size_t)n, d_now());
@@ -219,7 +256,7 @@ static void take_in(struct carry *c)
 		} else if (errno == ECONNRESET) { /* it closed with data unread */
 			berth_abort(b, c->socket, d_now());
 			c->socket = 0;
-			end(c);
+			d_carry_end(c);
 			return;
 		} else {
 			break;
@@ -231,7 +268,25 @@ static void take_in(struct carry *c)
 
 /* ---- to the program ---- */
 
-static void hand_on(struct carry *c)
+/* An urgent byte of the peer comes next: it is handed on as such. False: not now. */
+static bool hand_on_urgent(struct carry *c)
+{
+	struct berth *b = d_wire_engine(c->d);
+	int64_t at = 0;
+	char byte;
+	if (berth_get(b, c->socket, BERTH_SO_ATMARK, &at) < 0 || !at ||
+	    berth_recv(b, c->socket, &byte, 1, BERTH_PEEK, d_now()) != 1)
+		return true;
+	if (send(c->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) != 1) {
+		c->blocked = errno == EAGAIN || errno == ENOBUFS;
+		return !c->blocked;
+	}
+	berth_recv_done(b, c->socket, 1, d_now());
+	c->urgent_out = false;
+	return true;
+}
+
+void d_carry_hand_on(struct carry *c)
 {
 	struct berth *b = d_wire_engine(c->d);
 	c->blocked = false;
@@ -240,18 +295,26 @@ static void hand_on(struct carry *c)
 			c->blocked = true; /* the rest when the loop comes by again */
 			break;
 		}
+		if (c->urgent_out && !hand_on_urgent(c))
+			break;
 		const void *data;
 		size_t len;
 		int r = berth_recv_data(b, c->socket, &data, &len);
+		if (c->error != 0 && (r < 0 || len == 0)) {
+			d_carry_end(c);
+			return;
+		}
 		if (r == 0 && len == 0 && !c->out_end) {
 			c->out_end = true;
 			shutdown(c->fd, SHUT_WR);
-			changing(c);
-			if (c->in_end) { /* both have said their last: the rest is TCP's */
+			d_carry_changing(c);
+			if (c->in_end) { /* nothing is left to be carried */
 				program_gone(c);
 				return;
 			}
 		}
+		if (r < 0)
+			heard(c, r);
 		if (r < 0 || len == 0)
 			break;
 		ssize_t n = send(c->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -262,7 +325,7 @@ static void hand_on(struct carry *c)
 		if (n < 0) { /* nobody will read it */
 			berth_abort(b, c->socket, d_now());
 			c->socket = 0;
-			end(c);
+			d_carry_end(c);
 			return;
 		}
 		berth_recv_done(b, c->socket, (size_t)n, d_now());
@@ -286,30 +349,29 @@ static void on_fd(uv_poll_t *h, int status, int events)
 	struct carry *c = h->data;
 	struct daemon *d = c->d;
 	if (status < 0 || (c->connecting && closed_by_program(c)))
-		end(c);
+		d_carry_end(c);
 	else if (c->connecting)
 		connected(c);
 	if (c->fd >= 0 && !c->connecting && c->answered) {
 		c->answered = false;
-		hand_on(c); /* what has come meanwhile was told already */
+		d_carry_hand_on(c); /* what has come meanwhile was told already */
 	}
+	c->urgent_in |= (events & UV_PRIORITIZED) != 0;
 	if (c->fd >= 0 && events & UV_WRITABLE)
-		hand_on(c);
-	if (c->fd >= 0 && c->socket != 0 && !c->connecting && events & UV_READABLE)
-		take_in(c);
-	watch(c);
+		d_carry_hand_on(c);
+	if (c->fd >= 0 && c->socket != 0 && !c->connecting && !c->in_end && events & UV_READABLE)
+		d_carry_take_in(c);
+	d_carry_watch(c);
 	d_wire_turn(d);
 	d_publish(d);
 	d_settle(d);
 }
 
-static void accepted(struct daemon *d, uint32_t listener, berth_socket s);
-
 static void listener_event(struct daemon *d, const struct berth_event *e)
 {
 	berth_socket s;
 	while (berth_accept(d_wire_engine(d), e->socket, &s, d_now()) == 0)
-		accepted(d, (uint32_t)e->user, s);
+		d_carry_accepted(d, (uint32_t)e->user, s);
 }
 
 void d_carry_event(struct daemon *d, const struct berth_event *e)
@@ -318,19 +380,18 @@ void d_carry_event(struct daemon *d, const struct berth_event *e)
 		listener_event(d, e);
 		return;
 	}
-	struct carry *c = find((uint32_t)e->user);
-	if (c == NULL || c->socket != e->socket)
+	struct carry *c = d_carry_find((uint32_t)e->user);
+	if (c == NULL || c->socket != e->socket || c->error != 0)
 		return;
-	changing(c);
+	d_carry_changing(c);
 	if (e->what & BERTH_ERROR) {
 		int error = berth_error_take(d_wire_engine(d), c->socket);
+		error = error != 0 ? error : c->said;
 		/* The word "reset" before the end, which shows where what came before is read. */
 		if (error == BERTH_ECONNRESET && !c->connecting) {
 			bt_net_set_flag(d->net, c->slot, BT_NETF_RESET, true);
 			d_publish(d);
 		}
-		if (error != 0 && c->fd >= 0)
-			hand_on(c); /* what came before it */
 		if (error != 0) {
 			failed(c, error);
 			return;
@@ -341,14 +402,17 @@ void d_carry_event(struct daemon *d, const struct berth_event *e)
 		c->answered = c->connecting;
 	}
 	if (c->socket != 0 && c->fd >= 0 && !c->connecting) {
+		c->urgent_out |= (e->what & BERTH_URGENT) != 0;
 		if (e->what & BERTH_WRITABLE) {
+			c->urgent_in = c->urgent_in || c->full; /* nobody has looked since */
 			c->full = false;
-			take_in(c);
+			d_carry_take_in(c);
 		}
-		if (c->socket != 0 && e->what & (BERTH_READABLE | BERTH_PEER_SHUT | BERTH_ENDED))
-			hand_on(c);
+		if (c->socket != 0 &&
+		    e->what & (BERTH_READABLE | BERTH_PEER_SHUT | BERTH_ENDED | BERTH_URGENT))
+			d_carry_hand_on(c);
 	}
-	watch(c);
+	d_carry_watch(c);
 }
 
 /* What has become of it, also when the engine's socket is nobody's any more. */
@@ -374,227 +438,7 @@ void d_carry_states(struct daemon *d)
 		if (c->fd < 0 && c->socket == 0 && (state == BT_CLOSE || state == BT_TIME_WAIT))
 			forget(c);
 		else if (c->in_end || c->out_end || c->fd < 0)
-			changing(c);
+			d_carry_changing(c);
 		c = next;
 	}
-}
-
-/* ---- beginnings ---- */
-
-static struct carry *new_carry(struct daemon *d, uint32_t slot, int fd, berth_socket s)
-{
-	struct carry *c = calloc(1, sizeof(*c));
-	if (c == NULL || uv_poll_init(&d->loop, &c->poll, fd) < 0) {
-		free(c);
-		return NULL;
-	}
-	c->poll.data = c;
-	c->d = d;
-	c->slot = slot;
-	c->fd = fd;
-	c->socket = s;
-	c->carrier = bt_engine_slot(d_wire_engine(d), s);
-	bt_port_get(d_wire_ports(d), c->carrier, &c->tuple);
-	c->next = carries.of[slot % TABLE];
-	carries.of[slot % TABLE] = c;
-	berth_set_user(d_wire_engine(d), s, (uint64_t)D_WIRE_END << 32 | slot);
-	return c;
-}
-
-static struct berth_endpoint endpoint(const struct bt_addr *a, uint16_t port)
-{
-	struct berth_endpoint e = {.port = port};
-	memcpy(e.addr.b, a->b, 16);
-	return e;
-}
-
-/* The engine's socket for the client's end. 0 or a berth_error. */
-static int open_client(struct daemon *d, const struct bt_port_info *i, berth_socket *s)
-{
-	struct berth *b = d_wire_engine(d);
-	struct berth_endpoint local = endpoint(&i->laddr, i->lport),
-			      remote = endpoint(&i->raddr, i->rport);
-	uint64_t now = d_now();
-	int r = berth_open(b, d_wire_host(d, i->host), BERTH_TCP, bt_addr_is_v4(&i->laddr) ? 4 : 6,
-			   s);
-	if (r < 0)
-		return r;
-	/* One local port may serve many destinations; the network has decided that already. */
-	berth_set(b, *s, BERTH_SO_REUSEADDR, 1, now);
-	r = berth_bind(b, *s, &local, now);
-	if (r == 0)
-		r = berth_connect(b, *s, &remote, now);
-	if (r < 0 && r != BERTH_EINPROGRESS) {
-		berth_close(b, *s, now);
-		return r;
-	}
-	return 0;
-}
-
-/* Who may join: the name of a socket that was told to, and has not yet. */
-static bool expected(struct daemon *d, int fd, uint32_t *slot)
-{
-	struct sockaddr_un sun;
-	struct bt_ident id;
-	socklen_t len = sizeof(sun);
-	if (getpeername(fd, (struct sockaddr *)&sun, &len) < 0 ||
-	    !bt_name_parse(&sun, len, d->netid, &id) || id.slot >= BT_MAX_ROWS)
-		return false;
-	const struct bt_row *r = d_row(d, id.slot);
-	*slot = id.slot;
-	return r->gen == id.gen && r->nonce == id.nonce && bt_net_is_wire(d->net, id.slot) &&
-	       r->state == BT_ROW_SYN_SENT && find(id.slot) == NULL;
-}
-
-static void on_join(uv_poll_t *h, int status, int events)
-{
-	struct daemon *d = h->loop->data;
-	struct bt_port_info i;
-	uint32_t slot;
-	berth_socket s;
-	(void)status;
-	(void)events;
-	int fd = accept4(d->wire_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
-		return;
-	if (d_wire_engine(d) == NULL || !expected(d, fd, &slot) ||
-	    !bt_port_get(bt_net_ports(d->net), slot, &i)) {
-		close(fd);
-		return;
-	}
-	int r = open_client(d, &i, &s);
-	struct carry *c = r == 0 ? new_carry(d, slot, fd, s) : NULL;
-	if (c == NULL) {
-		if (r == 0)
-			berth_abort(d_wire_engine(d), s, d_now());
-		d_vals_set(slot, d_row(d, slot)->gen, SOL_SOCKET, SO_ERROR,
-			   r == 0 ? ENOMEM : (uint32_t)-r);
-		bt_net_wire_state(d->net, slot, BT_CLOSE, d_now());
-		d_publish(d);
-		close(fd);
-		return;
-	}
-	c->connecting = true;
-	c->plug = d->table->plug_bytes;
-	watch(c);
-	changing(c);
-	d_wire_turn(d);
-	d_publish(d);
-	d_settle(d);
-}
-
-/* The slot of the other end, where that is of this network. */
-static uint32_t other_end(struct daemon *d, const struct bt_addr *laddr, uint16_t lport,
-			  const struct bt_addr *raddr, uint16_t rport)
-{
-	uint16_t host = bt_net_host_by_addr(d->net, raddr);
-	if (host == BT_NET_NO_HOST)
-		return BT_NO_SLOT;
-	struct bt_port_info i;
-	uint32_t slot = bt_port_lookup(bt_net_ports(d->net), host, BT_TCP, raddr, rport, laddr,
-				       lport, BT_DEV_LO);
-	return slot != BT_NO_SLOT && bt_net_is_wire(d->net, slot) &&
-			       bt_port_get(bt_net_ports(d->net), slot, &i) && i.rport == lport
-		       ? slot
-		       : BT_NO_SLOT;
-}
-
-/* Joins the listener's descriptor, in the client's place. -1 and errno. */
-static int join_listener(struct daemon *d, uint32_t listener, uint32_t client)
-{
-	const struct bt_row *c = d_row(d, client);
-	const struct bt_ident from = {client, c->gen, c->nonce};
-	struct sockaddr_un far_name;
-	socklen_t far_len = bt_name_far(&far_name, d->netid, &from);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -1;
-	if (bind(fd, (struct sockaddr *)&far_name, far_len) < 0 || d_join(d, fd, listener) < 0) {
-		int e = errno;
-		close(fd);
-		errno = e;
-		return -1;
-	}
-	return fd;
-}
-
-/* A connection has come for a listener of a program. */
-static void accepted(struct daemon *d, uint32_t listener, berth_socket s)
-{
-	struct berth *b = d_wire_engine(d);
-	struct berth_endpoint local, remote;
-	struct bt_addr laddr, raddr;
-	struct bt_reason why;
-	uint32_t child, client = BT_NO_SLOT, stranger = BT_NO_SLOT;
-	int r = berth_name(b, s, &local, &remote);
-	if (r == 0) {
-		memcpy(laddr.b, local.addr.b, 16);
-		memcpy(raddr.b, remote.addr.b, 16);
-		client = other_end(d, &laddr, local.port, &raddr, remote.port);
-		if (client == BT_NO_SLOT)
-			client = stranger = d_stranger(d, listener, &raddr);
-		r = client == BT_NO_SLOT ? -ENOENT
-					 : bt_net_accept_wire(d->net, listener, &laddr, &raddr,
-							      remote.port, client, &child, &why);
-	}
-	if (r < 0) {
-		d_stranger_gone(d, stranger);
-		berth_abort(b, s, d_now());
-		return;
-	}
-	d_identify(d, child, d_row(d, listener)->pid, 0);
-	d_publish(d); /* whoever accepts it looks at the row */
-	int fd = join_listener(d, listener, client);
-	struct carry *c = fd < 0 ? NULL : new_carry(d, child, fd, s);
-	if (c == NULL) { /* a full queue: as if the segment that ended the handshake were lost */
-		if (fd >= 0)
-			close(fd);
-		berth_abort(b, s, d_now());
-		bt_net_wire_state(d->net, child, BT_CLOSE, d_now());
-		bt_net_closed(d->net, child, d_now());
-		return;
-	}
-	d_event(d, BT_EVENT_ACCEPT, child, d_row(d, child));
-	changing(c);
-	hand_on(c);
-	watch(c);
-}
-
-void d_carry_reset(struct daemon *d, uint32_t slot)
-{
-	struct carry *c = find(slot);
-	if (c == NULL || c->socket == 0)
-		return;
-	berth_abort(d_wire_engine(d), c->socket, d_now());
-	c->socket = 0;
-	end(c);
-	d_wire_turn(d);
-}
-
-/* How much the smallest send buffer holds. */
-static uint32_t measure_plug(void)
-{
-	static const uint8_t plug[BT_PLUG_MAX];
-	const int least = 0;
-	int fds[2];
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-		return 0;
-	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
-	ssize_t n = send(fds[0], plug, sizeof(plug), MSG_DONTWAIT);
-	close(fds[0]);
-	close(fds[1]);
-	return n > 0 ? (uint32_t)n : 0;
-}
-
-int d_carry_open(struct daemon *d)
-{
-	struct sockaddr_un sun;
-	socklen_t len = bt_name_wire(&sun, d->netid);
-	d->wire_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (d->wire_fd < 0 || bind(d->wire_fd, (struct sockaddr *)&sun, len) < 0 ||
-	    listen(d->wire_fd, 4096) < 0)
-		return -errno;
-	d->table->plug_bytes = measure_plug();
-	int r = uv_poll_init(&d->loop, &d->wire_listener, d->wire_fd);
-	return r == 0 ? uv_poll_start(&d->wire_listener, UV_READABLE, on_join) : r;
 }

@@ -11,9 +11,8 @@
  *	sweep.c		what the kernel says about who is alive
  *	heirs.c		sockets that took others' place
  *	inbox.c		programs' notices without a wake-up
- *	events.c	what happened and what was refused, for instruments
- *	tally.c		how often, for metrics
- *	relay.c		datagrams in waiting
+ *	events.c	what happened and what was refused, for instruments; tally.c: how often
+ *	relay.c		datagrams in waiting; errors.c: what is said of those that did not arrive
  *	echo.c		sockets that are connected to themselves
  *	wire.c		links, and the engine that carries packets; carry.c its connections; tap.c
  *the way out recover.c	rebuilding from the table that an earlier berthd left
@@ -211,6 +210,7 @@ struct d_from {
 	struct bt_addr src, dst;
 	uint16_t host, port;
 	uint8_t hops, tos;
+	bool word; /* no datagram: an error waits (errors.c) */
 };
 /* Takes a datagram for `target`. Bounded by the receiver's rcvbuf; beyond that it is dropped and
  * counted. */

@@ -93,7 +93,7 @@ static void alias_drop(struct queue *q)
 static bool same(const struct d_from *a, const struct d_from *b)
 {
 	return a->port == b->port && a->host == b->host && a->hops == b->hops && a->tos == b->tos &&
-	       bt_addr_eq(&a->src, &b->src) && bt_addr_eq(&a->dst, &b->dst);
+	       a->word == b->word && bt_addr_eq(&a->src, &b->src) && bt_addr_eq(&a->dst, &b->dst);
 }
 
 static int alias_make(struct queue *q, const struct gram *g)
@@ -122,7 +122,7 @@ static int alias_make(struct queue *q, const struct gram *g)
 	row->tos = from->tos;
 	row->host = from->host;
 	row->state = BT_ROW_CLOSE;
-	row->flags = BT_ROWF_ALIAS;
+	row->flags = from->word ? BT_ROWF_ALIAS | BT_ROWF_RESET : BT_ROWF_ALIAS;
 	row->peer = row->link = BT_SLOT_NONE;
 	d_row_end(row);
 	q->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -251,7 +251,8 @@ void d_relay(struct daemon *d, uint32_t target, const struct d_from *from, const
 		return;
 	}
 	*g = (struct gram){.from = *from, .len = len};
-	memcpy(g->data, data, len);
+	if (len > 0)
+		memcpy(g->data, data, len);
 	*q->last = g;
 	q->last = &g->next;
 	q->bytes += len + OVERHEAD;

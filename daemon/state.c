@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include "../lib/base/siphash.h"
+#include "errors.h"
 #include "tap.h"
 #include "vals.h"
 
@@ -293,7 +294,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 				    BT_ROWF_PKTINFO | BT_ROWF_LINGER0);
 		if (!bt_addr_is_any(&i.laddr))
 			r->flags &= (uint8_t)~BT_ROWF_PKTINFO;
-		if (bt_net_is_wire(d->net, slot))
+		if (bt_net_is_wire(d->net, slot) || d_wire_udp_has(slot))
 			r->flags |= BT_ROWF_WIRE;
 	}
 	d_row_end(r);
@@ -311,6 +312,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 	if (flags & BT_NETF_FREED && r->proto == BT_UDP) {
 		d_relay_forget(d, slot);
 		d_wire_udp_forget(d, slot);
+		d_errors_forget(slot);
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "daemon.h"
 
 #include "census.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <string.h>
@@ -50,6 +51,14 @@ static bool is_alive(struct daemon *d, const struct census *c, uint32_t slot)
 	return link < c->slots && c->orphans[link] > 0;
 }
 
+static void closed(struct daemon *d, uint32_t slot, uint64_t now)
+{
+	bool wire = bt_net_is_wire(d->net, slot);
+	bt_net_closed(d->net, slot, now);
+	if (wire)
+		d_carry_closed(d, slot);
+}
+
 int d_sweep(struct daemon *d)
 {
 	struct census c;
@@ -67,7 +76,7 @@ int d_sweep(struct daemon *d)
 		    !in_use(d, slot, &i))
 			continue;
 		if (!is_alive(d, &c, slot))
-			bt_net_closed(d->net, slot, now);
+			closed(d, slot, now);
 	}
 	d_census_done(&c);
 	d_heirs_look(d);
@@ -171,7 +180,7 @@ bool d_dead(struct daemon *d, uint32_t slot)
 	}
 	if (young(d, slot) || !name_free(d, slot, i.proto == BT_TCP ? SOCK_STREAM : SOCK_DGRAM))
 		return false;
-	bt_net_closed(d->net, slot, d_now());
+	closed(d, slot, d_now());
 	d_publish(d);
 	return true;
 }

@@ -76,3 +76,12 @@ void d_vals_move(uint32_t slot, uint32_t gen, uint32_t to, uint32_t to_gen)
 	*last = of_slot[slot];
 	of_slot[slot] = NULL;
 }
+
+void d_vals_each(uint32_t slot, uint32_t gen,
+		 void (*each)(void *arg, uint16_t level, uint16_t option, uint32_t value),
+		 void *arg)
+{
+	for (const struct val *v = of_slot[slot]; v != NULL; v = v->next)
+		if (v->gen == gen)
+			each(arg, v->level, v->option, v->value);
+}

@@ -12,5 +12,9 @@ int d_vals_get(uint32_t slot, uint32_t gen, uint16_t level, uint16_t option, uin
 /* The values become another socket's. */
 void d_vals_move(uint32_t slot, uint32_t gen, uint32_t to, uint32_t to_gen);
 void d_vals_forget(uint32_t slot);
+/* Each value of the socket, in no order. */
+void d_vals_each(uint32_t slot, uint32_t gen,
+		 void (*each)(void *arg, uint16_t level, uint16_t option, uint32_t value),
+		 void *arg);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tap.h"
 
+#include "errors.h"
+
 #include "../lib/base/siphash.h"
 #include "../lib/engine/engine.h"
 #include "../link/pair.h"
@@ -151,6 +153,13 @@ static void learn_addrs(struct daemon *d, uint16_t host)
 	}
 }
 
+void d_wire_settings(struct daemon *d, uint16_t host)
+{
+	if (d->wire != NULL && d->wire->hosts[host] != NOT_YET)
+		berth_host_set(d->wire->b, d->wire->hosts[host], BERTH_TCP_CONGESTION,
+			       bt_net_conf(d->net, host)->congestion);
+}
+
 static bool make_host(struct daemon *d, uint16_t host)
 {
 	/* Every host of the network is reached directly, whatever its prefix (lib/sock/hosts.c). */
@@ -166,6 +175,7 @@ static bool make_host(struct daemon *d, uint16_t host)
 	/* A port is free for both at the same time. */
 	bt_port_host_conf(w->ports, n)->time_wait_ns = bt_net_port_conf(d->net, host)->time_wait_ns;
 	w->hosts[host] = n;
+	d_wire_settings(d, host);
 	w->ifs[host] = (berth_if)i;
 	berth_route_add(w->b, (berth_host)h, &all4, 0, NULL, (berth_if)i, METRIC);
 	berth_route_add(w->b, (berth_host)h, &all6, 0, NULL, (berth_if)i, METRIC);
@@ -229,6 +239,14 @@ static void forget_listener(struct wire *w, uint32_t slot)
 		}
 }
 
+berth_socket d_wire_listener(const struct daemon *d, uint32_t slot)
+{
+	const struct listener *l = d->wire == NULL ? NULL : d->wire->listeners[slot % TABLE];
+	while (l != NULL && l->slot != slot)
+		l = l->next;
+	return l == NULL ? 0 : l->socket;
+}
+
 static int listen_at(struct daemon *d, const struct bt_port_info *i, uint32_t slot, berth_socket *s)
 {
 	struct berth *b = d->wire->b;
@@ -245,6 +263,7 @@ static int listen_at(struct daemon *d, const struct bt_port_info *i, uint32_t sl
 		berth_set(b, *s, BERTH_IPV6_V6ONLY, 1, now);
 	berth_set_user(b, *s, (uint64_t)D_WIRE_LISTENER << 32 | slot);
 	r = berth_bind(b, *s, &local, now);
+	d_carry_options(d, slot, *s);
 	if (r == 0)
 		r = berth_listen(b, *s, d_row(d, slot)->backlog + 1u, now);
 	if (r < 0)
@@ -308,6 +327,7 @@ static bool send_out(struct daemon *d)
 
 static bool take_in(struct daemon *d)
 {
+	static struct bt_engine_icmp said;
 	bool any = d_tap_take_in(d);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
@@ -317,6 +337,8 @@ static bool take_in(struct daemon *d)
 			d_capture(d, to, p.to == 0 ? j->b : j->a, true, &whole, 1);
 			if (know_host(d, to))
 				berth_input(d->wire->b, d->wire->ifs[to], p.data, p.len, d_now());
+			while (bt_engine_icmp(d->wire->b, &said))
+				d_errors_icmp(d, &said);
 			any = true;
 		}
 	}
@@ -421,6 +443,29 @@ int d_wire_open(struct daemon *d)
 		if (d_row(d, slot)->state == BT_ROW_LISTEN)
 			d_wire_listens(d, slot, true);
 	return 0;
+}
+
+void d_wire_close(struct daemon *d)
+{
+	struct wire *w = d->wire;
+	if (w == NULL)
+		return;
+	d->wire = NULL;
+	for (struct joint *j = w->joints, *next; j != NULL; j = next) {
+		next = j->next;
+		bt_pair_free(j->pair);
+		free(j);
+	}
+	for (uint32_t i = 0; i < TABLE; i++)
+		for (struct listener *l = w->listeners[i], *next; l != NULL; l = next) {
+			next = l->next;
+			free(l);
+		}
+	berth_free(w->b);
+	bt_port_net_free(w->ports);
+	free(w->links);
+	close(w->timer_fd);
+	free(w);
 }
 
 int d_link_set(struct daemon *d, uint16_t a, uint16_t b, const struct bt_link_settings *s)

@@ -14,6 +14,8 @@
  *	wire_udp.c datagrams
  *	ping.c	ICMP echo from a host
  *	tap.c	what is beyond the network
+ *	carry_options.c options of connections, TCP_INFO
+ *	carry_begin.c how connections begin
  *	carry.c	descriptors and the engine's sockets: connections of programs, listeners
  */
 #ifndef BERTH_DAEMON_WIRE_H
@@ -51,16 +53,22 @@ berth_host d_wire_host(struct daemon *d, uint16_t host);
 void d_wire_host_changed(struct daemon *d, uint16_t host);
 /* How many packets the host's engine has dropped for this reason (enum berth_drop). */
 uint64_t d_wire_drops(const struct daemon *d, uint16_t host, uint32_t reason);
+/* A setting of the host has been changed. */
+void d_wire_settings(struct daemon *d, uint16_t host);
 /* Carries what the engine has to say, tells what has happened, sets the clock. To be called after
  * every call of the engine. */
 void d_wire_turn(struct daemon *d);
 /* The host's interface that leads to the network's others; as d_wire_host. */
 berth_if d_wire_if(struct daemon *d, uint16_t host);
+/* The engine's socket of a listener; 0: it has none. */
+berth_socket d_wire_listener(const struct daemon *d, uint32_t slot);
 /* A socket has begun or ceased to listen. */
 void d_wire_listens(struct daemon *d, uint32_t slot, bool on);
 
 /* Makes the engine, if there is none yet. 0 or -ENOMEM. */
 int d_wire_open(struct daemon *d);
+/* Frees the engine and the links; the loop has run for the last time. */
+void d_wire_close(struct daemon *d);
 
 /* ---- capture.c ---- */
 
@@ -80,9 +88,11 @@ void d_ping_event(struct daemon *d, const struct berth_event *e);
 
 /* ---- wire_udp.c ---- */
 
-/* True: what the UDP socket sends to `target` travels in packets. */
-bool d_wire_udp(const struct daemon *d, uint32_t slot, uint32_t target);
-/* A datagram to from->dst:port, which `target` should get; BT_NO_SLOT: who is at the outside. 0 or
+/* True: what the UDP socket sends to dst travels in packets; has: some of what it sent did. */
+bool d_wire_udp(const struct daemon *d, uint32_t slot, const struct bt_addr *dst);
+bool d_wire_udp_has(uint32_t slot);
+/* A datagram to from->dst:port, which `target` should get; BT_NO_SLOT: nobody has the port, or who
+ * is at the outside. 0 or
  * the errno of sendto(2). */
 int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const struct d_from *from,
 		    uint16_t port, const uint8_t *data, size_t len);
@@ -91,7 +101,24 @@ void d_wire_udp_hear(struct daemon *d, uint32_t slot);
 void d_wire_udp_event(struct daemon *d, const struct berth_event *e);
 void d_wire_udp_forget(struct daemon *d, uint32_t slot); /* the socket is gone */
 
+/* ---- carry_options.c: of an engine's socket ---- */
+
+/* What a program has set of it (vals.h), all together, and one. Others than TCP's are passed over.
+ */
+void d_carry_options(struct daemon *d, uint32_t slot, berth_socket s);
+void d_carry_option(struct daemon *d, berth_socket s, uint16_t level, uint16_t name,
+		    uint32_t value);
+/* What the connection has come to by itself: MSS, MTU, buffers. -ENOENT: not such an option. */
+int d_carry_value(struct daemon *d, berth_socket s, uint16_t level, uint16_t name, uint32_t *value);
+/* The kernel's struct tcp_info of it, in out: its size, or 0: there is none, or no room. */
+size_t d_carry_info(struct daemon *d, berth_socket s, void *out, size_t room);
+
 /* ---- carry.c ---- */
+
+/* The engine's socket of a connection or a listener in packets; 0: none (any more). */
+berth_socket d_carry_socket(struct daemon *d, uint32_t slot);
+/* A program has set an option of it. */
+void d_carry_set(struct daemon *d, uint32_t slot, uint16_t level, uint16_t name, uint32_t value);
 
 int d_carry_open(struct daemon *d); /* the name that programs join. 0 or -errno */
 /* The engine's word about one of its sockets. */

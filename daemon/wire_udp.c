@@ -58,6 +58,7 @@ static int bind_shadow(struct daemon *d, uint32_t slot, const struct bt_port_inf
 	if (i->opts & BT_V6ONLY)
 		berth_set(b, *s, BERTH_IPV6_V6ONLY, 1, now);
 	berth_set(b, *s, BERTH_IP_RECVERR, 1, now);
+	d_carry_options(d, slot, *s);
 	berth_set_user(b, *s, (uint64_t)D_WIRE_UDP << 32 | slot);
 	r = berth_bind(b, *s, &local, now);
 	if (r < 0)
@@ -87,15 +88,21 @@ static struct shadow *shadow_of(struct daemon *d, uint32_t slot)
 	s->addr = i.laddr;
 	s->port = i.lport;
 	*p = s;
+	bt_net_set_flag(d->net, slot, 0, true); /* the row tells */
 	return s;
 }
 
-bool d_wire_udp(const struct daemon *d, uint32_t slot, uint32_t target)
+bool d_wire_udp(const struct daemon *d, uint32_t slot, const struct bt_addr *dst)
 {
-	struct bt_port_info from, to;
-	return d->wire != NULL && target != BT_NO_SLOT &&
-	       bt_port_get(bt_net_ports(d->net), slot, &from) &&
-	       bt_port_get(bt_net_ports(d->net), target, &to) && d_wired(d, from.host, to.host);
+	struct bt_port_info from;
+	uint16_t to = d->wire == NULL ? BT_NET_NO_HOST : bt_net_host_by_addr(d->net, dst);
+	return to != BT_NET_NO_HOST && bt_port_get(bt_net_ports(d->net), slot, &from) &&
+	       d_wired(d, from.host, to);
+}
+
+bool d_wire_udp_has(uint32_t slot)
+{
+	return *place(slot) != NULL;
 }
 
 int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const struct d_from *from,
@@ -106,6 +113,9 @@ int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const stru
 	struct shadow *s = shadow_of(d, slot);
 	if (s == NULL || (target != BT_NO_SLOT && shadow_of(d, target) == NULL))
 		return -ENOBUFS;
+	uint16_t host = bt_net_host_by_addr(d->net, &from->dst);
+	if (host != BT_NET_NO_HOST)
+		d_wire_host(d, host); /* it answers for itself */
 	memcpy(to.addr.b, from->dst.b, 16);
 	berth_set(b, s->socket, BERTH_IP_TTL, (uint8_t)(64 - from->hops), d_now());
 	berth_set(b, s->socket, BERTH_IP_TOS, from->tos, d_now());
@@ -138,23 +148,29 @@ void d_wire_udp_event(struct daemon *d, const struct berth_event *e)
 	struct berth *b = d_wire_engine(d);
 	const uint32_t hearer = (uint32_t)e->user;
 	struct berth_datagram info;
-	struct bt_port_info i;
 	int64_t n;
 	while ((n = berth_recv_from(b, e->socket, data, sizeof(data), &info, 0, d_now())) !=
 	       BERTH_EAGAIN) {
 		/* Passing one on may publish rows, and a row that has changed has a new socket. */
 		if (n == BERTH_EBADF)
 			break;
-		if (n < 0 || !bt_port_get(bt_net_ports(d->net), hearer, &i))
+		if (n < 0) /* what ICMP said is told by errors.c */
 			continue;
 		struct d_from from = {
 			.port = info.from.port, .hops = (uint8_t)(64 - info.hops), .tos = info.tos};
 		memcpy(from.src.b, info.from.addr.b, 16);
 		memcpy(from.dst.b, info.to.addr.b, 16);
-		uint32_t target = hearer;
+		uint32_t target;
 		from.host = bt_net_host_by_addr(d->net, &from.src);
+		uint16_t to = bt_net_host_by_addr(d->net, &from.dst);
 		if (from.host == BT_NET_NO_HOST)
 			target = from_outside(d, hearer, &from);
+		else
+			target = to == BT_NET_NO_HOST
+					 ? BT_NO_SLOT
+					 : bt_port_lookup(bt_net_ports(d->net), to, BT_UDP,
+							  &from.dst, info.to.port, &from.src,
+							  from.port, BT_DEV_LO + 1);
 		if (target == BT_NO_SLOT)
 			continue;
 		d_count(d, BT_CNT_UDP_RELAYED);

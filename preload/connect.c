@@ -45,77 +45,6 @@ static bool comes_later(int e)
 	return e == ECONNREFUSED || e == EHOSTUNREACH;
 }
 
-/* ---- connections in packets ---- */
-
-static int wire_error(int fd, const struct note *n)
-{
-	struct bt_req q;
-	struct bt_rep rep;
-	bt_req_init(&q, BT_GETVAL, n);
-	q.flags = SOL_SOCKET;
-	q.port = SO_ERROR;
-	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value : 0;
-}
-
-/*
- * The descriptor is joined to berthd, and must not be writable before the peer has answered: the
- * smallest send buffer is filled with a plug, which berthd takes out (proto/msg.h). The buffer gets
- * its size again when the outcome is seen.
- */
-static int wire_join(int fd, struct note *n)
-{
-	static const uint8_t plug[BT_PLUG_MAX];
-	uint32_t size = bt_table() == NULL ? 0 : bt_table()->plug_bytes;
-	struct sockaddr_un sun;
-	socklen_t len = bt_name_wire(&sun, bt_netid());
-	const int least = 0;
-	bt_real()->setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
-	if (bt_real()->connect(fd, (struct sockaddr *)&sun, len) != 0)
-		return errno == EAGAIN ? ETIMEDOUT : errno;
-	if (size == 0 || size > sizeof(plug))
-		return ENOBUFS;
-	ssize_t sent = bt_real()->send(fd, plug, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-	n->flags |= NOTE_WIRE | NOTE_JOINING;
-	/* berthd has closed it already: the connection cannot be begun. */
-	int e = sent < 0 && errno == EPIPE ? wire_error(fd, n) : 0;
-	return sent == (ssize_t)size ? 0 : e != 0 ? e : ENOBUFS;
-}
-
-static void joined(int fd, struct note *n)
-{
-	const int usual = 106496; /* net.core.wmem_default, which the kernel doubles */
-	struct note *own = bt_note(fd);
-	n->flags &= ~(uint32_t)NOTE_JOINING;
-	if (own != NULL)
-		own->flags &= ~(uint32_t)NOTE_JOINING;
-	if (!(n->flags & NOTE_SNDBUF))
-		bt_real()->setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &usual, sizeof(usual));
-}
-
-int bt_wire_outcome(int fd, struct note *n)
-{
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	if (bt_sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1)
-		return EINPROGRESS;
-	int e = p.revents & POLLHUP ? wire_error(fd, n) : 0;
-	joined(fd, n);
-	return e;
-}
-
-/* Until the handshake is over. Interrupted, it goes on by itself (connect(2), EINTR). */
-static int wire_wait(int fd, struct note *n)
-{
-	struct timeval t = {0};
-	socklen_t len = sizeof(t);
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, (long)&t, (long)&len, 0);
-	long ms = t.tv_sec == 0 && t.tv_usec == 0 ? -1 : t.tv_sec * 1000 + t.tv_usec / 1000;
-	long r = bt_sys(SYS_poll, (long)&p, 1, ms, 0, 0, 0);
-	if (r == 1)
-		return bt_wire_outcome(fd, n);
-	return r == 0 ? EINPROGRESS : EINTR;
-}
-
 static int tcp_join(int fd, struct note *n, const struct bt_rep *rep)
 {
 	struct sockaddr_un sun;
@@ -212,9 +141,9 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 		e = unnamed != 0 ? unnamed : e;
 	}
 	if (e == 0 && rep.flags & BT_REPF_WIRE) {
-		e = wire_join(fd, n);
+		e = bt_wire_join(fd, n);
 		if (e == 0)
-			e = async ? EINPROGRESS : wire_wait(fd, n);
+			e = async ? EINPROGRESS : bt_wire_wait(fd, n);
 		if (e == EINPROGRESS || e == EINTR) {
 			n->flags |= NOTE_CONNECTED | NOTE_STARTED;
 			bt_note_set(fd, n);

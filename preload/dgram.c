@@ -187,7 +187,8 @@ static int contents(const struct msghdr *m, size_t size, bool v4)
 }
 
 static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16_t port,
-		    const struct msghdr *m, size_t size, const struct bt_choice *choice)
+		    const struct msghdr *m, size_t size, const struct bt_choice *choice,
+		    bool *waited)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -209,6 +210,7 @@ static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16
 	 * datagram cannot overtake this one. */
 	q.flags = BT_REQF_SYNC | (choice->source ? BT_REQF_SOURCE : 0);
 	int e = bt_call(bt_proof(fd, n), &q, buf, &rep, NULL, NULL);
+	*waited = e != 0 && rep.flags & BT_REPF_WIRE;
 	if (buf != small)
 		free(buf);
 	return e;
@@ -321,11 +323,12 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	}
 	if (UNLIKELY(n.flags & NOTE_FAILED) && bt_pending(fd, &n) != 0)
 		return bt_fail(ECONNREFUSED);
-	if (w->target == BT_SLOT_NONE || n.flags & NOTE_SHUT_WR)
+	if ((w->target == BT_SLOT_NONE && !w->relay) || n.flags & NOTE_SHUT_WR)
 		return nobody(fd, &n, w, addr, port, size);
-	const struct bt_row *target = bt_table_row(bt_table(), w->target);
-	bool relay = w->relay || target->flags & (BT_ROWF_RELAY | BT_ROWF_PKTINFO) ||
-		     !bt_control_usual(&n, &choice);
+	bool relay =
+		w->relay ||
+		bt_table_row(bt_table(), w->target)->flags & (BT_ROWF_RELAY | BT_ROWF_PKTINFO) ||
+		!bt_control_usual(&n, &choice);
 	if (!relay) {
 		struct msghdr out = {.msg_name = &w->name,
 				     .msg_namelen = w->len,
@@ -344,8 +347,9 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 		if (errno != EAGAIN && errno != EPERM && errno != ENOBUFS && !bt_no_file(errno))
 			return -1;
 	}
-	e = by_relay(fd, &n, addr, port, m, size, &choice);
-	if (e == ECONNREFUSED)
+	bool waited;
+	e = by_relay(fd, &n, addr, port, m, size, &choice, &waited);
+	if (e == ECONNREFUSED && !waited)
 		return nobody(fd, &n, w, addr, port, size);
 	return e == 0 ? (ssize_t)size : bt_fail(e);
 }

@@ -83,6 +83,8 @@ void bt_closing(int fd, struct note *n, bool *tell)
 		   (n->flags & NOTE_LINGER0 || (n->flags & NOTE_CONNECTED && unread(fd, n)))) {
 		bt_req_init(&q, BT_RESET, n);
 		bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	} else if (*tell) {
+		bt_wire_linger(fd, n);
 	}
 	if (*tell && (n->flags & (NOTE_LISTENS | NOTE_SHARED)) == NOTE_LISTENS)
 		bt_drain(fd, n);

@@ -169,6 +169,18 @@ static int ask_setting(const char *name, const char *value, size_t n, char *text
 	return e;
 }
 
+bool bt_host_congestion(char *name, size_t size)
+{
+	char text[SETTING_BYTES];
+	size_t got = sizeof(text);
+	if (ask_setting("net/ipv4/tcp_congestion_control", NULL, 0, text, &got, NULL) != 0 ||
+	    got < 2 || got > size)
+		return false;
+	memset(name, 0, size);
+	memcpy(name, text, got - 1); /* without the new line */
+	return true;
+}
+
 static void note_setting(int fd)
 {
 	/* Ours, so that a write is looked at; UDP, so that it never reaches the kernel first. */

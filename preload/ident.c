@@ -140,6 +140,8 @@ static void from_row(struct note *n, const struct bt_row *row)
 		n->flags |= NOTE_STARTED;
 	if (row->flags & BT_ROWF_CHILD)
 		n->flags |= NOTE_CHILD;
+	if (row->flags & BT_ROWF_WIRE)
+		n->flags |= NOTE_WIRE;
 	if (row->rport != 0 || (row->proto == 17 && row->state == BT_ROW_ESTABLISHED))
 		n->flags |= NOTE_CONNECTED;
 }

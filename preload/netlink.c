@@ -279,6 +279,7 @@ static int answer(int fd, struct state *s, const struct bt_buf *request)
 	size_t out = s->nl.out.n, marks = s->nl.marks.n, open = s->nl.open;
 	take_port(s, 0);
 	bt_own_view(&v);
+	v.tcp_info = bt_wire_info;
 	bool some = bt_nl_answer(&s->nl, &v, request->p, request->n) > 0;
 	if (!s->nl.out.failed && !s->nl.marks.failed &&
 	    (!some || bt_sys(SYS_sendto, fd, (long)"", 1, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0) == 1))

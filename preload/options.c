@@ -135,7 +135,7 @@ void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t v
 	q.port = (uint16_t)name;
 	q.value = value;
 	bt_notice(bt_proof(fd, n), &q);
-	if (n->flags & NOTE_UDP || level == SOL_SOCKET)
+	if (n->flags & (NOTE_UDP | NOTE_WIRE) || level == SOL_SOCKET)
 		bt_settle(n);
 }
 
@@ -170,6 +170,14 @@ static int set_bit(int fd, struct note *n, const struct option *o, bool on)
 				      (c & (COOKIE_BIT(CB_PKTINFO) | COOKIE_BIT(CB_PKTINFO6))) !=
 					      0);
 	}
+	if (e == 0 && (o->bit == CB_RECVERR || o->bit == CB_RECVERR6) && n->flags & NOTE_UDP) {
+		e = bt_name_it(fd, n);
+		if (e == 0)
+			bt_tell_value(fd, n, o->level, o->name, on);
+		bt_udp_changes++; /* where nobody is asks berthd now */
+	}
+	if (e == 0 && o->level == IPPROTO_TCP)
+		bt_wire_set(fd, n, o->level, o->name, on != (o->initial != 0));
 	return e;
 }
 
@@ -273,6 +281,8 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 	if (e != 0)
 		return e;
 	bt_tell_value(fd, n, o->level, o->name, (uint32_t)v);
+	if (o->name == TCP_NOTSENT_LOWAT && o->level == IPPROTO_TCP && n->flags & NOTE_WIRE)
+		bt_wire_queue(fd, n, 0);
 	return 0;
 }
 
@@ -362,6 +372,21 @@ static int get_device(const struct note *n, void *value, socklen_t *len)
 	return give(d.name, (socklen_t)strlen(d.name) + 1, value, len);
 }
 
+/* A TCP socket's, which the kernel has bounded and doubled. */
+static void set_buffer(int fd, const struct note *n, int name)
+{
+	bool send = name == SO_SNDBUF || name == SO_SNDBUFFORCE;
+	int bytes = 0;
+	socklen_t len = sizeof(bytes);
+	if (!send && name != SO_RCVBUF && name != SO_RCVBUFFORCE)
+		return;
+	name = send ? SO_SNDBUF : SO_RCVBUF;
+	bt_real()->getsockopt(fd, SOL_SOCKET, name, &bytes, &len);
+	bt_wire_set(fd, n, SOL_SOCKET, name, bytes / 2);
+	if (send && n->flags & NOTE_WIRE && !(n->flags & NOTE_JOINING))
+		bt_wire_queue(fd, n, bytes / 2);
+}
+
 static int set_socket(int fd, struct note *n, int name, const void *value, socklen_t len)
 {
 	struct bt_req q;
@@ -383,6 +408,10 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 	if (name == SO_KEEPALIVE && own != NULL)
 		own->flags = *(const int *)value ? own->flags | NOTE_KEEPALIVE
 						 : own->flags & ~(uint32_t)NOTE_KEEPALIVE;
+	if (name == SO_KEEPALIVE)
+		bt_wire_set(fd, n, SOL_SOCKET, SO_KEEPALIVE, *(const int *)value != 0);
+	if (!(n->flags & NOTE_UDP) && n->flags & (NOTE_WIRE | NOTE_LISTENS))
+		set_buffer(fd, n, name);
 	if (name == SO_LINGER && own != NULL) {
 		struct linger l;
 		memcpy(&l, value, sizeof(l));
@@ -407,22 +436,29 @@ static int set_socket(int fd, struct note *n, int name, const void *value, sockl
 	return 0;
 }
 
-/* There is no congestion between two programs on one machine; the names that Linux has built in are
- * taken. */
+/* enum berth_congestion */
+static const char *const modules[] = {"cubic", "reno", "bbr"};
+
+/* Between two programs that no packets join there is no congestion; the name is kept. */
 static int set_congestion(int fd, struct note *n, const void *value, socklen_t len)
 {
-	char name[16] = {0};
+	char name[BT_CONGESTION_NAME] = {0};
+	uint64_t c = 0;
+	unsigned i = 0;
 	if (len < 1)
 		return bt_fail(EINVAL);
 	if (bt_bad_pointer(value))
 		return bt_fail(EFAULT);
 	memcpy(name, value, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
-	bool reno = strcmp(name, "reno") == 0;
-	if (!reno && strcmp(name, "cubic") != 0)
+	while (i < 3 && strcmp(name, modules[i]) != 0)
+		i++;
+	if (i == 3)
 		return bt_fail(ENOENT);
-	uint64_t c = 0;
 	bt_cookie_get(fd, &c);
-	int e = bt_cookie_set(fd, n, reno ? c | COOKIE_BIT(CB_RENO) : c & ~COOKIE_BIT(CB_RENO));
+	c &= ~(3ull << CB_CONGESTION);
+	int e = bt_cookie_set(fd, n, c | (uint64_t)(i + 1) << CB_CONGESTION);
+	if (e == 0)
+		bt_wire_set(fd, n, IPPROTO_TCP, TCP_CONGESTION, (int)i);
 	return e == 0 ? 0 : bt_fail(e);
 }
 
@@ -470,11 +506,15 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	e = bt_pending(fd, n);
 	if (e == 0 && !(n->flags & NOTE_UDP) && bt_reset_untold(fd, n))
 		e = ECONNRESET;
+	if (e == 0)
+		e = bt_wire_ended(fd, n);
 	bool kept = e != 0;
 	if (e == 0 && bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
 		return -1;
 	if (e == ECONNRESET && !kept && !(n->flags & NOTE_UDP))
 		bt_reset_heard(fd, n);
+	if (e == 0 && n->flags & NOTE_UDP)
+		e = bt_wire_error(fd, n);
 	if (e == ECONNRESET && n->flags & NOTE_UDP)
 		e = ECONNREFUSED;				   /* see dgram.c */
 	else if (!kept && e == ECONNRESET && bt_over_after_end(n)) /* see stream.c */
@@ -486,6 +526,7 @@ static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *
 {
 	static const struct ucred nobody = {0, (uid_t)-1, (gid_t)-1};
 	static const uint64_t unpaced = UINT64_MAX;
+	int bytes;
 	switch (name) {
 	case SO_DOMAIN:
 		return give_int(NULL, n->flags & NOTE_V6 ? AF_INET6 : AF_INET, value, len);
@@ -507,6 +548,11 @@ static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *
 		return bt_fail(EOPNOTSUPP);
 	case SO_ACCEPTCONN:
 		return give_int(NULL, (n->flags & NOTE_LISTENS) != 0, value, len);
+	case SO_SNDBUF:
+	case SO_RCVBUF:
+		if (!(n->flags & NOTE_UDP) && bt_wire_value(fd, n, SOL_SOCKET, name, &bytes))
+			return give_int(NULL, bytes * 2, value, len);
+		return bt_real()->getsockopt(fd, SOL_SOCKET, name, value, len);
 	default:
 		return bt_real()->getsockopt(fd, SOL_SOCKET, name, value, len);
 	}
@@ -516,6 +562,10 @@ static int get_info(int fd, const struct note *n, void *value, socklen_t *len)
 {
 	struct tcp_info info = {0};
 	struct bt_row row;
+	char name[BT_CONGESTION_NAME];
+	if (n->flags & NOTE_WIRE && bt_note_row(n, &row) &&
+	    bt_wire_info(n->id.slot, &row, &info, sizeof(info), name))
+		return give(&info, sizeof(info), value, len);
 	bt_settle(n);
 	bt_reset_unheard(fd, n);
 	info.tcpi_state = bt_note_row(n, &row) ? row.state : BT_ROW_CLOSE;
@@ -529,13 +579,19 @@ static int get_info(int fd, const struct note *n, void *value, socklen_t *len)
 	return give(&info, sizeof(info), value, len);
 }
 
-static int get_congestion(int fd, void *value, socklen_t *len)
+static int get_congestion(int fd, const struct note *n, void *value, socklen_t *len)
 {
-	char name[16] = "cubic";
+	char name[BT_CONGESTION_NAME] = "cubic";
+	int module = 0;
 	uint64_t c = 0;
 	bt_cookie_get(fd, &c);
-	if (c & COOKIE_BIT(CB_RENO))
-		memcpy(name, "reno", sizeof("reno"));
+	if (COOKIE_CONGESTION(c) != 0)
+		module = COOKIE_CONGESTION(c) - 1;
+	else if (!bt_wire_value(fd, n, IPPROTO_TCP, TCP_CONGESTION, &module) &&
+		 bt_host_congestion(name, sizeof(name)))
+		return give(name, sizeof(name), value, len);
+	memset(name, 0, sizeof(name));
+	memcpy(name, modules[module % 3], strlen(modules[module % 3]));
 	return give(name, sizeof(name), value, len);
 }
 
@@ -544,6 +600,7 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	struct note n;
 	struct bt_row row;
 	uint64_t c = 0;
+	int v;
 	if (!bt_in_host() || !bt_ident(fd, &n))
 		return bt_real()->getsockopt(fd, level, name, value, len);
 	if (bt_bad_pointer(len))
@@ -560,7 +617,7 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	}
 	if (o != NULL && o->name == TCP_MAXSEG && o->level == IPPROTO_TCP &&
 	    n.flags & NOTE_CONNECTED)
-		return give_int(o, 65483, value, len);
+		return give_int(o, bt_wire_value(fd, &n, level, name, &v) ? v : 65483, value, len);
 	if (o != NULL)
 		return give_int(o, get_number(fd, &n, o), value, len);
 	if (level == SOL_SOCKET)
@@ -569,8 +626,12 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 		if (name == TCP_INFO)
 			return get_info(fd, &n, value, len);
 		if (name == TCP_CONGESTION)
-			return get_congestion(fd, value, len);
+			return get_congestion(fd, &n, value, len);
 	}
+	if (((level == IPPROTO_IP && name == IP_MTU) ||
+	     (level == IPPROTO_IPV6 && name == IPV6_MTU)) &&
+	    bt_wire_value(fd, &n, level, name, &v))
+		return give_int(NULL, v, value, len);
 	if (level == IPPROTO_IP && name == IP_MTU)
 		return bt_note_row(&n, &row) && row.rport != 0 ? give_int(NULL, 65535, value, len)
 							       : bt_fail(ENOTCONN);

@@ -14,9 +14,11 @@
  *	connect.c	connect
  *	renew.c		a fresh descriptor for one that is used up
  *	drain.c		connections that nobody has accepted when the listening ends
+ *	wire.c		connections in packets: joining, outcome, options
  *	fds.c		close dup and kin
  *	fork.c		fork vfork clone posix_spawn system popen
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
+ *	errqueue.c	MSG_ERRQUEUE
  *	dgram.c		UDP's sending and receiving
  *	control.c	UDP's control messages
  *	options.c	setsockopt getsockopt ioctl
@@ -224,10 +226,11 @@ struct note {
  * which AF_UNIX does not use), so that they survive exec and descriptor passing. Magic in the upper
  * 16 bits.
  */
-#define COOKIE_MAGIC  (0xbe57ull << 48)
-#define COOKIE_IS(c)  (((c) >> 48) == 0xbe57)
-#define COOKIE_OPTS   0xffull /* enum bt_port_opt */
-#define COOKIE_BIT(n) (1ull << (n))
+#define COOKIE_MAGIC	     (0xbe57ull << 48)
+#define COOKIE_IS(c)	     (((c) >> 48) == 0xbe57)
+#define COOKIE_OPTS	     0xffull /* enum bt_port_opt */
+#define COOKIE_BIT(n)	     (1ull << (n))
+#define COOKIE_CONGESTION(c) ((int)((c) >> CB_CONGESTION & 3))
 enum cookie_bit {
 	CB_V6ONLY = 2, /* BT_V6ONLY; the port space's others are named in options.c only */
 	CB_NODELAY = 8,
@@ -242,14 +245,15 @@ enum cookie_bit {
 	CB_STORED, /* berthd keeps values for it (BT_GETVAL) */
 	CB_NOQUICKACK,
 	CB_PACING, /* the program set SO_MAX_PACING_RATE itself */
-	CB_RENO,
+	CB_UNUSED,
 	CB_NOMCLOOP,
 	CB_PKTINFO6,
 	CB_RECVHOPS,
 	CB_RECVTCLASS,
 	CB_RECVERR6,
-	CB_RESET_SAID, /* a holder has been told the peer's reset: it is said once */
-	CB_ERROR = 40, /* 8 bits: pending SO_ERROR */
+	CB_RESET_SAID,	    /* a holder has been told the peer's reset: it is said once */
+	CB_CONGESTION = 32, /* 2 bits: 1 + enum berth_congestion; 0: the host's */
+	CB_ERROR = 40,	    /* 8 bits: pending SO_ERROR */
 };
 
 extern uint32_t bt_forks; /* how often this process has forked; odd bits do not matter */
@@ -305,6 +309,8 @@ struct bt_view;
 void bt_own_view(struct bt_view *v); /* what the instruments of this host see */
 /* A descriptor, -1 and errno, or -2: the kernel's to open. */
 int bt_open_net(const char *path, int flags);
+/* What a new TCP connection of the host has. */
+bool bt_host_congestion(char *name, size_t size);
 extern bool bt_any_setting; /* this process has one: the others need not look */
 static inline bool bt_setting_of(int fd)
 {
@@ -347,7 +353,30 @@ bool bt_if_ioctl(int fd, unsigned long request, void *arg, int *r);
 /* How often a UDP socket of this process was connected or disconnected: what is remembered of ways
  * is then old. */
 extern _Atomic uint32_t bt_udp_changes;
-/* connect.c: how a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
+/*
+ * wire.c. What an option of a connection in packets, or of a listener, has become reaches the
+ * engine: all that the descriptor and the cookie hold (true: there was something, and berthd may
+ * not have heard it yet); one, heard on return; 0 or another socket: nothing.
+ */
+bool bt_wire_options(int fd, struct note *n);
+void bt_wire_set(int fd, const struct note *n, int level, int name, int value);
+/* A number that berthd knows; false: it is in no packets, or was never set. */
+bool bt_wire_value(int fd, const struct note *n, int level, int name, int *value);
+/* Sizes the descriptor's queue; sndbuf: what the program set, 0: nothing. */
+void bt_wire_queue(int fd, const struct note *n, int sndbuf);
+/* TCP_INFO, of `size` bytes, and the congestion control of any connection of the host. */
+bool bt_wire_info(uint32_t slot, const struct bt_row *row, void *info, size_t size,
+		  char name[BT_CONGESTION_NAME]);
+int bt_wire_error(int fd, const struct note *n); /* that ended it, told once; 0: none */
+int bt_wire_ended(int fd, const struct note *n); /* the same where the connection is over */
+/* UDP: some of what it sent has travelled in packets, so an error may be told by a word. */
+bool bt_wire_udp(const struct note *n);
+/* What came from this name is such a word. */
+bool bt_wire_word(const struct sockaddr_un *sun, socklen_t len);
+void bt_wire_linger(int fd, const struct note *n); /* before close: SO_LINGER with a time */
+int bt_wire_join(int fd, struct note *n);	   /* 0 or errno */
+int bt_wire_wait(int fd, struct note *n);	   /* as connect, with EINPROGRESS and EINTR */
+/* How a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
  * the errno of its failure, told once. Only with NOTE_JOINING. */
 int bt_wire_outcome(int fd, struct note *n);
 /* renew.c: a fresh socket takes the place of the one that fd is; n becomes its note. 0 or errno. */
@@ -395,7 +424,9 @@ void bt_control_give(const struct note *n, const struct sockaddr_un *sun, sockle
 bool bt_reset_untold(int fd, const struct note *n);
 /* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
 void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value);
-ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted); /* stream.c */
+ssize_t bt_errqueue(int fd, const struct note *n, struct msghdr *m); /* errqueue.c; -1 and errno */
+ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted);	     /* stream.c */
+ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted);	     /* stream.c */
 /* The kernel holds a reset for fd that berthd did not know of, since nobody could say whose close
  * was the last; now it does. */
 bool bt_reset_unheard(int fd, const struct note *n);

@@ -147,9 +147,14 @@ PUBLIC int listen(int fd, int backlog)
 	bt_req_make(&q, BT_LISTEN_ON, &n, fd);
 	/* berthd bounds it by somaxconn, silently; a negative one is as large as can be. */
 	q.value = (uint32_t)backlog;
+	if (n.flags & NOTE_NAMED) /* a port that is chosen by listen is nobody's goal yet */
+		bt_wire_options(fd, &n);
 	int e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
-	if (e == 0)
+	if (e == 0 && rep.flags & BT_REPF_NEW) {
 		e = bt_take_name(fd, &n, &rep);
+		if (e == 0)
+			bt_wire_options(fd, &n);
+	}
 	if (e != 0)
 		return bt_fail(e);
 	n.flags |= NOTE_LISTENS;
@@ -197,6 +202,17 @@ static bool vouched(const struct sockaddr_un *sun, socklen_t len, const struct n
 	return row->flags & BT_ROWF_CHILD && row->link == l->id.slot && row->peer == id.slot;
 }
 
+/* A connection in packets has its listener's send buffer. */
+static void wire_queue(int listener, int fd, const struct note *n)
+{
+	int bytes = 0;
+	socklen_t len = sizeof(bytes);
+	bt_real()->getsockopt(listener, SOL_SOCKET, SO_SNDBUF, &bytes, &len);
+	bt_wire_queue(fd, n, bytes / 2);
+	if (bt_note(fd) != NULL)
+		bt_note(fd)->flags |= NOTE_SNDBUF;
+}
+
 static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flags,
 			   const struct note *l)
 {
@@ -212,6 +228,7 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 		if (LIKELY(vouched(&sun, n, l, &row, &slot))) {
 			struct note child = {.flags = NOTE_OURS | NOTE_NAMED | NOTE_CHILD |
 						      NOTE_CONNECTED | (l->flags & NOTE_V6) |
+						      (row.flags & BT_ROWF_WIRE ? NOTE_WIRE : 0u) |
 						      (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 					     .forks = bt_forks,
 					     .id = {slot, row.gen, row.nonce},
@@ -224,6 +241,8 @@ static int take_connection(int fd, struct sockaddr *sa, socklen_t *len, int flag
 				bt_real()->setsockopt(c, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 			bt_new_fd(c);
 			bt_note_set(c, &child);
+			if (UNLIKELY(l->flags & NOTE_SNDBUF && child.flags & NOTE_WIRE))
+				wire_queue(fd, c, &child);
 			/* Linux finds a bad address when the connection is off the queue, and drops
 			 * it. */
 			if (sa != NULL &&

@@ -82,9 +82,11 @@ ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted)
 	}
 	if (!bt_reset_untold(fd, &note)) {
 		struct note *own = bt_note(fd);
+		int e = bt_wire_ended(fd, &note);
 		if (own != NULL)
 			own->flags |= NOTE_END;
-		return n;
+		errno = e != 0 ? e : errno;
+		return e != 0 ? -1 : n;
 	}
 	errno = ECONNRESET;
 	return -1;
@@ -134,15 +136,25 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 	if (LIKELY(n > 0) || !bt_in_host())
 		return n;
 	int saved = errno;
+	if (n == 0 && bt_note(fd) != NULL && UNLIKELY(bt_wire_udp(bt_note(fd))) &&
+	    !(flags & MSG_ERRQUEUE)) {
+		/* It waited when the word came, and took it for a datagram. */
+		int e = bt_wire_error(fd, bt_note(fd));
+		errno = e != 0 ? e : saved;
+		return e != 0 ? -1 : 0;
+	}
 	if (n == 0)
 		return flags & MSG_ERRQUEUE ? n : bt_stream_end(fd, n, wanted);
 	if (saved == ECONNRESET && !bt_silenced() && bt_ident(fd, &note)) {
 		if (note.flags & NOTE_UDP) {
 			saved = ECONNREFUSED; /* see dgram.c */
 		} else if (!bt_reset_untold(fd, &note)) {
-			bt_reset_heard(fd, &note);
-			if (after_end(fd, &note))
+			int e = bt_wire_ended(fd, &note);
+			if (e == 0)
+				bt_reset_heard(fd, &note);
+			if (e == 0 && after_end(fd, &note))
 				return 0;
+			saved = e != 0 ? e : saved;
 		}
 	}
 	if (saved == EINVAL && !(flags & MSG_OOB) && !bt_silenced() && bt_ident(fd, &note) &&
@@ -219,14 +231,22 @@ static bool odd_flags(int fd, size_t len, int *flags, ssize_t *n)
 
 #define ODD_FLAGS (MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC)
 
+/* Datagrams among which words of errors may be, which their names tell. */
+static bool by_name(int fd)
+{
+	const struct note *n = bt_note(fd);
+	return n != NULL && UNLIKELY(n->flags & NOTE_UDP) && n->flags & NOTE_OURS && bt_wire_udp(n);
+}
+
 PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
 	ssize_t odd;
-	if (UNLIKELY(bt_is_netlink(fd))) {
-		struct iovec iov = {buf, len};
-		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct iovec iov = {buf, len};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	if (UNLIKELY(bt_is_netlink(fd)))
 		return bt_nl_recv(fd, bt_note(fd), &m, flags);
-	}
+	if (UNLIKELY(by_name(fd) || flags & MSG_ERRQUEUE))
+		return recvmsg(fd, &m, flags);
 	if (UNLIKELY(flags & ODD_FLAGS) && odd_flags(fd, len, &flags, &odd))
 		return odd;
 	if (kept_error(fd))
@@ -240,7 +260,7 @@ PUBLIC ssize_t recv(int fd, void *buf, size_t len, int flags)
 
 PUBLIC ssize_t read(int fd, void *buf, size_t len)
 {
-	if (shut_rd(fd, 0))
+	if (shut_rd(fd, 0) || by_name(fd))
 		return recv(fd, buf, len, 0);
 	return received(fd, bt_real()->read(fd, buf, len), len, 0);
 }
@@ -251,6 +271,11 @@ PUBLIC ssize_t readv(int fd, const struct iovec *iov, int n)
 		struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov,
 				   .msg_iovlen = (size_t)n};
 		return bt_nl_recv(fd, bt_note(fd), &m, 0);
+	}
+	if (UNLIKELY(by_name(fd)) && n >= 0 && !bt_bad_pointer(iov)) {
+		struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+				   .msg_iovlen = (size_t)n};
+		return recvmsg(fd, &m, 0);
 	}
 	return received(fd, bt_real()->readv(fd, iov, n), n > 0 ? 1 : 0, 0);
 }
@@ -326,7 +351,10 @@ static ssize_t send_failed(int fd, const struct iovec *iov, size_t n_iov, int fl
 		e = bt_pending(fd, &n);
 		e = e != 0 ? e : EPIPE;
 	} else if (e == EPIPE) {
-		if (bt_reset_untold(fd, &n) || reset_by_kernel(fd, &n))
+		int ended = bt_wire_ended(fd, &n);
+		if (ended != 0)
+			e = ended;
+		else if (bt_reset_untold(fd, &n) || reset_by_kernel(fd, &n))
 			e = ECONNRESET;
 		else if (bt_pending(fd, &n) == 0 && first_after_end(fd, &n, size_of(iov, n_iov)))
 			return (ssize_t)size_of(iov, n_iov);
@@ -530,10 +558,12 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	struct note n;
 	if (!bt_in_host() || bt_bad_pointer(m))
 		return bt_real()->recvmsg(fd, m, flags);
-	bool named = m->msg_name != NULL, ours;
+	bool named = m->msg_name != NULL, words = by_name(fd), ours;
 	ssize_t odd;
 	if (UNLIKELY(bt_is_netlink(fd)))
 		return bt_nl_recv(fd, bt_note(fd), m, flags);
+	if (UNLIKELY(flags & MSG_ERRQUEUE) && bt_ident(fd, &n) && n.flags & NOTE_UDP)
+		return bt_errqueue(fd, &n, m);
 	if (UNLIKELY(flags & (MSG_ERRQUEUE | MSG_OOB)) && !(flags & MSG_TRUNC) &&
 	    odd_flags(fd, 0, &flags, &odd))
 		return odd;
@@ -542,8 +572,8 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	bool ended = shut_rd(fd, flags);
 	if (ended)
 		flags |= MSG_DONTWAIT;
-	ours = (named || m->msg_controllen > 0) && bt_ident(fd, &n);
-	if (!ours || (!named && !bt_control_asked(&n))) {
+	ours = (named || words || m->msg_controllen > 0) && bt_ident(fd, &n);
+	if (!ours || (!named && !words && !bt_control_asked(&n))) {
 		ssize_t r = bt_real()->recvmsg(fd, m, flags);
 		if (r >= 0 && m->msg_control != NULL && m->msg_controllen > 0)
 			clear_received(m);
@@ -568,6 +598,14 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 			return r;
 		}
 		socklen_t len = m->msg_namelen;
+		if (UNLIKELY(r == 0 && n.flags & NOTE_UDP) && bt_wire_word(&sun, own.msg_namelen)) {
+			if (flags & MSG_PEEK)
+				bt_real()->recv(fd, NULL, 0, MSG_DONTWAIT);
+			int e = bt_wire_error(fd, &n);
+			if (e != 0)
+				return bt_fail(e);
+			continue; /* it was told otherwise */
+		}
 		if (!give_source(&n, &sun, own.msg_namelen, m->msg_name, &len)) {
 			if (flags & MSG_PEEK) /* it must be taken out of the way */
 				bt_real()->recv(fd, NULL, 0, MSG_DONTWAIT);
@@ -579,7 +617,7 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 			m->msg_namelen = len;
 		m->msg_flags = own.msg_flags;
 		m->msg_controllen = own.msg_controllen;
-		return received(fd, r, 1, flags);
+		return r > 0 || n.flags & NOTE_UDP ? r : received(fd, r, 1, flags);
 	}
 }
 

@@ -29,6 +29,7 @@
 /* The token's first 8 bytes, a native number: bits 0-15 the host; bit 16 BT_TOKEN_UNPRIVILEGED: not
  * the host's root; bits 32-63 the uid that counts as the host's root. */
 #define BT_TOKEN_UNPRIVILEGED (1ull << 16)
+#define BT_CONGESTION_NAME    16
 #define BT_SLOT_NONE	      UINT32_MAX
 #define BT_SEND_TTL	      (1u << 16)
 #define BT_SEND_TOS	      (1u << 17)
@@ -61,12 +62,16 @@ enum bt_msg_type {
 		       * the program chose; value: bits 0-7 the TTL if BT_SEND_TTL, bits 8-15 the
 		       * TOS if BT_SEND_TOS */
 	BT_OPTS,      /* opts: new option bits (enum bt_port_opt) */
-	BT_SETVAL,    /* notice: flags = level, port = option name, value */
-	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set */
+	BT_SETVAL,    /* notice: flags = level, port = option name, value; TCP_CONGESTION: a number
+		       * (include/berth/berth.h) */
+	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set.
+		       * SO_ERROR is told once */
+	BT_ERRQUEUE,  /* UDP: reply extra: struct bt_udp_error and what it quotes; EAGAIN: none */
+	BT_TCP_INFO,  /* Reply extra: struct tcp_info (linux/tcp.h), then the name of the congestion
+			 control, BT_CONGESTION_NAME bytes; ENOENT: its bytes travel in no packets */
 	BT_SHUT,      /* notice: value = SHUT_WR or SHUT_RDWR */
 	BT_RESET, /* the connection ends by reset: the socket is about to be closed (SO_LINGER 0),
 		     or, value 1, the kernel has told of the peer's; has a reply */
-	BT_ENDED, /* the kernel has told that the peer has shut or closed its end */
 	BT_DISCONNECT, /* TCP: connect with AF_UNSPEC. Reply: id = a fresh socket that takes over
 			  address, port and options; the old one is closed. value: 1 if other
 			  processes may hold that */
@@ -152,8 +157,9 @@ enum bt_rep_flag {
 	BT_REPF_LOST = 1 << 4, /* UDP_ROUTE: nobody will get it, and nobody will say so */
 	BT_REPF_SELF = 1 << 3, /* CONNECT: to itself; join bt_name_self instead of the target */
 	BT_REPF_PATH = 1 << 5, /* with NEW: bind it to the path instead, if that can be done */
-	BT_REPF_WIRE = 1 << 7, /* CONNECT: its bytes travel in packets; join bt_name_wire with a
-				* plug, and wait until it can be written to */
+	BT_REPF_WIRE = 1 << 7, /* UDP_SEND: the error is one that waited. CONNECT: its bytes travel
+				* in packets; join bt_name_wire with a plug, and wait until it can
+				* be written to */
 	BT_REPF_TARGET_PATH = 1 << 6, /* CONNECT: the target's name may be a file */
 };
 
@@ -177,6 +183,17 @@ struct bt_captured {
 #ifndef IP_LOCAL_PORT_RANGE
 #define IP_LOCAL_PORT_RANGE 51
 #endif
+
+/* What recvmsg with MSG_ERRQUEUE says (ip(7)); the bytes of the datagram follow. */
+struct bt_udp_error {
+	int32_t error;	/* errno */
+	uint8_t origin; /* SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 */
+	uint8_t type, code, pad;
+	uint32_t info;		   /* MTU */
+	uint32_t len;		   /* bytes that follow */
+	uint8_t from[16], dst[16]; /* who says it; where the datagram went */
+	uint16_t port, pad2;
+};
 
 struct bt_req {
 	uint8_t version; /* BT_MSG_VERSION */

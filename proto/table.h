@@ -43,14 +43,15 @@ enum bt_row_state {
 enum bt_row_flag {
 	BT_ROWF_CHILD =
 		1 << 0, /* the accepted end of a connection: it has no kernel name of its own */
-	BT_ROWF_RESET = 1 << 1,	  /* the peer ended the connection with a reset */
+	BT_ROWF_RESET = 1 << 1,	  /* the peer ended the connection with a reset. ALIAS: what comes
+				   * from it is no datagram; an error waits (SO_ERROR) */
 	BT_ROWF_RELAY = 1 << 2,	  /* UDP: berthd holds datagrams for it, so send through berthd */
 	BT_ROWF_ORPHAN = 1 << 3,  /* no process holds it any more */
 	BT_ROWF_ALIAS = 1 << 4,	  /* not a socket: the source of datagrams that berthd hands on;
 				   * hidden.   raddr, hops and tos are those of the datagrams */
 	BT_ROWF_PKTINFO = 1 << 5, /* UDP, bound to the wildcard: wants to know which address a
 				   * datagram was sent to, so send through berthd */
-	BT_ROWF_WIRE = 1 << 7,	  /* its bytes travel in packets, through berthd */
+	BT_ROWF_WIRE = 1 << 7,	  /* its bytes travel in packets, through berthd; UDP: some have */
 	BT_ROWF_LINGER0 = 1 << 6, /* the last close is a reset; a peer may find it before the row
 				   * tells */
 };

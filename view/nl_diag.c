@@ -56,9 +56,10 @@ static bool asks(const struct query *q, unsigned attr)
 	return q->r.idiag_ext & 1u << (attr - 1);
 }
 
-static void put_attrs(struct bt_nl *n, const struct query *q, const struct bt_sock *s)
+static void put_attrs(struct bt_nl *n, const struct bt_view *v, const struct query *q,
+		      const struct bt_sock *s)
 {
-	static const char congestion[] = "cubic";
+	char congestion[16] = "cubic";
 	const struct bt_row *r = &s->row;
 	bool listens = r->state == BT_ROW_LISTEN, tcp = r->proto == BT_PROTO_TCP;
 	uint32_t waits = listens ? 0 : s->recvq;
@@ -84,10 +85,12 @@ static void put_attrs(struct bt_nl *n, const struct query *q, const struct bt_so
 	}
 	if (tcp && asks(q, INET_DIAG_INFO)) {
 		struct tcp_info info = {.tcpi_state = r->state};
+		if (r->flags & BT_ROWF_WIRE && v->tcp_info != NULL)
+			v->tcp_info(s->slot, r, &info, sizeof(info), congestion);
 		bt_nl_put(n, INET_DIAG_INFO, &info, sizeof(info));
 	}
 	if (tcp && asks(q, INET_DIAG_CONG))
-		bt_nl_put(n, INET_DIAG_CONG, congestion, sizeof(congestion));
+		bt_nl_put(n, INET_DIAG_CONG, congestion, (unsigned)strlen(congestion) + 1);
 }
 
 static void put_socket(struct bt_nl *n, const struct bt_view *v, const struct bt_nl_req *req,
@@ -111,7 +114,7 @@ static void put_socket(struct bt_nl *n, const struct bt_view *v, const struct bt
 	}
 	size_t begun = bt_nl_begin(n, req, SOCK_DIAG_BY_FAMILY, flags, &m, sizeof(m));
 	if (!waits)
-		put_attrs(n, q, s);
+		put_attrs(n, v, q, s);
 	bt_nl_end(n, begun);
 }
 

@@ -25,6 +25,10 @@ struct bt_view {
 	uint64_t now_ms; /* CLOCK_MONOTONIC */
 	struct bt_host_row row;
 	unsigned n_devs; /* interfaces 1 .. n_devs */
+	/* The TCP_INFO of a connection in packets, `size` bytes of it, and its congestion control's
+	 * name; false: nobody knows. NULL: not to be asked. */
+	bool (*tcp_info)(uint32_t slot, const struct bt_row *row, void *info, size_t size,
+			 char name[16]);
 };
 
 /* What the instruments see in this moment; kernel and now_ms may be changed before use. */

@@ -263,6 +263,7 @@ enum berth_option {
 	BERTH_SO_OOBINLINE,
 	BERTH_SO_BINDTODEVICE, /* berth_if */
 	BERTH_SO_BROADCAST,
+	BERTH_SO_ATMARK, /* read: the next byte is the urgent one (sockatmark(3)) */
 	BERTH_TCP_NODELAY = 32,
 	BERTH_TCP_CORK,
 	BERTH_TCP_QUICKACK,

@@ -16,6 +16,8 @@
 #include "../../include/berth/berth.h"
 #include "../port/port.h"
 
+#define BT_ENGINE_QUOTE 1280u /* the most of a packet that ICMP quotes (RFC 4443 2.4) */
+
 /* An engine over a port space that belongs to the caller and outlives it; NULL: one of its own, for
  * config->max_sockets. NULL: out of memory. */
 struct berth *bt_engine_new(const struct berth_config *config, struct bt_port_net *ports);
@@ -25,6 +27,18 @@ int bt_engine_host_add(struct berth *b, uint16_t host);
 /* A socket of the engine in a slot that the caller has got of bt_port_new and not bound yet. The
  * engine frees the slot in the end. BERTH_ENOMEM, BERTH_EINVAL, BERTH_EEXIST: it has one. */
 int bt_engine_adopt(struct berth *b, uint32_t slot, enum berth_type type, berth_socket *s);
+/* What ICMP said of a datagram (UDP) in the last berth_input. */
+struct bt_engine_icmp {
+	uint16_t host, sport, dport;
+	uint8_t type, code; /* of ICMP or ICMPv6, by the family of src */
+	int error;	    /* enum berth_error */
+	bool hard;	    /* it is one for a connected socket, too */
+	uint32_t mtu, len; /* mtu: with BERTH_EMSGSIZE, else 0; len: bytes of the datagram quoted */
+	struct bt_addr src, dst, from; /* of the datagram; who says so */
+	uint8_t data[BT_ENGINE_QUOTE];
+};
+/* False: nothing; told once. */
+bool bt_engine_icmp(struct berth *b, struct bt_engine_icmp *out);
 /* The slot of a live handle, else BT_NO_SLOT. */
 uint32_t bt_engine_slot(const struct berth *b, berth_socket s);
 

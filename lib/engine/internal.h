@@ -45,7 +45,9 @@ struct berth {
 	struct bt_held **held; /* by slot, in chunks */
 	uint32_t n_held;       /* chunks */
 	uint32_t n_hosts;
-	uint64_t now_ns;	       /* the latest seen */
+	uint64_t now_ns; /* the latest seen */
+	bool has_icmp;
+	struct bt_engine_icmp icmp;    /* the last about a datagram */
 	struct bt_defaults **defaults; /* by host, each NULL until berth_host_set */
 };
 

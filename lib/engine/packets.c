@@ -7,6 +7,9 @@
  */
 #include "internal.h"
 
+#include "../base/bytes.h"
+#include "../wire/udp.h"
+
 struct batch {
 	struct bt_rx rx[BT_RX_BATCH];
 	size_t n;
@@ -21,6 +24,36 @@ static void flush(struct berth *b, struct batch *batch)
 	batch->n = 0;
 }
 
+static void keep_error(struct berth *b, const struct bt_icmp_error *e)
+{
+	struct bt_engine_icmp *k = &b->icmp;
+	uint32_t len = e->len - BT_UDP_HEADER;
+
+	b->has_icmp = true;
+	k->host = e->host;
+	k->sport = bt_get16(e->quoted);
+	k->dport = bt_get16(e->quoted + 2);
+	k->type = e->type;
+	k->code = e->code;
+	k->error = e->error;
+	k->hard = bt_udp_icmp_hard(e) || e->error == BERTH_EMSGSIZE;
+	k->mtu = e->mtu;
+	k->src = e->src;
+	k->dst = e->dst;
+	k->from = e->from;
+	k->len = len < sizeof(k->data) ? len : (uint32_t)sizeof(k->data);
+	memcpy(k->data, e->quoted + BT_UDP_HEADER, k->len);
+}
+
+bool bt_engine_icmp(struct berth *b, struct bt_engine_icmp *out)
+{
+	if (!b->has_icmp)
+		return false;
+	b->has_icmp = false;
+	*out = b->icmp;
+	return true;
+}
+
 static void take_error(struct berth *b, const struct bt_icmp_error *e)
 {
 	bool ours;
@@ -30,6 +63,8 @@ static void take_error(struct berth *b, const struct bt_icmp_error *e)
 				   e->mtu, b->now_ns);
 	else
 		ours = bt_udp_icmp(b->udp, e);
+	if (e->proto == BERTH_UDP && e->len >= BT_UDP_HEADER)
+		keep_error(b, e);
 	if (ours && e->error == BERTH_EMSGSIZE)
 		bt_ip_mtu_learned(b->ip, e->host, &e->dst, e->mtu, b->now_ns);
 }

@@ -47,6 +47,7 @@ struct bt_net_conf {
 	int32_t somaxconn;	/* 4096 */
 	uint8_t nonlocal_bind4, nonlocal_bind6; /* ip_nonlocal_bind: 0 */
 	uint8_t bindv6only;			/* 0 */
+	uint8_t congestion; /* tcp_congestion_control: enum berth_congestion; 0 */
 };
 
 enum bt_net_flag {

@@ -12,6 +12,7 @@ enum kind {
 	START,	  /* SIGNED, and not above the ports to choose from (ipv4_privileged_ports) */
 	RANGE,
 	PORTS,
+	MODULE, /* of congestion control, by name (tcp(7)) */
 };
 
 enum type {
@@ -41,6 +42,7 @@ static const struct knob knobs[] = {
 	{"net/ipv4/tcp_fin_timeout", SIGNED, S32, NET(fin_timeout_s), -INT_MAX / HZ, INT_MAX / HZ},
 	{"net/ipv4/tcp_tw_reuse", UNSIGNED, U8, PORT(tw_reuse), 0, 2},
 	{"net/ipv4/tcp_tw_reuse_delay", UNSIGNED, MS, PORT(tw_reuse_delay_ns), 1, 60000},
+	{"net/ipv4/tcp_congestion_control", MODULE, U8, NET(congestion), 0, 2},
 	{"net/ipv4/tcp_max_tw_buckets", SIGNED, S32, NET(max_tw_buckets), INT_MIN, INT_MAX},
 	{"net/ipv6/ip_nonlocal_bind", UNSIGNED, U8, NET(nonlocal_bind6), 0, 255},
 	{"net/ipv6/bindv6only", UNSIGNED, U8, NET(bindv6only), 0, 255},
@@ -48,6 +50,9 @@ static const struct knob knobs[] = {
 	/* berth's own: how long TIME_WAIT lasts, which Linux does not let one choose. */
 	{"net/berth/time_wait_ms", UNSIGNED, MS, PORT(time_wait_ns), 1, 86400000},
 };
+
+/* In the order of enum berth_congestion (include/berth/berth.h). */
+static const char *const modules[] = {"cubic", "reno", "bbr"};
 
 #define N_KNOBS (sizeof(knobs) / sizeof(knobs[0]))
 
@@ -168,7 +173,10 @@ int bt_sysctl_get(const struct bt_net *net, uint16_t host, const char *name, cha
 
 	if (k == NULL || p == NULL || c == NULL)
 		return -ENOENT;
-	if (k->kind == PORTS) {
+	if (k->kind == MODULE) {
+		for (const char *s = modules[c->congestion]; *s != '\0'; s++)
+			put(&w, *s);
+	} else if (k->kind == PORTS) {
 		put_ports(&w, p);
 	} else if (k->kind == RANGE) {
 		put_number(&w, p->range_lo);
@@ -289,6 +297,23 @@ static int set_ports(struct bt_port_conf *p, const struct knob *k, struct reader
 	return 0;
 }
 
+/* proc_tcp_congestion_control: a word; -ENOENT: no module has that name. */
+static int set_module(struct bt_net_conf *c, struct reader *r)
+{
+	const char *word = (skip_blanks(r), r->at);
+
+	while (r->at < r->end && !blank(*r->at) && *r->at != '\0')
+		r->at++;
+	for (uint8_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++)
+		if (strlen(modules[i]) == (size_t)(r->at - word) &&
+		    memcmp(modules[i], word, (size_t)(r->at - word)) == 0) {
+			c->congestion = i;
+			r->at = r->end;
+			return 0;
+		}
+	return -ENOENT;
+}
+
 int bt_sysctl_set(struct bt_net *net, uint16_t host, const char *name, const char *text, size_t len)
 {
 	const struct knob *k = find(name);
@@ -302,7 +327,9 @@ int bt_sysctl_set(struct bt_net *net, uint16_t host, const char *name, const cha
 		return -ENOENT;
 	if (len == 0)
 		return 0;
-	if (k->kind == RANGE) {
+	if (k->kind == MODULE) {
+		e = set_module(c, &r);
+	} else if (k->kind == RANGE) {
 		e = set_range(p, k, &r);
 	} else if (k->kind == PORTS) {
 		e = set_ports(p, k, &r);

@@ -119,6 +119,8 @@ int bt_tcp_send_room(struct bt_tcp *t, uint32_t slot, void **room, size_t *len)
 	if (r < 0)
 		return r;
 	n = bt_min32(send_space(t, c), (uint32_t)(*len < BT_CHUNK_BYTES ? *len : BT_CHUNK_BYTES));
+	if (c->opts->notsent_lowat != UINT32_MAX && bt_conn_unsent(c) >= c->opts->notsent_lowat)
+		n = 0;
 	if (n == 0)
 		return (int)no_room(c);
 	f = bt_conn_flight(t, c);

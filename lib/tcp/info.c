@@ -64,7 +64,7 @@ void bt_tcp_info(const struct bt_tcp *t, uint32_t slot, struct berth_tcp_info *i
 	i.rcv_rtt_ns = c->rxq == NULL ? 0 : (uint64_t)c->rxq->rtt * 1000;
 	i.snd_mss = c->mss;
 	i.rcv_mss = c->rcv_mss;
-	i.advmss = c->adv_mss;
+	i.advmss = c->adv_mss - (c->flags & CF_TS ? 12u : 0u); /* as Linux says it */
 	i.pmtu = c->path.mtu;
 	i.unacked = segments(c, bt_conn_outstanding(c));
 	i.reordering = 3u * c->reo_mult;
@@ -84,7 +84,8 @@ void bt_tcp_info(const struct bt_tcp *t, uint32_t slot, struct berth_tcp_info *i
 	i.dsack_dups = c->dsack_dups;
 	i.reord_seen = c->reord_seen;
 	i.rcv_ooopack = c->ooopack;
-	i.bytes_acked = c->bytes_acked;
+	/* Linux counts the client's SYN. */
+	i.bytes_acked = c->bytes_acked + (!c->passive && c->state != BT_SYN_SENT);
 	i.bytes_received = c->bytes_in;
 	i.bytes_retrans = c->bytes_again;
 	i.bytes_sent = c->bytes_acked + c->queued - bt_conn_unsent(c) + c->bytes_again;

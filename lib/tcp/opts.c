@@ -245,6 +245,10 @@ int bt_tcp_get(const struct bt_tcp *t, uint32_t slot, enum berth_option option, 
 	case BERTH_SO_OOBINLINE:
 		v = o->oob_inline;
 		break;
+	case BERTH_SO_ATMARK:
+		v = c->state != BT_LISTEN && c->flags & CF_URG_IN && c->unread > 0 &&
+		    c->rcv_up.n == c->rcv_nxt.n - c->unread;
+		break;
 	case BERTH_TCP_NODELAY:
 		v = (c->flags & CF_NODELAY) != 0;
 		break;

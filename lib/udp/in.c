@@ -108,7 +108,7 @@ void bt_udp_input(struct bt_udp *u, const struct bt_rx *rx, uint64_t now_ns)
 }
 
 /* Errors that end a connected socket's hope: icmp_err_convert, icmpv6_err_convert. */
-static bool is_hard(const struct bt_icmp_error *e)
+bool bt_udp_icmp_hard(const struct bt_icmp_error *e)
 {
 	bool v4 = bt_addr_is_v4(&e->src);
 
@@ -123,7 +123,7 @@ static bool is_hard(const struct bt_icmp_error *e)
 /* __udp4_lib_err, __udp6_lib_err, ping_err */
 void bt_udp_sock_icmp(struct bt_udp *u, struct bt_udp_sock *s, const struct bt_icmp_error *e)
 {
-	bool hard = is_hard(e);
+	bool hard = bt_udp_icmp_hard(e);
 
 	if (e->error == BERTH_EMSGSIZE) {
 		if (s->mtu_discover == 0) /* IP_PMTUDISC_DONT */

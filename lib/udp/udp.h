@@ -36,6 +36,8 @@ void bt_udp_free(struct bt_udp *u); /* NULL is allowed */
 void bt_udp_input(struct bt_udp *u, const struct bt_rx *rx, uint64_t now_ns);
 /* About a packet of proto 17, 1 or 58. True: a socket of ours may have sent it. */
 bool bt_udp_icmp(struct bt_udp *u, const struct bt_icmp_error *e);
+/* It is an error for a connected socket (icmp_err_convert). */
+bool bt_udp_icmp_hard(const struct bt_icmp_error *e);
 /* The next datagram to be carried, complete, in *out. False: none. */
 bool bt_udp_output(struct bt_udp *u, struct berth_output *out, uint64_t now_ns);
 /* What bt_udp_output gave is not looked at any more. */

@@ -6,6 +6,7 @@
 #include "../../daemon/census.h"
 #include "../../daemon/daemon.h"
 #include "../../daemon/vals.h"
+#include "../../daemon/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -521,6 +522,7 @@ static void finish(void)
 	uv_walk(&d->loop, close_handle, NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	MUST(uv_loop_close(&d->loop) == 0);
+	d_wire_close(d);
 	for (uint32_t slot = 0; slot < d->table->high_water; slot++)
 		d_vals_forget(slot);
 	bt_net_free(d->net);

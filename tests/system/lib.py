@@ -149,6 +149,19 @@ def connect(address, port, timeout=LIMIT):
     return socket.create_connection((address, port), timeout)
 
 
+TCP_INFO = ('rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv '
+            'last_ack_recv pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space '
+            'total_retrans pacing_rate max_pacing_rate bytes_acked bytes_received segs_out segs_in notsent_bytes '
+            'min_rtt data_segs_in data_segs_out').split()
+
+
+def tcp_info(s):
+    """struct tcp_info of linux/tcp.h, as far as it is named above; times in us."""
+    raw = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)
+    numbers = struct.unpack_from('=8B24I4Q6I', raw)
+    return {'state': numbers[0], **dict(zip(TCP_INFO, numbers[8:]))}
+
+
 def recv_all(s, size):
     data = bytearray()
     while len(data) < size:
@@ -308,6 +321,10 @@ class Net:
             raise AssertionError(f'berth {argv}: status {p.returncode}, want {status}: {p.stdout}{p.stderr}')
         return p.stdout, p.stderr
 
+    def link(self, a, b, *words):
+        """What the link between two hosts that run does to packets."""
+        self.berth('link', 'set', a, b, *words)
+
     def ss(self, *flags, status=0):
         """Every socket of the network (or those that the flags pick), bound ones and TIME_WAIT included."""
         out, _ = self.berth('ss', '-a', '--json', *flags, status=status)
@@ -407,6 +424,12 @@ class KernelNet(Net):
             name, _, value = setting.partition('=')
             path = '/proc/sys/' + name.replace('.', '/')
             subprocess.run(self.argv(host, ['sh', '-c', f'echo "{value}" >{path}']), check=True)
+
+    def link(self, a, b, *words):
+        """Only up and down: not every kernel has netem, and without it a link is perfect."""
+        for word in {'up', 'down'}.intersection(words):
+            index = list(self.hosts).index(a) + 1
+            self.ip('link', 'set', f'{self.bridge}p{index}.0', word)
 
     def ss(self, *flags, status=0):
         raise Skip('not on the kernel: berth ss')

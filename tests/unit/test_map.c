@@ -32,8 +32,11 @@ static struct bt_map_host *host(struct bt_map *m, const char *name, uint16_t lo,
 /* A listener of program `pid` at 10.0.0.`addr`. */
 static void listens(struct bt_map_host *h, uint16_t port, int pid, const char *name, uint8_t addr)
 {
-	struct bt_map_seat s = {.first = port, .proto = BT_PROTO_TCP, .does = BT_MAP_LISTENS,
-				.n_addrs = 1, .addrs = {{[10] = 0xff, [11] = 0xff, 10, 0, 0, addr}}};
+	struct bt_map_seat s = {.first = port,
+				.proto = BT_PROTO_TCP,
+				.does = BT_MAP_LISTENS,
+				.n_addrs = 1,
+				.addrs = {{[10] = 0xff, [11] = 0xff, 10, 0, 0, addr}}};
 	struct bt_program p = {.pid = pid};
 	strcpy(p.name, name);
 	if (pid)
@@ -67,8 +70,7 @@ static void test_zones(void **state)
 			bool last = z + 1 == h->n_zones;
 			assert_int_equal(h->zones[z].first, list[i].first[z]);
 			assert_int_equal(h->zones[z].kind, list[i].kind[z]);
-			assert_int_equal(h->zones[z].last,
-					 last ? 65535 : list[i].first[z + 1] - 1);
+			assert_int_equal(h->zones[z].last, last ? 65535 : list[i].first[z + 1] - 1);
 			assert_int_equal(h->zones[z].in_use, last);
 		}
 		bt_map_done(&m);
@@ -247,7 +249,8 @@ static void test_markup(void **state)
 	assert_null(strstr(text, "<script"));
 	assert_null(strstr(text, "<h1><"));
 	assert_non_null(strstr(text, "&#60;script&#62;alert(1 (1)"));
-	assert_non_null(strstr(text, "&#34;&#39;&#38;\xef\xbf\xbd\xc3\xbf\xef\xbf\xbd\xe2\x82\xac (2)"));
+	assert_non_null(
+		strstr(text, "&#34;&#39;&#38;\xef\xbf\xbd\xc3\xbf\xef\xbf\xbd\xe2\x82\xac (2)"));
 	assert_non_null(strstr(text, "<title>Ports of &#60;n&#38;&#34;&#39;&#62;</title>"));
 	free(text);
 	bt_map_done(&m);
