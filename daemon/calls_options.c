@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options of sockets: what the port space, the relay and the engine go by, and what is only kept. */
+/* Options of sockets: what the port space, the relay and the engine go by, and what is only kept.
+ */
 #include "calls.h"
 #include "errors.h"
 #include "vals.h"

@@ -134,8 +134,8 @@ int d_call_udp_send(struct call *k)
 	int r = udp_route(k, &target, &from.dst, &from.src);
 	if (r < 0)
 		return r;
-	bool wired = k->away || (!(k->rep.flags & BT_REPF_LOST) &&
-				 d_wire_udp(k->d, k->slot, &from.dst));
+	bool wired =
+		k->away || (!(k->rep.flags & BT_REPF_LOST) && d_wire_udp(k->d, k->slot, &from.dst));
 	int waited = d_errors_take(k->slot);
 	if (waited != 0) {
 		k->rep.flags |= BT_REPF_WIRE;

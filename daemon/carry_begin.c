@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How connections in packets begin: programs that join, connections that come for listeners. */
+#include "../proto/events.h"
 #include "carry.h"
+#include "tap.h"
 #include "vals.h"
 
 #include "../lib/engine/engine.h"
@@ -180,16 +182,14 @@ static uint32_t other_end(struct daemon *d, const struct bt_addr *laddr, uint16_
 /* Joins the listener's descriptor, in the client's place. -1 and errno. */
 static int join_listener(struct daemon *d, uint32_t listener, uint32_t client)
 {
-	const struct bt_row *l = d_row(d, listener), *c = d_row(d, client);
-	const struct bt_ident to = {listener, l->gen, l->nonce}, from = {client, c->gen, c->nonce};
-	struct sockaddr_un far_name, name;
-	socklen_t far_len = bt_name_far(&far_name, d->netid, &from),
-		  len = bt_name_make(&name, d->netid, &to);
+	const struct bt_row *c = d_row(d, client);
+	const struct bt_ident from = {client, c->gen, c->nonce};
+	struct sockaddr_un far_name;
+	socklen_t far_len = bt_name_far(&far_name, d->netid, &from);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
-	if (bind(fd, (struct sockaddr *)&far_name, far_len) < 0 ||
-	    connect(fd, (struct sockaddr *)&name, len) < 0) {
+	if (bind(fd, (struct sockaddr *)&far_name, far_len) < 0 || d_join(d, fd, listener) < 0) {
 		int e = errno;
 		close(fd);
 		errno = e;
@@ -205,17 +205,20 @@ void d_carry_accepted(struct daemon *d, uint32_t listener, berth_socket s)
 	struct berth_endpoint local, remote;
 	struct bt_addr laddr, raddr;
 	struct bt_reason why;
-	uint32_t child, client = BT_NO_SLOT;
+	uint32_t child, client = BT_NO_SLOT, stranger = BT_NO_SLOT;
 	int r = berth_name(b, s, &local, &remote);
 	if (r == 0) {
 		memcpy(laddr.b, local.addr.b, 16);
 		memcpy(raddr.b, remote.addr.b, 16);
 		client = other_end(d, &laddr, local.port, &raddr, remote.port);
+		if (client == BT_NO_SLOT)
+			client = stranger = d_stranger(d, listener, &raddr);
 		r = client == BT_NO_SLOT ? -ENOENT
 					 : bt_net_accept_wire(d->net, listener, &laddr, &raddr,
 							      remote.port, client, &child, &why);
 	}
 	if (r < 0) {
+		d_stranger_gone(d, stranger);
 		berth_abort(b, s, d_now());
 		return;
 	}
@@ -231,6 +234,7 @@ void d_carry_accepted(struct daemon *d, uint32_t listener, berth_socket s)
 		bt_net_closed(d->net, child, d_now());
 		return;
 	}
+	d_event(d, BT_EVENT_ACCEPT, child, d_row(d, child));
 	limit_queue(c, listener);
 	d_carry_changing(c);
 	d_carry_hand_on(c);

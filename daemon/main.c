@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +121,7 @@ static int run(struct daemon *d, int ready_fd)
 	 * process. */
 	close(d->listen_fd);
 	d_state_remove(d);
+	d_wire_close(d);
 	return 0;
 }
 

@@ -438,6 +438,29 @@ int d_wire_open(struct daemon *d)
 	return 0;
 }
 
+void d_wire_close(struct daemon *d)
+{
+	struct wire *w = d->wire;
+	if (w == NULL)
+		return;
+	d->wire = NULL;
+	for (struct joint *j = w->joints, *next; j != NULL; j = next) {
+		next = j->next;
+		bt_pair_free(j->pair);
+		free(j);
+	}
+	for (uint32_t i = 0; i < TABLE; i++)
+		for (struct listener *l = w->listeners[i], *next; l != NULL; l = next) {
+			next = l->next;
+			free(l);
+		}
+	berth_free(w->b);
+	bt_port_net_free(w->ports);
+	free(w->links);
+	close(w->timer_fd);
+	free(w);
+}
+
 int d_link_set(struct daemon *d, uint16_t a, uint16_t b, const struct bt_link_settings *s)
 {
 	uint16_t low = a < b ? a : b, high = a < b ? b : a;

@@ -65,6 +65,8 @@ void d_wire_listens(struct daemon *d, uint32_t slot, bool on);
 
 /* Makes the engine, if there is none yet. 0 or -ENOMEM. */
 int d_wire_open(struct daemon *d);
+/* Frees the engine and the links; the loop has run for the last time. */
+void d_wire_close(struct daemon *d);
 
 /* ---- capture.c ---- */
 

@@ -113,7 +113,9 @@ int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const stru
 	struct shadow *s = shadow_of(d, slot);
 	if (s == NULL || (target != BT_NO_SLOT && shadow_of(d, target) == NULL))
 		return -ENOBUFS;
-	d_wire_host(d, bt_net_host_by_addr(d->net, &from->dst)); /* it answers for itself */
+	uint16_t host = bt_net_host_by_addr(d->net, &from->dst);
+	if (host != BT_NET_NO_HOST)
+		d_wire_host(d, host); /* it answers for itself */
 	memcpy(to.addr.b, from->dst.b, 16);
 	berth_set(b, s->socket, BERTH_IP_TTL, (uint8_t)(64 - from->hops), d_now());
 	berth_set(b, s->socket, BERTH_IP_TOS, from->tos, d_now());

@@ -4,6 +4,7 @@
 #include "control.h"
 
 #include "../../daemon/census.h"
+#include "../../daemon/wire.h"
 #include "../../daemon/daemon.h"
 #include "../../daemon/vals.h"
 
@@ -505,6 +506,7 @@ static void finish(void)
 	uv_walk(&d->loop, close_handle, NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	MUST(uv_loop_close(&d->loop) == 0);
+	d_wire_close(d);
 	for (uint32_t slot = 0; slot < d->table->high_water; slot++)
 		d_vals_forget(slot);
 	bt_net_free(d->net);
