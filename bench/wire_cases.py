@@ -58,8 +58,13 @@ def kernel_to_kernel(run, cfg, seed):
     return bulk(run, cfg, inside(ends[0], []), inside(ends[1], []), ("-C", "cubic"))
 
 
+def pinned(run):
+    """What stands in front of a command, where everything is on one CPU."""
+    return [] if run.one_cpu is None else ["taskset", "-c", str(run.one_cpu)]
+
+
 def host(run, name, addr):
-    argv = [run.world.berth, "run", "--network", run.network, "--host", name, "--ip", f"{addr}/24", "--"]
+    argv = [*pinned(run), run.world.berth, "run", "--network", run.network, "--host", name, "--ip", f"{addr}/24", "--"]
     run.start_raw([*argv, "sh", "-c", "echo ready && exec cat"], stdin=True).wait_for("ready")
     return argv
 
@@ -124,23 +129,21 @@ def good_wire(run, cfg, case):
                                     str(ends[1])])).wait_end()
     for end, addr in zip(where, (SERVER, CLIENT)):
         address(run, end, addr)
-    return on_a_good_wire(run, cfg, inside(where[0], []), inside(where[1], []), case)
+    return on_a_good_wire(run, cfg, inside(where[0], pinned(run)), inside(where[1], pinned(run)), case)
 
 
 def all_cases():
     how = ("iperf3 for 20 s over a wire that loses 1 % and delays by 20 ms in each direction (link/pair.c), CUBIC, "
            "the receiver's count; ")
     target = ("ratio>=", 1.0)
-    good = "two hosts joined by a link that does nothing to packets, against two network namespaces joined by veth; "
+    good = "two hosts joined by a link that does nothing to packets, against two network namespaces joined by veth, one CPU; "
     return [
         Case("wire-one-way", good + "64 KiB a write",
              [Metric("gb_per_s", "in packets, TCP one way, 64 KiB writes", "GB/s", HIGH, ("ratio>=", 0.7))],
-             good_wire, {"program": "tcp_bulk", "words": ["--size=65536", "--cc=reno"], "scaled": {"--ms": 1000}},
-             one_cpu=False),
+             good_wire, {"program": "tcp_bulk", "words": ["--size=65536", "--cc=reno"], "scaled": {"--ms": 1000}}),
         Case("wire-round-trip", good + "64 bytes there and back",
              [Metric("rtt_ns", "in packets, TCP round trip 64 B", "us", target=("ratio<=", 1.5), per=1000)],
-             good_wire, {"program": "tcp_rtt", "words": ["--size=64"], "scaled": {"--iters": 20000}},
-             one_cpu=False),
+             good_wire, {"program": "tcp_rtt", "words": ["--size=64"], "scaled": {"--iters": 20000}}),
         Case("wire-both", how + "the kernel at both ends, berth at both ends",
              [Metric("bulk", "1 % loss, 40 ms round trip: berth at both ends", "MB/s", HIGH, target)],
              wire, {"how": "both"}, one_cpu=False, needs=("iperf3",)),
