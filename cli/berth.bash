@@ -13,7 +13,7 @@ _berth()
 	--like) COMPREPLY=($(compgen -W "linux windows macos" -- "$cur")); return ;;
 	--range) COMPREPLY=($(compgen -W "well-known registered dynamic" -- "$cur")); return ;;
 	-p) [[ ${COMP_WORDS[1]} == netstat ]] && COMPREPLY=($(compgen -W "tcp udp tcpv6 udpv6" -- "$cur")) && return ;;
-	--ip | --sysctl | --time-wait) return ;;
+	--ip | --sysctl | --time-wait | --listen) return ;;
 	esac
 	if [[ $cur != -* ]]; then
 		case ${COMP_WORDS[1]} in
@@ -22,7 +22,7 @@ _berth()
 			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//') loss burst delay jitter rate limit
 				duplicate reorder corrupt down up tap" -- "$cur"))
 			return ;;
-		netstat | sysctl | capture | replay | ping)
+		netstat | sysctl | capture | replay | ping | map | doctor | why)
 			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//')" -- "$cur"))
 			if [[ ${COMP_WORDS[1]} == sysctl && $prev != sysctl ]]; then
 				COMPREPLY=($(compgen -W "$(berth sysctl "${COMP_WORDS[2]}" 2>/dev/null | sed 's/ .*//')" -- "$cur"))

@@ -45,6 +45,8 @@ enum bt_opt_id {
 	BT_OPT_WARN,
 	BT_OPT_CRITICAL,
 	BT_OPT_CLOSE_WAIT,
+	BT_OPT_LISTEN,
+	BT_OPT_HTML,
 };
 
 struct bt_opt {
@@ -131,6 +133,8 @@ int bt_cmd_explain(const struct bt_args *args);
 int bt_cmd_replay(const struct bt_args *args);
 int bt_cmd_ping(const struct bt_args *args);
 int bt_cmd_doctor(const struct bt_args *args);
+int bt_cmd_metrics(const struct bt_args *args);
+int bt_cmd_map(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

@@ -2,6 +2,7 @@
 /* berth link: what the wires between hosts do to packets, and the way out by a TAP device. */
 #include "addr.h"
 #include "cli.h"
+#include "links.h"
 #include "out.h"
 #include "rows.h"
 #include "tap.h"
@@ -213,20 +214,6 @@ static int clear(struct bt_client *c, const struct bt_args *args, const char *ne
 	return BT_EXIT_FAIL;
 }
 
-/* One line of the answer: nine fields, in the columns' order. */
-static void put(struct bt_out *out, char *line)
-{
-	bt_out_record(out);
-	for (int field = 0; field < 10; field++) {
-		const char *value = strsep(&line, "\t");
-		if (field < 3)
-			bt_out_str(out, value ? value : "");
-		else
-			bt_out_num(out, value ? strtoull(value, NULL, 10) : 0);
-	}
-	bt_out_record_end(out);
-}
-
 static int show(struct bt_client *c, bool json, const char *network)
 {
 	static const struct bt_col cols[] = {
@@ -241,23 +228,25 @@ static int show(struct bt_client *c, bool json, const char *network)
 		{.head = "Reordered", .key = "reordered", .before = ' '},
 		{.head = "Damaged", .key = "corrupted", .before = ' '},
 	};
-	struct bt_req q = {.type = BT_LINK_SHOW};
-	struct bt_rep rep;
+	struct bt_links links;
 	struct bt_out out;
-	size_t got = BT_MSG_MAX;
-	char *answer = calloc(1, BT_MSG_MAX + 1), *rest = answer, *line;
-	int err = answer == NULL ? -ENOMEM : bt_client_call(c, &q, NULL, &rep, answer, &got);
-	if (err != 0 || rep.err != 0) {
-		bt_say("berthd did not tell: %s", strerror(err != 0 ? -err : rep.err));
-		free(answer);
+	if (!bt_links_read(c, &links)) {
+		bt_links_done(&links);
 		return BT_EXIT_FAIL;
 	}
 	bt_out_begin(&out, json, true, cols, sizeof(cols) / sizeof(cols[0]), network, "links");
-	while ((line = strsep(&rest, "\n")) != NULL)
-		if (*line != '\0')
-			put(&out, line);
+	for (size_t i = 0; i < links.n; i++) {
+		const struct bt_link *l = &links.list[i];
+		bt_out_record(&out);
+		bt_out_str(&out, l->host);
+		bt_out_str(&out, l->with);
+		bt_out_str(&out, l->settings);
+		for (unsigned k = 0; k < BT_LINK_COUNTS; k++)
+			bt_out_num(&out, l->counts[k]);
+		bt_out_record_end(&out);
+	}
 	bt_out_end(&out);
-	free(answer);
+	bt_links_done(&links);
 	return BT_EXIT_OK;
 }
 

@@ -56,10 +56,11 @@ struct bt_count {
 	/* Since the machine started; of a network: of the host's listeners. */
 	uint64_t listen_overflows, listen_drops;
 
-	uint64_t tcp, udp, states[16];
-	uint64_t unseen;     /* beyond a bound */
-	uint32_t bound_only; /* TCP, in the range, neither listening nor connected */
-	uint32_t bound_ino;  /* one of them */
+	uint64_t tcp, udp, states[16], udp_states[16];
+	uint64_t taken[2][1024]; /* ports of the range that sockets of TCP and of UDP have */
+	uint64_t unseen;	 /* beyond a bound */
+	uint32_t bound_only;	 /* TCP, in the range, neither listening nor connected */
+	uint32_t bound_ino;	 /* one of them */
 	int32_t bound_pid;
 	uint64_t listening[1024]; /* ports of TCP listeners */
 	struct bt_flow *flows;	  /* open addressing, at most half full */
@@ -74,6 +75,8 @@ void bt_count_add(struct bt_count *c, const struct bt_seen *s);
 void bt_count_clear(struct bt_count *c);
 /* Ephemeral ports less the reserved ones. */
 uint32_t bt_count_capacity(const struct bt_count *c);
+/* Those of them that any socket of the protocol has. */
+uint32_t bt_count_taken(const struct bt_count *c, bool udp);
 bool bt_port_in(const uint64_t set[1024], uint16_t port);
 /* Reads "8080,9000-9100"; false: not such a list, and set is empty then. */
 bool bt_ports_parse(const char *text, uint64_t set[1024]);

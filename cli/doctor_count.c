@@ -63,6 +63,14 @@ uint32_t bt_count_capacity(const struct bt_count *c)
 	return n;
 }
 
+uint32_t bt_count_taken(const struct bt_count *c, bool udp)
+{
+	uint32_t n = 0;
+	for (unsigned i = 0; i < 1024; i++)
+		n += (uint32_t)__builtin_popcountll(c->taken[udp][i]);
+	return n;
+}
+
 /* ---- flows ---- */
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -168,8 +176,11 @@ void bt_count_add(struct bt_count *c, const struct bt_seen *s)
 {
 	bool in_range =
 		s->lport >= c->lo && s->lport <= c->hi && !bt_port_in(c->reserved, s->lport);
+	if (in_range)
+		add_port(c->taken[s->proto == BT_PROTO_UDP], s->lport);
 	if (s->proto == BT_PROTO_UDP) {
 		c->udp++;
+		c->udp_states[s->state & 15]++;
 		if (in_range)
 			add_flow(c, s);
 		return;

@@ -33,6 +33,40 @@ void bt_event_end_words(const struct bt_event_end *e, char *buf, size_t size)
 						: ", connected");
 }
 
+const char *bt_reason_word(uint32_t why, int err)
+{
+	static const char *const words[] = {
+		[BT_WHY_IN_USE_LISTENER] = "listener_has_port",
+		[BT_WHY_IN_USE_BOUND] = "socket_has_port",
+		[BT_WHY_IN_USE_TIME_WAIT] = "time_wait",
+		[BT_WHY_REUSEPORT_UID] = "port_of_other_user",
+		[BT_WHY_TUPLE_IN_USE] = "connection_exists",
+		[BT_WHY_NO_FREE_PORT] = "no_free_port",
+		[BT_WHY_PRIVILEGED] = "privileged_port",
+		[BT_WHY_ALREADY_BOUND] = "already_bound",
+		[BT_WHY_BAD_STATE] = "bad_state",
+		[BT_WHY_NO_MEMORY] = "table_full",
+	};
+	if (why < sizeof(words) / sizeof(words[0]) && words[why])
+		return words[why];
+	switch (err) {
+	case 0:
+		return "other";
+	case ECONNREFUSED:
+		return "nobody_listens";
+	case ETIMEDOUT:
+		return "queue_full";
+	case ENETUNREACH:
+		return "unknown_network";
+	case EHOSTUNREACH:
+		return "no_such_host";
+	case EADDRNOTAVAIL:
+		return "address_of_other_host";
+	default:
+		return "bad_arguments";
+	}
+}
+
 static const char *rule(const struct bt_refusal *r)
 {
 	switch (r->why) {

@@ -59,6 +59,26 @@ void bt_host_name(const struct bt_table *t, uint32_t index, char *buf)
 	memcpy(buf, row.name, BT_HOST_NAME);
 }
 
+const char *bt_state_word(uint8_t proto, uint8_t state)
+{
+	static const char *const words[] = {
+		[BT_ROW_ESTABLISHED] = "established",
+		[BT_ROW_SYN_SENT] = "syn_sent",
+		[BT_ROW_SYN_RECV] = "syn_recv",
+		[BT_ROW_FIN_WAIT1] = "fin_wait1",
+		[BT_ROW_FIN_WAIT2] = "fin_wait2",
+		[BT_ROW_TIME_WAIT] = "time_wait",
+		[BT_ROW_CLOSE] = "bound",
+		[BT_ROW_CLOSE_WAIT] = "close_wait",
+		[BT_ROW_LAST_ACK] = "last_ack",
+		[BT_ROW_LISTEN] = "listen",
+		[BT_ROW_CLOSING] = "closing",
+	};
+	if (proto == BT_PROTO_UDP && state == BT_ROW_CLOSE)
+		return "unconnected";
+	return state && state < sizeof(words) / sizeof(words[0]) ? words[state] : "unknown";
+}
+
 bool bt_find_host(const struct bt_table *t, const char *name, const char *network, uint32_t *index)
 {
 	char have[BT_HOST_NAME];

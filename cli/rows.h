@@ -15,6 +15,9 @@ bool bt_sync_dump(struct bt_client *c, const char *network, uint32_t states, str
 /* A host's name, "?" where the row names none; buf holds BT_HOST_NAME bytes. */
 void bt_host_name(const struct bt_table *t, uint32_t index, char *buf);
 
+/* "established", "time_wait": Linux's names of the states in small letters. A TCP socket that is
+ * only bound is "bound"; a UDP socket "established" (it has a peer) or "unconnected". */
+const char *bt_state_word(uint8_t proto, uint8_t state);
 /* The number of the host with this name; false after saying that there is none. */
 bool bt_find_host(const struct bt_table *t, const char *name, const char *network, uint32_t *index);
 

@@ -134,6 +134,21 @@ static const struct bt_opt doctor_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt metrics_opts[] = {
+	{BT_OPT_LISTEN, "listen", "[ADDR:]PORT",
+	 "serve them as /metrics by HTTP; ADDR is of the loopback; default: 127.0.0.1"},
+	OPT_NETWORK,
+	OPT_HELP,
+};
+
+static const struct bt_opt map_opts[] = {
+	{BT_OPT_HTML, "html", "FILE",
+	 "write a page for a browser to FILE; - is the standard output"},
+	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
 static const struct bt_opt down_opts[] = {
 	OPT_NETWORK,
 	{BT_OPT_FORCE, "force", NULL, "also when programs still run in it"},
@@ -212,6 +227,17 @@ const struct bt_cmd bt_commands[] = {
 	 "Exit status 0: healthy, 1: a warning, 2: the command line was not understood,\n"
 	 "3: critical, 4: berth could not look.\n",
 	 doctor_opts, COUNT(doctor_opts), 1, bt_cmd_doctor},
+	{"map", "[OPTIONS] [HOST]", "draw the port space of the hosts: who sits where",
+	 "The three ranges, the programs at their ports, how full the ephemeral ports are, and "
+	 "the\n"
+	 "connections between hosts.\n",
+	 map_opts, COUNT(map_opts), 1, bt_cmd_map},
+	{"metrics", "[OPTIONS]", "print the numbers of a network for Prometheus",
+	 "In OpenMetrics' text form. Each time that /metrics is asked for, the network is looked "
+	 "at "
+	 "anew.\n"
+	 "Any user of this machine may ask.\n",
+	 metrics_opts, COUNT(metrics_opts), 0, bt_cmd_metrics},
 	{"networks", "[OPTIONS]", "show your running networks", NULL, networks_opts,
 	 COUNT(networks_opts), 0, bt_cmd_networks},
 	{"down", "[OPTIONS]", "end a network", NULL, down_opts, COUNT(down_opts), 0, bt_cmd_down},

@@ -509,6 +509,7 @@ static const struct {
 	[BT_MAY_BIND] = {d_call_may_bind, COMMAND, false},
 	[BT_SYNC] = {call_sync, COMMAND, false},
 	[BT_DOWN] = {call_down, COMMAND, false},
+	[BT_TALLY] = {d_call_tally, COMMAND, false},
 };
 
 static bool allowed(const struct call *k)

@@ -6,6 +6,8 @@
 
 #include "daemon.h"
 
+#include "../proto/events.h"
+
 struct call {
 	struct daemon *d;
 	struct conn *c;
@@ -41,6 +43,10 @@ int d_try_listen(struct call *k);
 void d_called(const struct call *k, int r);
 /* by: the socket in the way, or BT_NO_SLOT. */
 void d_refused(const struct call *k, int err, uint32_t by);
+
+/* tally.c: counts it. */
+void d_tally_refused(struct daemon *d, const struct bt_refusal *r);
+int d_call_tally(struct call *k);
 
 /* calls_udp.c, calls_options.c */
 int d_call_udp_connect(struct call *k);

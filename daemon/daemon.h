@@ -15,7 +15,7 @@
  *	sweep.c		what the kernel says about who is alive; census.c asks it
  *	heirs.c		sockets that took others' place
  *	inbox.c		programs' notices without a wake-up
- *	events.c	what happened and what was refused, for instruments
+ *	events.c	what happened and what was refused, for instruments; tally.c: how often
  *	relay.c		datagrams in waiting
  *	errors.c	what is said of those that did not arrive
  *	echo.c		sockets that are connected to themselves
@@ -90,7 +90,8 @@ struct daemon {
 	uint32_t n_conns, next_conn;
 	struct launch *launches;
 	struct capture *captures;
-	struct wire *wire; /* NULL: no link does anything */
+	struct wire *wire;		       /* NULL: no link does anything */
+	struct tallies *tallies[BT_MAX_HOSTS]; /* NULL: nothing was refused there */
 	uint32_t **owners; /* chunks of 4,096: owner number of each slot, 0: none; SUSPECT_BIT */
 	uint64_t nonce_count;
 	struct bt_ident drops[D_DROPS]; /* whose files are to be removed soon */

@@ -5,8 +5,6 @@
  */
 #include "calls.h"
 
-#include "../proto/events.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -135,6 +133,7 @@ void d_refused(const struct call *k, int err, uint32_t by)
 		memset(&e->by, 0, sizeof(e->by));
 		e->by.slot = BT_SLOT_NONE;
 	}
+	d_tally_refused(d, e);
 	atomic_store_explicit(&e->number, number, memory_order_release);
 	atomic_store_explicit(&d->table->n_refusals, number, memory_order_release);
 }

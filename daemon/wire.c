@@ -196,6 +196,13 @@ berth_host d_wire_host(struct daemon *d, uint16_t host)
 	return d->wire->hosts[host];
 }
 
+uint64_t d_wire_drops(const struct daemon *d, uint16_t host, uint32_t reason)
+{
+	if (d->wire == NULL || d->wire->hosts[host] == NOT_YET)
+		return 0;
+	return berth_drops(d->wire->b, d->wire->hosts[host], (enum berth_drop)reason);
+}
+
 void d_wire_host_changed(struct daemon *d, uint16_t host)
 {
 	/* The others of the network learn of it when they need it; who has a way out must know

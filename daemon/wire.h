@@ -51,6 +51,8 @@ struct bt_port_net *d_wire_ports(const struct daemon *d); /* the engine's port s
 berth_host d_wire_host(struct daemon *d, uint16_t host);
 /* A host has been made, or has got addresses. */
 void d_wire_host_changed(struct daemon *d, uint16_t host);
+/* How many packets the host's engine has dropped for this reason (enum berth_drop). */
+uint64_t d_wire_drops(const struct daemon *d, uint16_t host, uint32_t reason);
 /* A setting of the host has been changed. */
 void d_wire_settings(struct daemon *d, uint16_t host);
 /* Carries what the engine has to say, tells what has happened, sets the clock. To be called after

@@ -129,6 +129,9 @@ enum bt_msg_type {
 	BT_SYNC,     /* reply comes when the table agrees with the kernel */
 	BT_DOWN,     /* berthd ends; the reply comes first; flag BT_REQF_FORCE: also with programs
 			running */
+	BT_TALLY, /* how often, since berthd began. value: the first host to tell of. Reply extra:
+		     struct bt_tally, of whole hosts, as many as there is room for; value: the host
+		     to go on with, 0: that was all */
 	BT_MSG_TYPES,
 };
 
@@ -252,6 +255,20 @@ struct bt_refusal_why {
 	uint32_t pad;
 	uint64_t frees_in_ns; /* 0: not by itself */
 };
+
+/* BT_TALLY. Only what has happened is told; each combination once. */
+enum bt_tally_kind { BT_TALLY_REFUSED, BT_TALLY_DROPPED };
+struct bt_tally {
+	uint64_t count;
+	uint32_t what; /* REFUSED: enum bt_why; DROPPED: enum berth_drop */
+	int32_t err;   /* REFUSED: the errno; 0: of all those that were too many to be told apart */
+	uint16_t host; /* index */
+	uint8_t kind;
+	uint8_t call;  /* REFUSED: BT_BIND, BT_LISTEN_ON, BT_CONNECT or BT_UDP_CONNECT */
+	uint8_t proto; /* REFUSED: 6 or 17 */
+	uint8_t pad[3];
+};
+_Static_assert(sizeof(struct bt_tally) == 24, "wire format");
 
 /* BT_HOST_OPEN: a host named again is the same host; addresses it lacks are added. With no address
  * a new host gets the next free one of 10.64.0.0/16. err EADDRINUSE: another host has the address

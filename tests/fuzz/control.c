@@ -4,9 +4,9 @@
 #include "control.h"
 
 #include "../../daemon/census.h"
-#include "../../daemon/wire.h"
 #include "../../daemon/daemon.h"
 #include "../../daemon/vals.h"
+#include "../../daemon/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +37,7 @@ static bool all_dead;
 static unsigned long n_calls, n_good;
 static unsigned replies;
 static struct bt_rep last_rep;
+static uint64_t refusals_told;
 
 static const uint8_t *in;
 static size_t left;
@@ -103,6 +104,11 @@ void d_reply(struct conn *c, struct bt_rep *rep, const void *extra, int fd)
 	MUST(rep->extra <= BT_MSG_MAX - sizeof(*rep) && (rep->extra == 0 || extra != NULL));
 	for (uint32_t i = 0; i < rep->extra; i++) /* readable to its end */
 		sum = (uint8_t)(sum + ((const uint8_t *)extra)[i]);
+	for (uint32_t i = 0; rep->type == BT_TALLY && rep->err == 0 && i < rep->extra;
+	     i += sizeof(struct bt_tally)) {
+		const struct bt_tally *t = (const void *)((const uint8_t *)extra + i);
+		refusals_told += t->kind == BT_TALLY_REFUSED ? t->count : 0;
+	}
 }
 
 /* ---- connections ---- */
@@ -482,8 +488,18 @@ static void close_handle(uv_handle_t *h, void *arg)
 		uv_close(h, NULL);
 }
 
+static void check_tally(void)
+{
+	struct bt_req q = {.version = BT_MSG_VERSION, .type = BT_TALLY};
+
+	refusals_told = 0;
+	d_call(d, conns[4], &q, NULL, -1);
+	MUST(last_rep.err != 0 || refusals_told == atomic_load(&d->table->n_refusals));
+}
+
 static void finish(void)
 {
+	check_tally();
 	bt_port_check(bt_net_ports(d->net));
 	for (unsigned i = 0; i < N_CONNS; i++)
 		conn_end(i);
@@ -513,6 +529,8 @@ static void finish(void)
 	for (uint32_t i = 0; i < BT_MAX_ROWS / OWNER_CHUNK; i++)
 		free(d->owners[i]);
 	free(d->owners);
+	for (uint32_t host = 0; host < BT_MAX_HOSTS; host++)
+		free(d->tallies[host]);
 	munmap(d->table, BT_TABLE_BYTES);
 	close(d->table_fd);
 	close(d->table_ro_fd);
