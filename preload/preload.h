@@ -3,9 +3,9 @@
  * libberth-preload.so: what an unmodified program's socket calls become.
  *
  * A socket of the program is an AF_UNIX descriptor (stream for TCP, datagram for UDP), so all data
- *calls are the kernel's own. What is intercepted: calls that carry an address or an option; and of
- *the data calls, only what is left when the kernel's call has failed or met the end (stream.c), and
- *all of UDP's (dgram.c).
+ * calls are the kernel's own. What is intercepted: calls that carry an address or an option; and of
+ * the data calls, only what is left when the kernel's call has failed or met the end (stream.c),
+ * and all of UDP's (dgram.c).
  *
  *	real.c		the functions that ours stand before
  *	link.c		the control connection to berthd

@@ -26,8 +26,8 @@
  *
  * Errors: functions that return int say 0 or a positive result, or a negative number of enum
  * berth_error, whose values are those of Linux's errno; then nothing has changed, and
- *out-parameters are untouched. A packet never causes an error: it is acted on, or dropped for one
- *reason, which is counted (enum berth_drop).
+ * out-parameters are untouched. A packet never causes an error: it is acted on, or dropped for one
+ * reason, which is counted (enum berth_drop).
  *
  * Threads: one engine, one thread at a time.
  */

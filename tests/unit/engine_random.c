@@ -3,7 +3,7 @@
  * Random programs on the public API: any call with any handle (live, stale, never one), values at
  * the edges, and a wire that loses, repeats, changes and cuts packets. What must hold: no call
  * crashes, errors are of the list, only live handles get events, after berth_advance(t) the
- *deadline is later than t, and when every socket is closed and time has passed none is left.
+ * deadline is later than t, and when every socket is closed and time has passed none is left.
  *
  *	engine_random [SEED [PROGRAMS]]
  */
