@@ -68,11 +68,11 @@ static void read_prefix(const uint8_t *p, unsigned len, struct bt_nd *m)
 	x.valid_s = bt_get32(p + 4);
 	x.preferred_s = bt_get32(p + 8);
 	memcpy(x.prefix.b, p + 16, sizeof(x.prefix.b));
+	for (unsigned i = x.bits; i < 128; i++)
+		x.prefix.b[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
 	if (x.preferred_s > x.valid_s || is_multicast(&x.prefix) ||
 	    bt_addr_is_link_local6(&x.prefix) || bt_addr_is_v4(&x.prefix))
 		return;
-	for (unsigned i = x.bits; i < 128; i++)
-		x.prefix.b[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
 	m->prefix[m->n_prefix++] = x;
 }
 
