@@ -82,6 +82,7 @@ static const struct bt_opt events_opts[] = {
 	{BT_OPT_PAST, "past", NULL, "begin with what is still known of the past"},
 	{BT_OPT_ONCE, "once", NULL, "only what is still known of the past"},
 	OPT_NETWORK,
+	{BT_OPT_JSON, "json", NULL, "print JSON, as without it"},
 	OPT_HELP,
 };
 
@@ -103,6 +104,7 @@ static const struct bt_opt capture_opts[] = {
 	{'w', "write", "FILE", "write pcapng to FILE; - is the standard output"},
 	{'c', "count", "N", "end after N packets"},
 	OPT_NETWORK,
+	{BT_OPT_JSON, "json", NULL, "print a line of JSON for each packet"},
 	OPT_HELP,
 };
 
@@ -110,6 +112,7 @@ static const struct bt_opt replay_opts[] = {
 	{BT_OPT_FAST, "fast", NULL, "as fast as the host takes them, not at the times they had"},
 	{'w', "write", "FILE", "write what the host gets and sends as pcapng to FILE"},
 	OPT_NETWORK,
+	OPT_JSON,
 	OPT_HELP,
 };
 
@@ -118,6 +121,7 @@ static const struct bt_opt ping_opts[] = {
 	{'i', "interval", "SECONDS", "between two requests (1)"},
 	{'s', "size", "BYTES", "of data in a request (56)"},
 	OPT_NETWORK,
+	{BT_OPT_JSON, "json", NULL, "print a line of JSON for each answer, and one at the end"},
 	OPT_HELP,
 };
 
