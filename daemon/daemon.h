@@ -112,6 +112,8 @@ struct daemon {
 /* state.c */
 int d_state_open(struct daemon *d); /* 0 or -errno; a message is on stderr */
 void d_state_remove(struct daemon *d);
+/* The lock is still the directory's. */
+bool d_state_ours(const struct daemon *d);
 uint64_t d_now(void);
 uint64_t d_random(struct daemon *d);
 void d_mac(const struct daemon *d, uint64_t host, uint8_t token[BT_TOKEN_BYTES]);
