@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define USED_AS                                                                                    \
-	"berth filter add HOST RULE..., insert HOST N RULE..., remove HOST N|RULE..., policy HOST " \
+	"berth filter add HOST RULE..., insert HOST N RULE..., remove HOST N|RULE..., policy "     \
+	"HOST "                                                                                    \
 	"in|out accept|drop|reject, clear HOST, or list [HOST]"
 
 struct verb {
@@ -233,8 +234,8 @@ static int list(struct bt_client *c, const struct bt_args *args, const char *net
 }
 
 static const struct verb verbs[] = {
-	{"add", 3, -1, add},	    {"insert", 4, -1, insert}, {"remove", 3, -1, take_away},
-	{"policy", 4, 4, policy},   {"clear", 2, 2, clear},    {"list", 1, 2, list},
+	{"add", 3, -1, add},	  {"insert", 4, -1, insert}, {"remove", 3, -1, take_away},
+	{"policy", 4, 4, policy}, {"clear", 2, 2, clear},    {"list", 1, 2, list},
 };
 
 int bt_cmd_filter(const struct bt_args *args)
@@ -243,8 +244,7 @@ int bt_cmd_filter(const struct bt_args *args)
 	const struct verb *v = NULL;
 	struct bt_client c;
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]) && args->n_rest > 0; i++)
-		if (strcmp(args->rest[0], verbs[i].name) == 0 &&
-		    args->n_rest >= verbs[i].least &&
+		if (strcmp(args->rest[0], verbs[i].name) == 0 && args->n_rest >= verbs[i].least &&
 		    (verbs[i].most < 0 || args->n_rest <= verbs[i].most))
 			v = &verbs[i];
 	if (v == NULL) {

@@ -66,10 +66,14 @@ int d_call_explain(struct call *k)
 				    .src = e.src,
 				    .dst = e.dst,
 				    .sport = sport,
-				    .dport = q->port};
+				    .dport = q->port,
+				    .nobody = q->proto == BT_UDP && e.slot == BT_NO_SLOT};
 	if (e.err == 0)
 		d_filter_judge(k->d, &p, &told.filtered);
-	told.packets = e.err == 0 && (d_wired(k->d, p.from, p.to) || !d_filter_passes(k->d, &p));
+	if (e.err == 0)
+		told.packets = d_wired(k->d, p.from, p.to) ? BT_PACKETS_LINK
+			       : d_filter_passes(k->d, &p) ? BT_PACKETS_NOT
+							   : BT_PACKETS_FILTER;
 	told.more = e.trace.more;
 	for (; told.n < e.trace.n && told.n < BT_CANDIDATES; told.n++) {
 		const struct bt_port_candidate *c = &e.trace.candidates[told.n];

@@ -64,16 +64,14 @@ static bool wired(struct call *k, const struct bt_addr *dst, const struct bt_add
 			      .src = *src,
 			      .dst = *dst,
 			      .sport = k->rep.port,
-			      .dport = k->req->port};
+			      .dport = k->req->port,
+			      .nobody = target == BT_NO_SLOT && !k->away};
 	bool on_link = k->away || d_wire_udp(k->d, k->slot, dst);
 	if (k->d->n_filters == 0 || k->rep.flags & BT_REPF_LOST ||
 	    (p.to == BT_NET_NO_HOST && !k->away))
 		return on_link;
 	p.to = k->away ? BT_NET_OUTSIDE : p.to;
-	/* Where nobody has the port, the answer may be filtered. */
-	bool no_port = target == BT_NO_SLOT && d_filter_between(k->d, p.from, p.to);
-	bool packets = on_link || no_port ||
-		       !(tell ? d_filter_direct(k->d, &p) : d_filter_passes(k->d, &p));
+	bool packets = on_link || !(tell ? d_filter_direct(k->d, &p) : d_filter_passes(k->d, &p));
 	if (packets && tell)
 		d_filter_tell(k, &p);
 	return packets;

@@ -43,7 +43,8 @@ void d_filter_recover(struct daemon *d)
 	count_filters(d);
 }
 
-bool d_filter_between(const struct daemon *d, uint16_t from, uint16_t to)
+/* One of both hosts has a filter. */
+static bool between(const struct daemon *d, uint16_t from, uint16_t to)
 {
 	return d->n_filters > 0 && from != to &&
 	       (d_filter_of(d, from) != NULL || d_filter_of(d, to) != NULL);
@@ -72,8 +73,10 @@ static void count_direct(struct daemon *d, uint16_t host, const struct bt_filter
 
 bool d_filter_passes(const struct daemon *d, const struct d_passage *p)
 {
-	if (!d_filter_between(d, p->from, p->to))
+	if (!between(d, p->from, p->to))
 		return true;
+	if (p->nobody)
+		return false;
 	const struct bt_filter *from = d_filter_of(d, p->from), *to = d_filter_of(d, p->to);
 	const uint8_t both = BT_FILTER_NEW | BT_FILTER_ESTABLISHED,
 		      back = p->proto == BT_TCP ? BT_FILTER_ESTABLISHED : both;
@@ -91,7 +94,7 @@ bool d_filter_direct(struct daemon *d, const struct d_passage *p)
 				      in = packet(p, BT_FILTER_IN, false, BT_FILTER_NEW);
 	if (!d_filter_passes(d, p))
 		return false;
-	if (d_filter_between(d, p->from, p->to)) {
+	if (between(d, p->from, p->to)) {
 		count_direct(d, p->from, &out);
 		count_direct(d, p->to, &in);
 	}
@@ -122,27 +125,43 @@ static bool lets(const struct daemon *d, uint16_t host, const struct bt_filter_p
 	return false;
 }
 
+/* The packet comes from the one host and through to the other. */
+static bool comes_back(const struct daemon *d, const struct d_passage *p,
+		       struct bt_filter_packet *back, struct bt_filtered *out)
+{
+	back->dir = BT_FILTER_OUT;
+	if (p->to != BT_NET_OUTSIDE && !lets(d, p->to, back, out))
+		return false;
+	back->dir = BT_FILTER_IN;
+	return lets(d, p->from, back, out);
+}
+
+static bool icmp_comes_back(const struct daemon *d, const struct d_passage *p,
+			    struct bt_filtered *out)
+{
+	struct bt_filter_packet said = packet(p, BT_FILTER_OUT, true, BT_FILTER_RELATED);
+	said.proto = bt_addr_is_v4(&p->dst) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	said.sport = said.dport = 0;
+	return comes_back(d, p, &said, out);
+}
+
+static bool segment_comes_back(const struct daemon *d, const struct d_passage *p,
+			       struct bt_filtered *out)
+{
+	struct bt_filter_packet said = packet(p, BT_FILTER_OUT, true, BT_FILTER_ESTABLISHED);
+	return comes_back(d, p, &said, out);
+}
+
 /* What says "rejected" comes from the host that does, and must come through, too. */
 static void told(const struct daemon *d, const struct d_passage *p, struct bt_filtered *out)
 {
 	struct bt_filtered other;
-	bool reset = out->action == BT_FILTER_RESET, v4 = bt_addr_is_v4(&p->dst);
-	struct bt_filter_packet said = packet(
-		p, BT_FILTER_OUT, true, reset ? BT_FILTER_ESTABLISHED : BT_FILTER_RELATED);
 	if (out->action == BT_FILTER_DROP)
 		return;
-	if (!reset) {
-		said.proto = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-		said.sport = said.dport = 0;
-	}
-	if (out->dir == BT_FILTER_IN) {
-		if (!lets(d, p->to, &said, &other))
-			return;
-		said.dir = BT_FILTER_IN;
-		if (!lets(d, p->from, &said, &other))
-			return;
-	}
-	out->as = BT_FILTERED_REFUSED;
+	if (out->dir == BT_FILTER_OUT ||
+	    (out->action == BT_FILTER_RESET ? segment_comes_back(d, p, &other)
+					    : icmp_comes_back(d, p, &other)))
+		out->as = BT_FILTERED_REFUSED;
 }
 
 static uint8_t state_of(const struct daemon *d, uint16_t host, const struct bt_filter_packet *p)
@@ -152,8 +171,7 @@ static uint8_t state_of(const struct daemon *d, uint16_t host, const struct bt_f
 
 void d_filter_judge(const struct daemon *d, const struct d_passage *p, struct bt_filtered *out)
 {
-	struct bt_filter_packet there = packet(p, BT_FILTER_OUT, false, BT_FILTER_NEW),
-				back = packet(p, BT_FILTER_OUT, true, BT_FILTER_ESTABLISHED);
+	struct bt_filter_packet there = packet(p, BT_FILTER_OUT, false, BT_FILTER_NEW);
 	const bool outside = p->to == BT_NET_OUTSIDE;
 	memset(out, 0, sizeof(*out));
 	if (d->n_filters == 0 || p->from == p->to)
@@ -172,13 +190,10 @@ void d_filter_judge(const struct daemon *d, const struct d_passage *p, struct bt
 		told(d, p, out);
 		return;
 	}
-	if (p->proto == BT_UDP)
-		return;
-	bool passes = outside || lets(d, p->to, &back, out);
-	back.dir = BT_FILTER_IN;
-	if (passes && lets(d, p->from, &back, out))
-		return;
-	out->answer = 1;
+	if (p->proto == BT_TCP)
+		out->answer = !segment_comes_back(d, p, out);
+	else if (p->nobody)
+		out->answer = !icmp_comes_back(d, p, out);
 }
 
 void d_filter_tell(struct call *k, const struct d_passage *p)

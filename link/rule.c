@@ -186,17 +186,22 @@ static bool read_prefix(struct reading *g, const char *what, struct bt_addr *a, 
 	memcpy(text, g->word, len < sizeof(text) ? len : 0);
 	bool is_v4 = inet_pton(AF_INET, text, v4.b + 12) == 1;
 	if (!given || *bits != 0 || (!is_v4 && inet_pton(AF_INET6, text, a->b) != 1))
-		return fail(g, "after '%s' comes an address, once, as 10.0.0.5, 10.0.0.0/8 or fd00::/64, not '%s'",
+		return fail(g,
+			    "after '%s' comes an address, once, as 10.0.0.5, 10.0.0.0/8 or "
+			    "fd00::/64, not '%s'",
 			    what, g->word);
 	own = is_v4 ? 32 : 128;
 	if (slash != NULL && !number(slash + 1, end, own, &own))
-		return fail(g, "'%s' has no prefix length of 0 to %u after the slash", g->word, own);
+		return fail(g, "'%s' has no prefix length of 0 to %u after the slash", g->word,
+			    own);
 	if (g->family && (g->r.family == BT_V4) != is_v4)
-		return fail(g, "one rule has addresses of one family, but '%s' is of another", g->word);
+		return fail(g, "one rule has addresses of one family, but '%s' is of another",
+			    g->word);
 	if (is_v4)
 		*a = v4;
 	else if (bt_addr_is_v4(a))
-		return fail(g, "'%s' is an IPv4 address in IPv6's clothes; write it as 10.0.0.5", g->word);
+		return fail(g, "'%s' is an IPv4 address in IPv6's clothes; write it as 10.0.0.5",
+			    g->word);
 	*bits = (uint8_t)(is_v4 ? own + 96 : own);
 	for (unsigned i = *bits; i < 128; i++)
 		a->b[i / 8] &= (uint8_t) ~(0x80u >> i % 8);
@@ -214,7 +219,9 @@ static bool read_ports(struct reading *g, const char *what, uint16_t *lo, uint16
 	if (!given || *lo != 0 || !number(g->word, dash, 65535, &a) ||
 	    (*dash != '\0' && !number(dash + 1, end, 65535, &b)) || a == 0 ||
 	    (*dash != '\0' && b < a))
-		return fail(g, "after '%s' comes a port of 1 to 65535 or a range, once, as 80 or 8000-8010, not '%s'",
+		return fail(g,
+			    "after '%s' comes a port of 1 to 65535 or a range, once, as 80 or "
+			    "8000-8010, not '%s'",
 			    what, g->word);
 	*lo = (uint16_t)a;
 	*hi = (uint16_t)(*dash != '\0' ? b : a);
@@ -236,8 +243,10 @@ static bool read_states(struct reading *g)
 		if (good)
 			g->r.states |= (uint8_t)(1u << i);
 	}
-	return good || fail(g, "after 'state' comes new, established, related or invalid, or some of them with "
-			       "commas, once, not '%s'",
+	return good || fail(g,
+			    "after 'state' comes new, established, related or invalid, or some of "
+			    "them with "
+			    "commas, once, not '%s'",
 			    g->word);
 }
 
@@ -289,7 +298,9 @@ bool bt_rule_read(const char *text, struct bt_rule *r, char error[BT_RULE_TEXT])
 	enum bt_filter_action action = BT_FILTER_ACCEPT;
 
 	if (!next(&g) || !bt_rule_action_read(g.word, &action))
-		return fail(&g, "a rule begins with accept, drop or reject, not '%s'; as: drop in tcp dport 80",
+		return fail(&g,
+			    "a rule begins with accept, drop or reject, not '%s'; as: drop in tcp "
+			    "dport 80",
 			    g.word);
 	while (next(&g))
 		if (!read_word(&g))
@@ -297,7 +308,9 @@ bool bt_rule_read(const char *text, struct bt_rule *r, char error[BT_RULE_TEXT])
 	if (g.with && action != BT_FILTER_REJECT)
 		return fail(&g, "'with tcp-reset' goes with reject, not with %s", actions[action]);
 	if (g.with && g.r.proto != 6)
-		return fail(&g, "'with tcp-reset' needs tcp, as: reject in tcp dport 80 with tcp-reset");
+		return fail(
+			&g,
+			"'with tcp-reset' needs tcp, as: reject in tcp dport 80 with tcp-reset");
 	if (g.r.proto == BT_FILTER_ICMP && (g.r.sport_lo != 0 || g.r.dport_lo != 0))
 		return fail(&g, "ICMP has no ports; a rule with sport or dport is for tcp or udp");
 	g.r.action = (uint8_t)(g.with ? BT_FILTER_RESET : action);

@@ -272,6 +272,7 @@ struct bt_candidate {
 	int32_t score;	/* the highest wins, the youngest of equals; -1: not for this packet */
 	uint32_t group; /* 1: one of those that share by SO_REUSEPORT with the best */
 };
+enum bt_packets { BT_PACKETS_NOT, BT_PACKETS_LINK, BT_PACKETS_FILTER };
 struct bt_explained {
 	int32_t route;	   /* 0, 1: it is lost on the way and nobody says so, or a negative errno */
 	uint16_t to;	   /* host */
@@ -279,7 +280,7 @@ struct bt_explained {
 	uint8_t connected; /* 1: a connection has the 5-tuple; nothing else was looked at */
 	uint8_t src[16], dst[16];
 	uint32_t slot;	  /* who gets it; BT_SLOT_NONE: nobody */
-	uint32_t packets; /* 1: a new connection would travel in packets */
+	uint32_t packets; /* a new connection would travel in packets: BT_PACKETS_... */
 	struct bt_filtered filtered;
 	uint32_t n, more; /* candidates; further ones */
 	struct bt_candidate candidates[BT_CANDIDATES];

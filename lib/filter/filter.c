@@ -45,7 +45,7 @@ static enum fits fits(const struct bt_rule *r, const struct bt_filter_packet *p)
 	if (s == NO || d == NO)
 		return NO;
 	return s == YES && d == YES && (r->states == 0 || (p->states & ~r->states) == 0) ? YES
-											  : MAYBE;
+											 : MAYBE;
 }
 
 uint32_t bt_filter_match(const struct bt_filter *f, const struct bt_filter_packet *p)

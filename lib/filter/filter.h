@@ -59,7 +59,7 @@ struct bt_filter_counts {
 };
 
 struct bt_filter {
-	uint32_t n; /* rules */
+	uint32_t n;	   /* rules */
 	uint8_t policy[2]; /* by direction: ACCEPT, DROP or REJECT */
 	uint8_t pad[2];
 	struct bt_filter_counts policy_counts[2], counts[BT_FILTER_RULES];
@@ -68,9 +68,9 @@ struct bt_filter {
 
 /* What is looked at of a packet. */
 struct bt_filter_packet {
-	uint8_t dir;	/* enum bt_filter_dir */
-	uint8_t proto;	/* as in the IP header: 1 or 58 for ICMP */
-	uint8_t states; /* what it may be in: one bit of a packet */
+	uint8_t dir;	       /* enum bt_filter_dir */
+	uint8_t proto;	       /* as in the IP header: 1 or 58 for ICMP */
+	uint8_t states;	       /* what it may be in: one bit of a packet */
 	uint16_t sport, dport; /* 0: it has none, or (bt_filter_passes) it is not known yet */
 	struct bt_addr src, dst;
 };

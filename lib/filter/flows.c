@@ -5,11 +5,11 @@
 
 #include <stdlib.h>
 
-#define SLOTS	   8192u
-#define SEC	   1000000000ull
-#define LIFE_NS	   (30 * SEC)  /* nf_conntrack_udp_timeout */
-#define STREAM_NS  (120 * SEC) /* nf_conntrack_udp_timeout_stream */
-#define YOUNG_NS   (2 * SEC)   /* a question and its answer make no stream (nf_conntrack_udp) */
+#define SLOTS	  8192u
+#define SEC	  1000000000ull
+#define LIFE_NS	  (30 * SEC)  /* nf_conntrack_udp_timeout */
+#define STREAM_NS (120 * SEC) /* nf_conntrack_udp_timeout_stream */
+#define YOUNG_NS  (2 * SEC)   /* a question and its answer make no stream (nf_conntrack_udp) */
 
 struct flow {
 	struct flow *next;	    /* in its slot */
@@ -99,7 +99,7 @@ uint8_t bt_flows_state(const struct bt_flows *f, const struct bt_flow_ends *ends
 	enum bt_filter_dir other = dir == BT_FILTER_IN ? BT_FILTER_OUT : BT_FILTER_IN;
 
 	return e != NULL && e->until_ns > now_ns && e->seen[other] ? BT_FILTER_ESTABLISHED
-								     : BT_FILTER_NEW;
+								   : BT_FILTER_NEW;
 }
 
 void bt_flows_seen(struct bt_flows *f, const struct bt_flow_ends *ends, enum bt_filter_dir dir,

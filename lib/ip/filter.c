@@ -188,8 +188,9 @@ static void reset(struct bt_ip *ip, uint16_t host, const uint8_t *tcp, uint32_t 
 		say.ack = bt_seq_add(got.seq, taken);
 	}
 	p->len = bt_tcp_write(bt_pkt_data(p), &say);
-	bt_csum_put(bt_pkt_data(p) + 16, bt_csum_add(bt_csum_pseudo(&s.src, &s.dst, s.proto, p->len),
-						     bt_pkt_data(p), p->len));
+	bt_csum_put(bt_pkt_data(p) + 16,
+		    bt_csum_add(bt_csum_pseudo(&s.src, &s.dst, s.proto, p->len), bt_pkt_data(p),
+				p->len));
 	bt_ip_send(ip, p, &s, now_ns);
 }
 

@@ -15,8 +15,8 @@
 
 /* Few values, so that rules and packets meet. */
 static const uint16_t ports[] = {1, 53, 79, 80, 81, 1024, 8000, 8010, 40000, 65535};
-static const char *const v4[] = {"10.0.0.1", "10.0.0.2", "10.1.0.0", "192.168.1.100", "0.0.0.0",
-				 "255.255.255.255"};
+static const char *const v4[] = {"10.0.0.1",	  "10.0.0.2", "10.1.0.0",
+				 "192.168.1.100", "0.0.0.0",  "255.255.255.255"};
 
 static struct bt_addr some_addr(bool is_v4)
 {
@@ -39,7 +39,8 @@ static bool bit(const struct bt_addr *a, unsigned n)
 
 static uint8_t some_prefix(struct bt_addr *a, bool is_v4)
 {
-	static const uint8_t bits4[] = {96, 104, 112, 120, 127, 128}, bits6[] = {0, 1, 8, 64, 120, 128};
+	static const uint8_t bits4[] = {96, 104, 112, 120, 127, 128},
+			     bits6[] = {0, 1, 8, 64, 120, 128};
 	uint8_t bits = is_v4 ? bits4[rnd(6)] : bits6[rnd(6)];
 
 	*a = some_addr(is_v4);
@@ -51,9 +52,8 @@ static uint8_t some_prefix(struct bt_addr *a, bool is_v4)
 static struct bt_rule some_rule(void)
 {
 	static const uint8_t protos[] = {0, 6, 17, BT_FILTER_ICMP};
-	struct bt_rule r = {.action = (uint8_t)rnd(3),
-			    .dir = (uint8_t)rnd(2),
-			    .proto = protos[rnd(4)]};
+	struct bt_rule r = {
+		.action = (uint8_t)rnd(3), .dir = (uint8_t)rnd(2), .proto = protos[rnd(4)]};
 	bool is_v4 = rnd(2) == 0;
 	uint16_t *ends[2][2] = {{&r.sport_lo, &r.sport_hi}, {&r.dport_lo, &r.dport_hi}};
 

@@ -134,9 +134,9 @@ static void test_open_connection(void **state)
 /* Nobody hears a reset, nor the answer to a segment of a connection that never was. */
 static void test_unknown_connection(void **state)
 {
-	static const uint8_t ack[40] = {0x45, 0, 0,  40, 0, 0, 0x40, 0, 64, 6, 0x26, 0xce, 10, 0,
-					0,    2, 10, 0,	 0, 1, 0x0f, 0xa0, 0, 80, 0, 0, 0, 1,
-					0,    0, 0,  1,	 0x50, 0x10, 1, 0, 0, 0, 0, 0};
+	static const uint8_t ack[40] = {
+		0x45, 0,    0, 40, 0, 0, 0x40, 0, 64, 6, 0x26, 0xce, 10,   0,	 0, 2, 10, 0, 0, 1,
+		0x0f, 0xa0, 0, 80, 0, 0, 0,    1, 0,  0, 0,    1,    0x50, 0x10, 1, 0, 0,  0, 0, 0};
 	uint64_t before = dropped(0, BERTH_DROP_FILTERED_IN);
 	uint32_t carried = w.n_carried;
 
@@ -233,7 +233,8 @@ static void test_answers(void **state)
 
 static int echo(struct berth_addr addr, bool is6)
 {
-	static const uint8_t request[2][16] = {{8, 0, 0, 0, 0, 0, 0, 1}, {128, 0, 0, 0, 0, 0, 0, 1}};
+	static const uint8_t request[2][16] = {{8, 0, 0, 0, 0, 0, 0, 1},
+					       {128, 0, 0, 0, 0, 0, 0, 1}};
 	berth_socket s = open_socket(&w, 1, BERTH_PING, is6 ? 6 : 4);
 	struct berth_endpoint to = at(addr, 0);
 	char got[64];
