@@ -126,6 +126,7 @@ int bt_cmd_networks(const struct bt_args *args);
 int bt_cmd_services(const struct bt_args *args);
 int bt_cmd_sysctl(const struct bt_args *args);
 int bt_cmd_link(const struct bt_args *args);
+int bt_cmd_filter(const struct bt_args *args);
 int bt_cmd_capture(const struct bt_args *args);
 int bt_cmd_why(const struct bt_args *args);
 int bt_cmd_events(const struct bt_args *args);

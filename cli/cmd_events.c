@@ -70,9 +70,9 @@ static void put_event(const struct bt_table *t, const struct bt_event *e)
 
 static void put_refusal(const struct bt_table *t, const struct bt_refusal *r)
 {
-	char rule[256], by[256] = "";
+	char rule[512], by[256] = "";
 	struct bt_out o;
-	bt_reason_rule(r, rule, sizeof(rule));
+	bt_reason_rule(t, r, rule, sizeof(rule));
 	if (r->by.slot != BT_SLOT_NONE)
 		bt_event_end_words(&r->by, by, sizeof(by));
 	bt_out_line(&o, refusal_cols, sizeof(refusal_cols) / sizeof(refusal_cols[0]));

@@ -9,6 +9,7 @@
 #include "holders.h"
 #include "join.h"
 #include "out.h"
+#include "reason.h"
 #include "rows.h"
 
 #include <errno.h>
@@ -106,7 +107,9 @@ static bool route(struct answer *a)
 	step(a, "route", "found", NULL, "%s", to);
 	if (a->q->from.host != e->to)
 		step(a, "link", e->packets ? "packets" : "direct", NULL, "%s",
-		     e->packets
+		     e->packets == BT_PACKETS_FILTER
+			     ? "does nothing, but a filter may, so there are packets"
+		     : e->packets
 			     ? "does something to packets ('berth link show'), so there are packets"
 			     : "does nothing, so the bytes go straight from program to program");
 	return true;
@@ -225,6 +228,28 @@ static bool verdict(struct answer *a)
 	return true;
 }
 
+/* ---- the packet filters ---- */
+
+static void filtered(struct answer *a)
+{
+	const struct bt_filtered *f = &a->e.filtered;
+	char by[SENTENCE - 80];
+	bt_filtered_words(a->t, f, by, sizeof(by));
+	if (f->as == BT_FILTERED_REFUSED)
+		step(a, "answer", "refused", NULL,
+		     a->q->udp ? "%s; a connected sender is told 'Connection refused'"
+			       : "%s; connect says 'Connection refused'",
+		     by);
+	else if (f->as == BT_FILTERED_DENIED)
+		step(a, "answer", "denied", NULL, "%s; the sender is told '%s'", by,
+		     strerror(EPERM));
+	else
+		step(a, "answer", "lost", NULL,
+		     a->q->udp ? "%s; nobody says so"
+			       : "%s; nobody says so, and connect waits until it times out",
+		     by);
+}
+
 /* ---- the command ---- */
 
 static bool ask(struct bt_client *c, struct answer *a)
@@ -317,7 +342,9 @@ int bt_cmd_explain(const struct bt_args *args)
 		bool got = route(&a);
 		if (got) {
 			candidates(&a);
-			got = verdict(&a);
+			got = a.e.filtered.as == BT_FILTERED_NOT && verdict(&a);
+			if (a.e.filtered.as != BT_FILTERED_NOT)
+				filtered(&a);
 		}
 		bt_out_end(&a.out);
 		status = got ? BT_EXIT_OK : BT_EXIT_NO;

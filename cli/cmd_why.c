@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LAST = 10, SENTENCE = 320 };
+enum { LAST = 10, SENTENCE = 512 };
 
 struct wish {
 	const char *host, *program; /* NULL: any */
@@ -91,7 +91,8 @@ static void tell(const struct bt_table *t, const struct bt_refusal *r, struct to
 	char at[BT_END_TEXT];
 	uint64_t age = (now_ns(CLOCK_REALTIME) - r->realtime_ns) / 1000000000u,
 		 now = now_ns(CLOCK_MONOTONIC);
-	bool connects = r->call == BT_CONNECT || r->call == BT_UDP_CONNECT;
+	bool connects =
+		r->call == BT_CONNECT || r->call == BT_UDP_CONNECT || r->call == BT_UDP_ROUTE;
 	bt_host_name(t, r->of.host, d->host);
 	snprintf(d->when, sizeof(d->when), "%lu s ago", (unsigned long)age);
 	snprintf(d->program, sizeof(d->program), "%.*s (%d)", (int)sizeof(r->of.program),
@@ -101,13 +102,13 @@ static void tell(const struct bt_table *t, const struct bt_refusal *r, struct to
 	snprintf(d->call, sizeof(d->call), "%s %s%s", bt_call_name(r->call),
 		 r->of.proto == BT_PROTO_UDP ? "udp " : "", at);
 	d->left_s = r->frees_ns > now ? (r->frees_ns - now) / 1000000000u + 1 : 0;
-	bt_reason_rule(r, d->rule, sizeof(d->rule));
+	bt_reason_rule(t, r, d->rule, sizeof(d->rule));
 	bt_reason_help(r, d->left_s, d->help, sizeof(d->help));
 	*d->by = '\0';
 	if (r->by.slot != BT_SLOT_NONE)
 		bt_event_end_words(&r->by, d->by, sizeof(d->by));
 	*d->before = '\0';
-	if (r->by.slot == BT_SLOT_NONE && r->err == ECONNREFUSED)
+	if (r->by.slot == BT_SLOT_NONE && r->err == ECONNREFUSED && r->why != BT_WHY_FILTERED)
 		past_owner(t, r, d->before, sizeof(d->before));
 }
 
@@ -233,7 +234,7 @@ static void judge(struct bt_client *c, const struct bt_endpoint *e,
 	v->left_s = met->frees_in_ns == 0 ? 0 : met->frees_in_ns / 1000000000u + 1;
 	if (met->slot != BT_SLOT_NONE && bt_row_read(c->table, met->slot, &row))
 		v->told.by.opts = row.opts;
-	bt_reason_rule(&v->told, v->rule, sizeof(v->rule));
+	bt_reason_rule(c->table, &v->told, v->rule, sizeof(v->rule));
 	if (met->slot != BT_SLOT_NONE)
 		bt_socket_words(c->table, met->slot, v->by, sizeof(v->by));
 	for (size_t i = 0; v->told.why != BT_WHY_IN_USE_TIME_WAIT && i < 2; i++)

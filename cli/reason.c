@@ -3,6 +3,8 @@
 
 #include "endpoint.h"
 #include "join.h"
+#include "rows.h"
+#include "rule.h"
 
 #include "../lib/port/port.h"
 
@@ -13,7 +15,10 @@
 
 const char *bt_call_name(uint32_t call)
 {
-	return call == BT_BIND ? "bind" : call == BT_LISTEN_ON ? "listen" : "connect";
+	return call == BT_BIND	      ? "bind"
+	       : call == BT_LISTEN_ON ? "listen"
+	       : call == BT_UDP_ROUTE ? "send"
+				      : "connect";
 }
 
 void bt_event_end_words(const struct bt_event_end *e, char *buf, size_t size)
@@ -46,6 +51,7 @@ const char *bt_reason_word(uint32_t why, int err)
 		[BT_WHY_ALREADY_BOUND] = "already_bound",
 		[BT_WHY_BAD_STATE] = "bad_state",
 		[BT_WHY_NO_MEMORY] = "table_full",
+		[BT_WHY_FILTERED] = "filtered",
 	};
 	if (why < sizeof(words) / sizeof(words[0]) && words[why])
 		return words[why];
@@ -117,8 +123,33 @@ static const char *rule(const struct bt_refusal *r)
 	}
 }
 
-void bt_reason_rule(const struct bt_refusal *r, char *buf, size_t size)
+void bt_filtered_words(const struct bt_table *t, const struct bt_filtered *f, char *buf,
+		       size_t size)
 {
+	char host[BT_HOST_NAME], text[BT_RULE_TEXT + 2], what[BT_HOST_NAME + 32];
+	const char *does = f->action == BT_FILTER_DROP ? "drops" : "rejects";
+	struct bt_rule rule;
+	bt_host_name(t, f->host, host);
+	memcpy(&rule, f->bytes, sizeof(rule));
+	if (f->rule == UINT16_MAX)
+		snprintf(what, sizeof(what), "the policy of %s", host);
+	else
+		snprintf(what, sizeof(what), "rule %u of %s", f->rule + 1u, host);
+	if (f->rule == UINT16_MAX || !bt_rule_legal(&rule))
+		snprintf(text, sizeof(text), ", %s",
+			 f->dir == BT_FILTER_IN ? "coming in" : "going out");
+	else
+		bt_rule_write(&rule, text + snprintf(text, sizeof(text), ": "));
+	snprintf(buf, size, "filtered: %s %s %s%s", what, does, f->answer ? "the answer" : "it",
+		 text);
+}
+
+void bt_reason_rule(const struct bt_table *t, const struct bt_refusal *r, char *buf, size_t size)
+{
+	if (r->why == BT_WHY_FILTERED) {
+		bt_filtered_words(t, &r->filtered, buf, size);
+		return;
+	}
 	snprintf(buf, size, "%s", rule(r));
 }
 
@@ -157,6 +188,9 @@ void bt_reason_help(const struct bt_refusal *r, uint64_t left_s, char *buf, size
 	case BT_WHY_PRIVILEGED:
 		text = "take a port from 1024 on, run without --unprivileged, or lower "
 		       "net.ipv4.ip_unprivileged_port_start";
+		break;
+	case BT_WHY_FILTERED:
+		text = "'berth filter list' shows the rules";
 		break;
 	default:
 		if (r->err == ECONNREFUSED)

@@ -213,6 +213,17 @@ const struct bt_cmd bt_commands[] = {
 	 "tap: the host is on a TAP device of the kernel's, too: what is in the prefixes of its\n"
 	 "addresses is reached by it, and reaches the host.\n",
 	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_link},
+	{"filter",
+	 "add HOST RULE... | remove HOST N|RULE... | policy HOST DIRECTION ACTION | list [HOST]",
+	 "which packets a host lets in and out",
+	 "As a packet filter of a kernel's does: the first rule that matches decides, then the\n"
+	 "policy. berth filter insert HOST N RULE... puts one before the Nth; clear HOST removes "
+	 "all.\n"
+	 "RULE: accept, drop or reject; then, as far as it matters, in any order:\n"
+	 "  in | out  tcp | udp | icmp  from ADDR[/LEN]  to ADDR[/LEN]  sport PORT[-PORT]\n"
+	 "  dport PORT[-PORT]  state new,established,related,invalid  with tcp-reset\n"
+	 "berth filter add web drop in tcp dport 80 from 10.0.0.0/8\n",
+	 list_opts, COUNT(list_opts), BT_REST_ANY, bt_cmd_filter},
 	{"capture", "[OPTIONS] [HOST [HOST]] [FILTER...]", "show or write packets",
 	 "As HOST sends and gets them (from the other); without HOST as they are sent. FILTER is\n"
 	 "pcap-filter(7)'s: tcp port 80.\n"

@@ -4,6 +4,7 @@
 #include "calls.h"
 
 #include "errors.h"
+#include "filter.h"
 #include "vals.h"
 #include "wire.h"
 
@@ -237,19 +238,41 @@ static void started(struct call *k, int r)
 		d_row(k->d, k->slot)->marks |= BT_ROWM_STARTED;
 }
 
+/* Its bytes will travel in packets. */
+static int connect_wire(struct call *k, struct d_passage *p)
+{
+	struct bt_port_info i;
+	int r = d_wire_open(k->d);
+	if (r == 0)
+		r = bt_net_connect_wire(k->d->net, k->slot, k->addr, k->req->port, d_now(),
+					&k->why);
+	k->rep.flags |= BT_REPF_WIRE;
+	started(k, r);
+	if (r == 0 && k->d->n_filters > 0 && bt_port_get(bt_net_ports(k->d->net), k->slot, &i)) {
+		p->sport = i.lport;
+		d_filter_tell(k, p);
+	}
+	return d_finish(k, r);
+}
+
+/* A filter has to see its packets. */
+static bool filtered(struct call *k, struct d_passage *p)
+{
+	struct bt_port_info i;
+	if (bt_port_get(bt_net_ports(k->d->net), k->slot, &i))
+		p->sport = i.lport;
+	return !d_filter_direct(k->d, p);
+}
+
 static int call_connect(struct call *k)
 {
 	uint32_t child, listener;
-	uint16_t to;
+	struct d_passage p = {
+		.from = k->c->host, .proto = BT_TCP, .dst = k->addr, .dport = k->req->port};
 	int r = d_take(k);
-	if (r == 0 && bt_net_to(k->d->net, k->slot, k->addr, &to) == 0 &&
-	    d_wired(k->d, k->c->host, to)) {
-		r = bt_net_connect_wire(k->d->net, k->slot, k->addr, k->req->port, d_now(),
-					&k->why);
-		k->rep.flags |= BT_REPF_WIRE;
-		started(k, r);
-		return d_finish(k, r);
-	}
+	if (r == 0 && bt_net_to(k->d->net, k->slot, &p.dst, &p.src, &p.to) == 0 &&
+	    (d_wired(k->d, p.from, p.to) || (k->d->n_filters > 0 && filtered(k, &p))))
+		return connect_wire(k, &p);
 	if (r == 0)
 		r = bt_net_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &child,
 				   &listener, &k->why);
@@ -506,6 +529,7 @@ static const struct {
 	[BT_PING] = {d_call_ping, COMMAND, false},
 	[BT_CAPTURE] = {d_call_capture, COMMAND, false},
 	[BT_EXPLAIN] = {d_call_explain, COMMAND, false},
+	[BT_FILTER] = {d_call_filter, COMMAND, false},
 	[BT_MAY_BIND] = {d_call_may_bind, COMMAND, false},
 	[BT_SYNC] = {call_sync, COMMAND, false},
 	[BT_DOWN] = {call_down, COMMAND, false},

@@ -8,6 +8,8 @@
 
 #include "../proto/events.h"
 
+struct d_passage;
+
 struct call {
 	struct daemon *d;
 	struct conn *c;
@@ -22,6 +24,7 @@ struct call {
 	bool close_fd; /* fd is for the reply alone */
 	struct bt_addr addr;
 	struct bt_reason why;
+	struct bt_filtered filtered; /* with BT_WHY_FILTERED */
 };
 
 /* The request's socket: that it names one which lives and is of the program's host; that the
@@ -57,6 +60,11 @@ int d_call_opts(struct call *k);
 int d_call_setval(struct call *k);
 int d_call_getval(struct call *k);
 int d_call_tcp_info(struct call *k);
+
+/* filter.c */
+int d_call_filter(struct call *k);
+/* If the filters do not let it pass: that it was refused. */
+void d_filter_tell(struct call *k, const struct d_passage *p);
 
 /* calls_ask.c */
 int d_call_explain(struct call *k);

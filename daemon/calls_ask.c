@@ -2,6 +2,7 @@
 /* Questions: what would become of a packet or a call. They are answered by the functions that
  * decide it when it comes, so they cannot disagree. */
 #include "calls.h"
+#include "filter.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -59,7 +60,20 @@ int d_call_explain(struct call *k)
 	memcpy(told.src, e.src.b, 16);
 	memcpy(told.dst, e.dst.b, 16);
 	told.slot = e.slot;
-	told.packets = e.err == 0 && d_wired(k->d, (uint16_t)q->value, e.to);
+	const struct d_passage p = {.from = (uint16_t)q->value,
+				    .to = e.to,
+				    .proto = (enum bt_proto)q->proto,
+				    .src = e.src,
+				    .dst = e.dst,
+				    .sport = sport,
+				    .dport = q->port,
+				    .nobody = q->proto == BT_UDP && e.slot == BT_NO_SLOT};
+	if (e.err == 0)
+		d_filter_judge(k->d, &p, &told.filtered);
+	if (e.err == 0)
+		told.packets = d_wired(k->d, p.from, p.to) ? BT_PACKETS_LINK
+			       : d_filter_passes(k->d, &p) ? BT_PACKETS_NOT
+							   : BT_PACKETS_FILTER;
 	told.more = e.trace.more;
 	for (; told.n < e.trace.n && told.n < BT_CANDIDATES; told.n++) {
 		const struct bt_port_candidate *c = &e.trace.candidates[told.n];

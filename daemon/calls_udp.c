@@ -2,6 +2,7 @@
 /* UDP sockets: where a datagram goes, and what is said of one that did not arrive. */
 #include "calls.h"
 #include "errors.h"
+#include "filter.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -52,6 +53,30 @@ static int udp_route(struct call *k, uint32_t *target, struct bt_addr *dst, stru
 	return d_finish(k, r);
 }
 
+/* Of a datagram whose way was found. True: it has to be a packet. tell: what the filters make of it
+ * is counted, or told. */
+static bool wired(struct call *k, const struct bt_addr *dst, const struct bt_addr *src,
+		  uint32_t target, bool tell)
+{
+	struct d_passage p = {.from = k->c->host,
+			      .to = bt_net_host_by_addr(k->d->net, dst),
+			      .proto = BT_UDP,
+			      .src = *src,
+			      .dst = *dst,
+			      .sport = k->rep.port,
+			      .dport = k->req->port,
+			      .nobody = target == BT_NO_SLOT && !k->away};
+	bool on_link = k->away || d_wire_udp(k->d, k->slot, dst);
+	if (k->d->n_filters == 0 || k->rep.flags & BT_REPF_LOST ||
+	    (p.to == BT_NET_NO_HOST && !k->away))
+		return on_link;
+	p.to = k->away ? BT_NET_OUTSIDE : p.to;
+	bool packets = on_link || !(tell ? d_filter_direct(k->d, &p) : d_filter_passes(k->d, &p));
+	if (packets && tell)
+		d_filter_tell(k, &p);
+	return packets;
+}
+
 int d_call_udp_route(struct call *k)
 {
 	struct bt_addr src = {{0}}, dst = k->addr;
@@ -65,14 +90,14 @@ int d_call_udp_route(struct call *k)
 	if (bt_epoch_bucket(k->rep.port) == bt_epoch_bucket(k->req->port))
 		k->rep.value = k->d->table->udp_epoch[bt_epoch_bucket(k->req->port)];
 	k->rep.target.slot = BT_SLOT_NONE;
+	bool packets = wired(k, &dst, &src, target, true);
 	if (k->away) { /* to nobody's name: berthd takes it */
 		k->rep.target = d_ident(k->d, k->slot);
 		k->rep.flags |= BT_REPF_RELAY;
 		return 0;
 	}
 	if (target == BT_NO_SLOT && !(k->rep.flags & BT_REPF_LOST) &&
-	    (d_wire_udp(k->d, k->slot, &dst) ||
-	     d_errors_wanted(k->d, k->slot, bt_addr_is_v4(&dst)))) {
+	    (packets || d_errors_wanted(k->d, k->slot, bt_addr_is_v4(&dst)))) {
 		k->rep.flags |= BT_REPF_RELAY;
 		return 0;
 	}
@@ -83,7 +108,7 @@ int d_call_udp_route(struct call *k)
 	k->rep.target = d_ident(k->d, target);
 	k->rep.flags |= d_row(k->d, target)->marks & BT_ROWM_PATH ? BT_REPF_TARGET_PATH : 0;
 	if (other_source(k->d, k->slot, &src) || bt_net_flags(k->d->net, target) & BT_NETF_RELAY ||
-	    d_wire_udp(k->d, k->slot, &dst))
+	    packets)
 		k->rep.flags |= BT_REPF_RELAY;
 	return 0;
 }
@@ -134,14 +159,14 @@ int d_call_udp_send(struct call *k)
 	int r = udp_route(k, &target, &from.dst, &from.src);
 	if (r < 0)
 		return r;
-	bool wired =
-		k->away || (!(k->rep.flags & BT_REPF_LOST) && d_wire_udp(k->d, k->slot, &from.dst));
+	bool packets =
+		!(k->rep.flags & BT_REPF_LOST) && wired(k, &from.dst, &from.src, target, false);
 	int waited = d_errors_take(k->slot);
 	if (waited != 0) {
 		k->rep.flags |= BT_REPF_WIRE;
 		return -waited;
 	}
-	if (target == BT_NO_SLOT && !wired) {
+	if (target == BT_NO_SLOT && !packets) {
 		d_count(k->d, BT_CNT_UDP_NOPORT);
 		if (!(k->rep.flags & BT_REPF_LOST))
 			no_port(k, &from.dst, k->extra + before, k->req->extra - before);
@@ -151,7 +176,7 @@ int d_call_udp_send(struct call *k)
 	from.port = k->rep.port;
 	from.hops = value & BT_SEND_TTL ? (uint8_t)(64 - value) : d_row(k->d, k->slot)->hops;
 	from.tos = value & BT_SEND_TOS ? (uint8_t)(value >> 8) : d_row(k->d, k->slot)->tos;
-	if (wired)
+	if (packets)
 		return d_wire_udp_send(k->d, k->slot, target, &from, k->req->port,
 				       k->extra + before, k->req->extra - before);
 	d_relay(k->d, target, &from, k->extra + before, k->req->extra - before);

@@ -18,6 +18,7 @@
  *	events.c	what happened and what was refused, for instruments; tally.c: how often
  *	relay.c		datagrams in waiting
  *	errors.c	what is said of those that did not arrive
+ *	filter.c	packet filters
  *	echo.c		sockets that are connected to themselves
  *	wire.c		links, and the engine that carries packets; its other files are in wire.h
  *	recover.c	rebuilding from the table that an earlier berthd left
@@ -96,8 +97,9 @@ struct daemon {
 	uint64_t nonce_count;
 	struct bt_ident drops[D_DROPS]; /* whose files are to be removed soon */
 	uint32_t n_drops;
-	uint32_t n_named;  /* sockets with an abstract name */
-	uint64_t clock_at; /* what the clock waits for */
+	uint32_t n_filters; /* hosts that have a packet filter (filter.h) */
+	uint32_t n_named;   /* sockets with an abstract name */
+	uint64_t clock_at;  /* what the clock waits for */
 	uint64_t sweep_delay_ms;
 	int64_t look_credit_ns; /* what may be spent on looking for the dead in a conflict's way */
 	uint64_t credit_at_ns;

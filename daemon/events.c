@@ -89,7 +89,8 @@ static void set_caller(struct bt_event_end *e, const struct call *k)
 {
 	const struct bt_req *q = k->req;
 	bool named = q->id.slot != BT_SLOT_NONE && !k->fresh;
-	bool connects = q->type == BT_CONNECT || q->type == BT_UDP_CONNECT;
+	bool connects =
+		q->type == BT_CONNECT || q->type == BT_UDP_CONNECT || q->type == BT_UDP_ROUTE;
 	if (named) {
 		set_end(e, k->slot, d_row(k->d, k->slot));
 	} else {
@@ -133,6 +134,7 @@ void d_refused(const struct call *k, int err, uint32_t by)
 		memset(&e->by, 0, sizeof(e->by));
 		e->by.slot = BT_SLOT_NONE;
 	}
+	e->filtered = k->filtered;
 	d_tally_refused(d, e);
 	atomic_store_explicit(&e->number, number, memory_order_release);
 	atomic_store_explicit(&d->table->n_refusals, number, memory_order_release);

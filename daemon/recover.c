@@ -7,6 +7,7 @@
 #include "daemon.h"
 
 #include "census.h"
+#include "filter.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -91,6 +92,7 @@ void d_recover(struct daemon *d)
 {
 	struct census c;
 	hosts(d);
+	d_filter_recover(d);
 	int r = d_census(d->table, d->netid, &c);
 	if (r < 0) {
 		fprintf(stderr,

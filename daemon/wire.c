@@ -2,6 +2,7 @@
 #include "tap.h"
 
 #include "errors.h"
+#include "filter.h"
 
 #include "../lib/base/siphash.h"
 #include "../lib/engine/engine.h"
@@ -161,6 +162,19 @@ void d_wire_settings(struct daemon *d, uint16_t host)
 			       bt_net_conf(d->net, host)->congestion);
 }
 
+void d_wire_filter(struct daemon *d, uint16_t host)
+{
+	if (d->wire != NULL && d->wire->hosts[host] != NOT_YET)
+		bt_engine_filter(d->wire->b, d->wire->hosts[host], d_filter_of(d, host));
+}
+
+uint8_t d_wire_flow_state(const struct daemon *d, uint16_t host, const struct bt_filter_packet *p)
+{
+	if (d->wire == NULL || d->wire->hosts[host] == NOT_YET)
+		return BT_FILTER_NEW;
+	return bt_engine_flow_state(d->wire->b, d->wire->hosts[host], p);
+}
+
 static bool make_host(struct daemon *d, uint16_t host)
 {
 	/* Every host of the network is reached directly, whatever its prefix (lib/sock/hosts.c). */
@@ -177,6 +191,7 @@ static bool make_host(struct daemon *d, uint16_t host)
 	bt_port_host_conf(w->ports, n)->time_wait_ns = bt_net_port_conf(d->net, host)->time_wait_ns;
 	w->hosts[host] = n;
 	d_wire_settings(d, host);
+	d_wire_filter(d, host);
 	w->ifs[host] = (berth_if)i;
 	berth_route_add(w->b, (berth_host)h, &all4, 0, NULL, (berth_if)i, METRIC);
 	berth_route_add(w->b, (berth_host)h, &all6, 0, NULL, (berth_if)i, METRIC);

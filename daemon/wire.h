@@ -24,6 +24,7 @@
 #include "daemon.h"
 
 #include "../include/berth/berth.h"
+#include "../lib/filter/filter.h"
 #include "../link/settings.h"
 
 /* What an engine's socket is for: the upper half of its user number; the lower is the slot. */
@@ -53,6 +54,10 @@ berth_host d_wire_host(struct daemon *d, uint16_t host);
 void d_wire_host_changed(struct daemon *d, uint16_t host);
 /* How many packets the host's engine has dropped for this reason (enum berth_drop). */
 uint64_t d_wire_drops(const struct daemon *d, uint16_t host, uint32_t reason);
+/* Its packet filter has. */
+void d_wire_filter(struct daemon *d, uint16_t host);
+/* The state that a datagram would be in for its filter (bt_engine_flow_state). */
+uint8_t d_wire_flow_state(const struct daemon *d, uint16_t host, const struct bt_filter_packet *p);
 /* A setting of the host has been changed. */
 void d_wire_settings(struct daemon *d, uint16_t host);
 /* Carries what the engine has to say, tells what has happened, sets the clock. To be called after

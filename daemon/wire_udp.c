@@ -108,9 +108,9 @@ bool d_wire_udp_has(uint32_t slot)
 int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const struct d_from *from,
 		    uint16_t port, const uint8_t *data, size_t len)
 {
-	struct berth *b = d_wire_engine(d);
+	struct berth *b = d_wire_open(d) < 0 ? NULL : d_wire_engine(d);
 	struct berth_endpoint to = {.port = port};
-	struct shadow *s = shadow_of(d, slot);
+	struct shadow *s = b == NULL ? NULL : shadow_of(d, slot);
 	if (s == NULL || (target != BT_NO_SLOT && shadow_of(d, target) == NULL))
 		return -ENOBUFS;
 	uint16_t host = bt_net_host_by_addr(d->net, &from->dst);

@@ -7,7 +7,7 @@
 #ifndef BERTH_PROTO_EVENTS_H
 #define BERTH_PROTO_EVENTS_H
 
-#include "table.h"
+#include "msg.h"
 
 enum bt_event_kind {
 	BT_EVENT_BIND = 1,
@@ -39,16 +39,18 @@ struct bt_event {
 struct bt_refusal {
 	_Atomic uint64_t number;
 	uint64_t realtime_ns;
-	uint32_t call; /* BT_BIND, BT_LISTEN_ON, BT_CONNECT or BT_UDP_CONNECT */
-	int32_t err;   /* the errno */
+	uint32_t call; /* BT_BIND, BT_LISTEN_ON, BT_CONNECT, BT_UDP_CONNECT or (filtered)
+			* BT_UDP_ROUTE */
+	int32_t err;   /* the errno; of what a filter lets nobody know, ETIMEDOUT */
 	uint32_t why;  /* enum bt_why */
 	uint32_t pad;
-	uint64_t frees_ns;	/* CLOCK_MONOTONIC; 0: not by itself */
-	struct bt_event_end of; /* with the addresses that were asked for */
-	struct bt_event_end by; /* whose socket is in the way; slot UINT32_MAX: nobody's */
+	uint64_t frees_ns;	     /* CLOCK_MONOTONIC; 0: not by itself */
+	struct bt_event_end of;	     /* with the addresses that were asked for */
+	struct bt_event_end by;	     /* whose socket is in the way; slot UINT32_MAX: nobody's */
+	struct bt_filtered filtered; /* with BT_WHY_FILTERED: by what */
 };
 
-_Static_assert(sizeof(struct bt_event) == 104 && sizeof(struct bt_refusal) == 200,
+_Static_assert(sizeof(struct bt_event) == 104 && sizeof(struct bt_refusal) == 256,
 	       "the table's format");
 _Static_assert(sizeof(struct bt_event) * BT_EVENTS <= BT_EVENTS_BYTES &&
 		       sizeof(struct bt_refusal) * BT_REFUSALS <= BT_REFUSALS_BYTES,

@@ -129,9 +129,13 @@ enum bt_msg_type {
 	BT_SYNC,     /* reply comes when the table agrees with the kernel */
 	BT_DOWN,     /* berthd ends; the reply comes first; flag BT_REQF_FORCE: also with programs
 			running */
-	BT_TALLY, /* how often, since berthd began. value: the first host to tell of. Reply extra:
-		     struct bt_tally, of whole hosts, as many as there is room for; value: the host
-		     to go on with, 0: that was all */
+	BT_TALLY,  /* how often, since berthd began. value: the first host to tell of. Reply extra:
+		      struct bt_tally, of whole hosts, as many as there is room for; value: the host
+		      to go on with, 0: that was all */
+	BT_FILTER, /* extra: struct bt_filter_change, for host number `value`. Reply: value = how
+		      many connections that are open without packets its rules do not reach.
+		      EINVAL: not a legal one; ENOENT: no such host or rule; ENOSPC: too many rules
+		    */
 	BT_MSG_TYPES,
 };
 
@@ -229,6 +233,37 @@ struct bt_rep {
 _Static_assert(sizeof(struct bt_req) == 64, "wire format");
 _Static_assert(sizeof(struct bt_rep) == 72, "wire format");
 
+/* What a host's packet filter does to a connection or a datagram. */
+enum bt_filtered_as {
+	BT_FILTERED_NOT,
+	BT_FILTERED_LOST,    /* nobody is told */
+	BT_FILTERED_REFUSED, /* the sender is told: ECONNREFUSED */
+	BT_FILTERED_DENIED,  /* the sender's own filter, of a datagram: EPERM */
+};
+struct bt_filtered {
+	uint8_t as;	     /* enum bt_filtered_as */
+	uint8_t answer;	     /* 1: not what was sent is in the way of the filter, but the answer */
+	uint16_t host;	     /* whose filter */
+	uint16_t rule;	     /* index; UINT16_MAX: the policy */
+	uint8_t dir, action; /* enum bt_filter_dir, enum bt_filter_action */
+	uint8_t bytes[48];   /* struct bt_rule, as it was then; all zero: the policy */
+};
+_Static_assert(sizeof(struct bt_filtered) == 56, "wire format");
+
+enum bt_filter_what {
+	BT_FILTER_ADD,	  /* rule, as the one numbered `at` from then on, 0..n; UINT32_MAX: last */
+	BT_FILTER_REMOVE, /* the one numbered `at`; UINT32_MAX: that is equal to `rule` */
+	BT_FILTER_SET_POLICY, /* of direction dir: action */
+	BT_FILTER_CLEAR,      /* no rules, everything accepted */
+};
+struct bt_filter_change {
+	uint32_t what; /* enum bt_filter_what */
+	uint32_t at;
+	uint8_t dir, action; /* enum bt_filter_dir, enum bt_filter_action */
+	uint8_t pad[6];
+	uint8_t rule[48]; /* struct bt_rule (lib/filter/filter.h) */
+};
+
 /* The answer of the look-up that a packet would meet. */
 #define BT_CANDIDATES 32u
 struct bt_candidate {
@@ -237,6 +272,7 @@ struct bt_candidate {
 	int32_t score;	/* the highest wins, the youngest of equals; -1: not for this packet */
 	uint32_t group; /* 1: one of those that share by SO_REUSEPORT with the best */
 };
+enum bt_packets { BT_PACKETS_NOT, BT_PACKETS_LINK, BT_PACKETS_FILTER };
 struct bt_explained {
 	int32_t route;	   /* 0, 1: it is lost on the way and nobody says so, or a negative errno */
 	uint16_t to;	   /* host */
@@ -244,7 +280,8 @@ struct bt_explained {
 	uint8_t connected; /* 1: a connection has the 5-tuple; nothing else was looked at */
 	uint8_t src[16], dst[16];
 	uint32_t slot;	  /* who gets it; BT_SLOT_NONE: nobody */
-	uint32_t packets; /* 1: a new connection would travel in packets */
+	uint32_t packets; /* a new connection would travel in packets: BT_PACKETS_... */
+	struct bt_filtered filtered;
 	uint32_t n, more; /* candidates; further ones */
 	struct bt_candidate candidates[BT_CANDIDATES];
 };

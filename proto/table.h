@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define BT_TABLE_MAGIC	 0x3162746874726562ull /* "berthtb1" */
-#define BT_TABLE_VERSION 4u
+#define BT_TABLE_VERSION 5u
 #define BT_MAX_HOSTS	 1024u
 #define BT_MAX_ROWS	 (1u << 20)
 #define BT_HOST_NAME	 64u /* bytes, with the NUL */
@@ -173,7 +173,9 @@ struct bt_table {
 #define BT_REFUSALS_BYTES  (256u << 10)
 #define BT_EVENTS_OFFSET   (BT_ROWS_OFFSET + (uint64_t)BT_MAX_ROWS * sizeof(struct bt_row))
 #define BT_REFUSALS_OFFSET (BT_EVENTS_OFFSET + BT_EVENTS_BYTES)
-#define BT_TABLE_BYTES	   (BT_REFUSALS_OFFSET + BT_REFUSALS_BYTES)
+#define BT_FILTERS_OFFSET  (BT_REFUSALS_OFFSET + BT_REFUSALS_BYTES)
+#define BT_FILTER_BYTES	   40960u /* of a host (proto/filter.h) */
+#define BT_TABLE_BYTES	   (BT_FILTERS_OFFSET + (uint64_t)BT_MAX_HOSTS * BT_FILTER_BYTES)
 
 static inline struct bt_row *bt_table_row(const struct bt_table *t, uint32_t slot)
 {

@@ -38,6 +38,8 @@ BERTH_DROP(IP_TTL, "time to live or hop limit used up")
 BERTH_DROP(IP_TOO_BIG, "larger than the next link and must not be fragmented")
 /* RFC 1112 7.2, RFC 3810 */
 BERTH_DROP(IP_GROUP, "multicast group that the host has not joined on the interface")
+BERTH_DROP(FILTERED_IN, "a rule of the host's filter does not let it in")
+BERTH_DROP(FILTERED_OUT, "a rule of the host's filter does not let it out")
 BERTH_DROP(IP_QUEUE, "the host's packets that wait to be carried or taken in are at their limit")
 /* RFC 1122 3.2.2.1, RFC 8200 4 */
 BERTH_DROP(IP_PROTOCOL, "transport protocol that is not served")

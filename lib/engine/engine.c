@@ -33,6 +33,33 @@ static void count_drop(void *arg, uint16_t host, enum berth_drop reason)
 	bt_ip_drop(b->ip, host, reason);
 }
 
+/* What IP asks of the layers above: is there a connection, or half of one? */
+static bool known(void *arg, uint16_t host, uint8_t dev, const struct bt_filter_packet *p)
+{
+	struct berth *b = arg;
+	struct bt_port_info i;
+	uint32_t slot =
+		bt_port_lookup(b->ports, host, BT_TCP, &p->dst, p->dport, &p->src, p->sport, dev);
+
+	if (slot == BT_NO_SLOT || !bt_port_get(b->ports, slot, &i))
+		return false;
+	/* of some that have begun the peer alone has what is known of them (RFC 4987 3.6) */
+	return i.state != BT_LISTEN || bt_tcp_gives_cookies(b->tcp, slot);
+}
+
+int bt_engine_filter(struct berth *b, uint16_t host, struct bt_filter *f)
+{
+	if (b == NULL)
+		return BERTH_EINVAL;
+	bt_ip_filter_asks(b->ip, known, b);
+	return bt_ip_filter(b->ip, host, f);
+}
+
+uint8_t bt_engine_flow_state(const struct berth *b, uint16_t host, const struct bt_filter_packet *p)
+{
+	return bt_ip_flow_state(b->ip, host, p);
+}
+
 /* ---- the engine ---- */
 
 static bool make_parts(struct berth *b, const struct berth_config *config)

@@ -14,6 +14,7 @@
 #define BERTH_LIB_ENGINE_ENGINE_H
 
 #include "../../include/berth/berth.h"
+#include "../filter/filter.h"
 #include "../port/port.h"
 
 #define BT_ENGINE_QUOTE 1280u /* the most of a packet that ICMP quotes (RFC 4443 2.4) */
@@ -39,6 +40,12 @@ struct bt_engine_icmp {
 };
 /* False: nothing; told once. */
 bool bt_engine_icmp(struct berth *b, struct bt_engine_icmp *out);
+/* The host's packet filter from now on (NULL: none), which stays the caller's and outlives it;
+ * packets are counted in it. 0, or as bt_ip_filter. */
+int bt_engine_filter(struct berth *b, uint16_t host, struct bt_filter *f);
+/* The state that a datagram of UDP would be in for the host's filter now (lib/filter/flows.h). */
+uint8_t bt_engine_flow_state(const struct berth *b, uint16_t host,
+			     const struct bt_filter_packet *p);
 /* The slot of a live handle, else BT_NO_SLOT. */
 uint32_t bt_engine_slot(const struct berth *b, berth_socket s);
 

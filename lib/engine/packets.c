@@ -133,10 +133,10 @@ void berth_input_batch(struct berth *b, const struct berth_input *packets, size_
 	flush(b, &batch);
 }
 
-/* True: one more segment like it would get the same header of IP. */
-static bool alike(const struct bt_tx *tx)
+/* True: one more segment like it would get the same header of IP, and no filter looks at it. */
+static bool alike(const struct berth *b, const struct bt_tx *tx)
 {
-	return tx->path != NULL && tx->no_fragment &&
+	return !bt_ip_has_filter(b->ip, tx->host) && tx->path != NULL && tx->no_fragment &&
 	       (tx->path->flags & (BT_PATH_NO_DF | BT_PATH_LOOP)) == 0;
 }
 
@@ -150,7 +150,7 @@ static bool tcp_output(struct berth *b, struct berth_output *out, uint64_t now_n
 		if (!bt_tcp_output(b->tcp, &tx, now_ns))
 			return false;
 		if (bt_ip_output(b->ip, &tx, now_ns) == BT_IP_READY) {
-			b->train = alike(&tx);
+			b->train = alike(b, &tx);
 			return true;
 		}
 	}

@@ -151,9 +151,11 @@ static enum bt_ip_got deliver(struct bt_in *in, const uint8_t *data, const struc
 			     .segment = in->segment,
 			     .ip = data,
 			     .ip_len = h->total_len};
+	if (in->h->filter != NULL && !in->looped && bt_in_filtered(in))
+		return BT_IP_NOTHING;
 	switch (h->proto) {
 	case BT_IPPROTO_TCP:
-		if (!group)
+		if (!group && in->h->filter == NULL)
 			remember(in, h);
 		return BT_IP_PACKET;
 	case BT_IPPROTO_UDP:

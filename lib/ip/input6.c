@@ -43,6 +43,8 @@ static enum bt_ip_got transport(struct bt_in *in, const uint8_t *data, const str
 	/* RFC 4291 2.5.2: only to find out about addresses */
 	if (bt_addr_is_any(&h->src) && ext->proto != BT_IPPROTO_ICMPV6)
 		return bt_in_drop(in, BERTH_DROP_IP_SOURCE);
+	if (in->h->filter != NULL && !in->looped && bt_in_filtered(in))
+		return BT_IP_NOTHING;
 	switch (ext->proto) {
 	case BT_IPPROTO_TCP:
 	case BT_IPPROTO_UDP:

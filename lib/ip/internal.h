@@ -6,6 +6,7 @@
 #include "../base/assert.h"
 #include "../base/bytes.h"
 #include "../base/checksum.h"
+#include "../filter/filter.h"
 #include "../wire/ether.h"
 #include "../wire/group.h"
 #include "../wire/icmp.h"
@@ -180,6 +181,7 @@ struct bt_host {
 	uint32_t route_count[129]; /* routes by prefix length; with v4 in 96..128 for both */
 	uint64_t route_bits[3];	   /* bit n: the host has routes of length n */
 	struct bt_way way;
+	struct bt_filter *filter; /* the caller's; NULL: none */
 	/* A bit, by hash, for each address in the map: most sources of packets have none of them */
 	uint64_t addr_filter;
 	uint64_t drops[BERTH_DROPS];
@@ -271,6 +273,9 @@ struct bt_ip {
 	uint64_t now_ns;   /* the latest that was said */
 	uint32_t ids[256]; /* identifications of packets that may be fragmented, by hash */
 	struct bt_icmp_peer icmp_peers[BT_ICMP_PEERS];
+	struct bt_flows *flows; /* NULL: no host has had a filter */
+	bt_ip_known *known;
+	void *known_arg;
 	size_t bytes; /* of memory, without the pool */
 	uint8_t key[16];
 };
@@ -357,6 +362,7 @@ struct bt_send {
 	uint8_t proto, tos, hops;
 	bool no_fragment, no_checksum, no_loop;
 	bool router_alert; /* RFC 2113, RFC 2711 */
+	bool judged;	   /* the host's filter has let it through */
 	uint8_t checksum_at;
 	uint16_t segment;
 	berth_if i; /* leave by; 0: by the routes */
@@ -467,6 +473,38 @@ struct bt_fragment {
 struct bt_pkt *bt_reass_fragment(struct bt_in *in, const struct bt_fragment *fragment);
 void bt_reass_expired(struct bt_ip *ip, struct bt_ip_timer *t, uint64_t now_ns);
 void bt_reass_free(struct bt_ip *ip);
+
+/* ---- the filter ---- */
+
+/* A packet as the filter of `host` sees it: it need not have its IP header yet. */
+struct bt_ip_part {
+	uint16_t host;
+	uint8_t dir;   /* enum bt_filter_dir */
+	uint8_t proto; /* as in the IP header */
+	uint8_t dev;   /* in: the interface's number in its host */
+	const struct bt_addr *src, *dst;
+	const uint8_t *data; /* transport header, len bytes of it or more */
+	uint32_t len;
+	uint32_t ip_len; /* of the whole packet */
+};
+static inline bool bt_has_filter(const struct bt_ip *ip, uint16_t host)
+{
+	return ip->hosts[host]->filter != NULL;
+}
+/* What becomes of it; it is counted, as a drop too, unless the caller only asks. */
+enum bt_filter_action bt_ip_judge(struct bt_ip *ip, const struct bt_ip_part *t, bool ask);
+struct bt_rejected {
+	const uint8_t *ip; /* with its IP header, which is legal; the transport's is at `at` */
+	uint32_t ip_len, at;
+	uint8_t proto;
+	bool link_group;
+	struct bt_addr src, dst;
+};
+/* Tells its sender, who may be the own host, what the action says. */
+void bt_ip_rejected(struct bt_ip *ip, struct bt_iface *f, const struct bt_rejected *r,
+		    enum bt_filter_action action, uint64_t now_ns);
+/* True: *in->rx, which came by a wire, is filtered, and all is done. */
+bool bt_in_filtered(struct bt_in *in);
 
 /* ---- ICMP out ---- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* IP as a whole: its making and end, timers, counters, randomness. */
 #include "../base/siphash.h"
+#include "../filter/flows.h"
 #include "internal.h"
 
 #include <stdlib.h>
@@ -89,6 +90,7 @@ void bt_ip_free(struct bt_ip *ip)
 		bt_if_free(ip, ip->ifs[i]);
 	for (uint32_t i = 0; i < ip->n_hosts; i++)
 		free(ip->hosts[i]);
+	bt_flows_free(ip->flows);
 	bt_pool_done(&ip->pool);
 	bt_map_done(&ip->addr_map);
 	bt_map_done(&ip->route_map);

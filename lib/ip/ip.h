@@ -30,6 +30,7 @@
 #define BERTH_LIB_IP_IP_H
 
 #include "../base/wheel.h"
+#include "../filter/filter.h"
 #include "packet.h"
 
 struct bt_ip;
@@ -121,6 +122,23 @@ uint32_t bt_ip_generation(const struct bt_ip *ip);
 /* The peer at the end of the path has acknowledged something new: its neighbour is reachable
  * (RFC 4861 7.3.1). */
 void bt_ip_confirm(struct bt_ip *ip, const struct bt_path *path, uint64_t now_ns);
+
+/* ---- the packet filter (filter.c) ---- */
+
+/* The host's filter from now on, which stays the caller's and outlives it (NULL: none); packets are
+ * counted in it. 0, BERTH_EINVAL: no such host, BERTH_ENOMEM: it is in force, but every datagram
+ * is NEW to it. */
+int bt_ip_filter(struct bt_ip *ip, uint16_t host, struct bt_filter *f);
+bool bt_ip_has_filter(const struct bt_ip *ip, uint16_t host);
+/* Whether TCP has a connection that the packet, which comes in, is of: IP does not know. */
+typedef bool bt_ip_known(void *arg, uint16_t host, uint8_t dev, const struct bt_filter_packet *p);
+void bt_ip_filter_asks(struct bt_ip *ip, bt_ip_known *known, void *arg);
+/* The state that a datagram of UDP with these ends would be in. */
+uint8_t bt_ip_flow_state(const struct bt_ip *ip, uint16_t host, const struct bt_filter_packet *p);
+/* True: the host's filter would not let this out (header_len bytes at `header`); nothing is
+ * counted. Its sender is told EPERM (ip_local_out). */
+bool bt_ip_forbids(struct bt_ip *ip, uint16_t host, uint8_t proto, const struct bt_addr *src,
+		   const struct bt_addr *dst, const uint8_t *header, uint32_t header_len);
 
 /* ---- packets in ---- */
 

@@ -152,6 +152,22 @@ static int refuse(struct bt_ip *ip, struct bt_pkt *p, enum berth_drop reason, in
 	return error;
 }
 
+/* What IP sends by itself: nobody hears that it was filtered. */
+static bool own_filtered(struct bt_ip *ip, struct bt_pkt *p, const struct bt_send *s,
+			 uint32_t header)
+{
+	const struct bt_ip_part t = {.host = s->host,
+				     .dir = BT_FILTER_OUT,
+				     .proto = s->proto,
+				     .src = &s->src,
+				     .dst = &s->dst,
+				     .data = bt_pkt_data(p),
+				     .len = p->len,
+				     .ip_len = p->len + header};
+
+	return bt_ip_judge(ip, &t, false) != BT_FILTER_ACCEPT;
+}
+
 /* The host hears what it says to a group that it has joined, or to all. */
 static void loop_copy(struct bt_ip *ip, struct bt_iface *f, const struct bt_pkt *p)
 {
@@ -184,6 +200,11 @@ int bt_ip_send(struct bt_ip *ip, struct bt_pkt *p, const struct bt_send *s, uint
 		path = &found;
 	}
 	f = ip->ifs[path->i];
+	if (!s->judged && (path->flags & BT_PATH_LOOP) == 0 && bt_has_filter(ip, s->host) &&
+	    own_filtered(ip, p, s, header)) {
+		bt_pkt_put(ip, p);
+		return BERTH_EPERM;
+	}
 	if (p->len + header > BT_IP_MAX)
 		return refuse(ip, p, BERTH_DROP_IP_TOO_BIG, BERTH_EMSGSIZE);
 	big = p->len + header > path->mtu && s->segment == 0;
@@ -217,33 +238,40 @@ int bt_ip_send(struct bt_ip *ip, struct bt_pkt *p, const struct bt_send *s, uint
 
 /* ---- a transport's packet ---- */
 
-static int send_copy(struct bt_ip *ip, const struct bt_tx *tx, const struct bt_path *path,
-		     uint64_t now_ns)
+static struct bt_send as_send(const struct bt_tx *tx, const struct bt_path *path)
+{
+	return (struct bt_send){.host = tx->host,
+				.proto = tx->proto,
+				.tos = tx->tos,
+				.hops = tx->hops,
+				.no_fragment = tx->no_fragment,
+				.no_checksum = tx->no_checksum,
+				.no_loop = tx->no_loop,
+				.checksum_at = tx->checksum_at,
+				.segment = tx->segment,
+				.src = tx->src,
+				.dst = tx->dst,
+				.judged = true,
+				.path = path};
+}
+
+/* NULL: *error says why, and it is counted. */
+static struct bt_pkt *copy_of(struct bt_ip *ip, const struct bt_tx *tx, int *error)
 {
 	const struct berth_output *out = tx->out;
-	struct bt_send s = {.host = tx->host,
-			    .proto = tx->proto,
-			    .tos = tx->tos,
-			    .hops = tx->hops,
-			    .no_fragment = tx->no_fragment,
-			    .no_checksum = tx->no_checksum,
-			    .no_loop = tx->no_loop,
-			    .checksum_at = tx->checksum_at,
-			    .segment = tx->segment,
-			    .src = tx->src,
-			    .dst = tx->dst,
-			    .path = path};
 	struct bt_pkt *p;
 	uint8_t *to;
 
 	if (tx->header_len + tx->payload_len > BT_IP_MAX) {
 		bt_ip_drop(ip, tx->host, BERTH_DROP_IP_TOO_BIG);
-		return BERTH_EMSGSIZE;
+		*error = BERTH_EMSGSIZE;
+		return NULL;
 	}
 	p = bt_pkt_get(ip, tx->host, tx->header_len + tx->payload_len);
 	if (p == NULL) {
 		bt_ip_drop(ip, tx->host, BERTH_DROP_IP_QUEUE);
-		return BERTH_ENOBUFS;
+		*error = BERTH_ENOBUFS;
+		return NULL;
 	}
 	p->len = tx->header_len + tx->payload_len;
 	to = bt_pkt_data(p);
@@ -254,8 +282,78 @@ static int send_copy(struct bt_ip *ip, const struct bt_tx *tx, const struct bt_p
 		to += out->iov[n].iov_len;
 	}
 	bt_assert(to == bt_pkt_data(p) + p->len);
-	return bt_ip_send(ip, p, &s, now_ns);
+	return p;
 }
+
+static int send_copy(struct bt_ip *ip, const struct bt_tx *tx, const struct bt_path *path,
+		     uint64_t now_ns)
+{
+	struct bt_send s = as_send(tx, path);
+	int error = 0;
+	struct bt_pkt *p = copy_of(ip, tx, &error);
+
+	return p == NULL ? error : bt_ip_send(ip, p, &s, now_ns);
+}
+
+/* ---- the filter ---- */
+
+static struct bt_ip_part part_of(const struct bt_tx *tx, uint32_t ip_len)
+{
+	return (struct bt_ip_part){.host = tx->host,
+				   .dir = BT_FILTER_OUT,
+				   .proto = tx->proto,
+				   .src = &tx->src,
+				   .dst = &tx->dst,
+				   .data = tx->out->header + tx->header_at,
+				   .len = tx->header_len,
+				   .ip_len = ip_len};
+}
+
+/* The own host is told as by its destination: the packet is made for that alone. */
+static void tell_rejected(struct bt_ip *ip, const struct bt_tx *tx, const struct bt_path *path,
+			  enum bt_filter_action action, uint64_t now_ns)
+{
+	struct bt_send s = as_send(tx, path);
+	struct bt_rejected r = {.proto = tx->proto, .src = tx->src, .dst = tx->dst};
+	int error;
+	struct bt_pkt *p = action == BT_FILTER_DROP ? NULL : copy_of(ip, tx, &error);
+
+	if (p == NULL)
+		return;
+	write_header(ip, p, &s, path);
+	r.ip = bt_pkt_data(p);
+	r.ip_len = p->len;
+	r.at = bt_addr_is_v4(&tx->dst) ? BT_IPV4_HEADER : BT_IPV6_HEADER;
+	bt_ip_rejected(ip, bt_host_lo(ip, ip->hosts[tx->host]), &r, action, now_ns);
+	bt_pkt_put(ip, p);
+}
+
+static bool filtered(struct bt_ip *ip, const struct bt_tx *tx, const struct bt_path *path,
+		     uint32_t ip_len, uint64_t now_ns)
+{
+	const struct bt_ip_part t = part_of(tx, ip_len);
+	enum bt_filter_action action = bt_ip_judge(ip, &t, false);
+
+	if (action != BT_FILTER_ACCEPT)
+		tell_rejected(ip, tx, path, action, now_ns);
+	return action != BT_FILTER_ACCEPT;
+}
+
+bool bt_ip_forbids(struct bt_ip *ip, uint16_t host, uint8_t proto, const struct bt_addr *src,
+		   const struct bt_addr *dst, const uint8_t *header, uint32_t header_len)
+{
+	const struct bt_ip_part t = {.host = host,
+				     .dir = BT_FILTER_OUT,
+				     .proto = proto,
+				     .src = src,
+				     .dst = dst,
+				     .data = header,
+				     .len = header_len};
+
+	return bt_has_filter(ip, host) && bt_ip_judge(ip, &t, true) != BT_FILTER_ACCEPT;
+}
+
+/* ---- the way of all ---- */
 
 /* True: nothing but the headers is missing. */
 static inline bool is_plain(struct bt_ip *ip, const struct bt_tx *tx, const struct bt_path *path,
@@ -322,6 +420,9 @@ int bt_ip_output(struct bt_ip *ip, struct bt_tx *tx, uint64_t now_ns)
 			return r;
 		}
 	}
+	if (bt_has_filter(ip, tx->host) && (path->flags & BT_PATH_LOOP) == 0 &&
+	    filtered(ip, tx, path, ip_len, now_ns))
+		return BERTH_EPERM;
 	if (tx->segment != 0 && (path->flags & BERTH_IF_TSO) == 0) {
 		/* it was made for a way that is no more */
 		bt_ip_drop(ip, tx->host, BERTH_DROP_IP_TOO_BIG);

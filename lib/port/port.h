@@ -80,6 +80,7 @@ enum bt_why {
 	BT_WHY_ALREADY_BOUND, /* EINVAL: bind on a bound socket */
 	BT_WHY_BAD_STATE,     /* the call is not allowed in this state */
 	BT_WHY_NO_MEMORY,     /* the pool of sockets is full, or out of memory */
+	BT_WHY_FILTERED, /* a host's packet filter is in the way (not said by the port space) */
 };
 
 struct bt_reason {

@@ -397,12 +397,12 @@ bool bt_net_is_wire(const struct bt_net *net, uint32_t slot)
 	return btn_find(net, slot)->flags & WIRE;
 }
 
-int bt_net_to(const struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t *to)
+int bt_net_to(const struct bt_net *net, uint32_t slot, struct bt_addr *dst, struct bt_addr *src,
+	      uint16_t *to)
 {
 	struct bt_port_info i;
-	struct bt_addr src;
 	uint8_t arrives;
-	return tcp_way(net, slot, &i, &dst, &src, to, &arrives);
+	return tcp_way(net, slot, &i, dst, src, to, &arrives);
 }
 
 int bt_net_connect_wire(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,

@@ -117,14 +117,15 @@ int bt_net_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16
  * Connections whose bytes travel in packets. What happens to them in between is the packets' matter
  * (lib/tcp), so their states are told: shut, closed and reset change none.
  *
- * bt_net_to: the host that a TCP connect would reach (BT_NET_OUTSIDE: only so), 0, or the error of
- * bt_net_connect.
+ * bt_net_to: the host that a TCP connect would reach (BT_NET_OUTSIDE: only so), from which address,
+ * and what a wildcard *dst stands for: 0, or the error of bt_net_connect.
  * bt_net_connect_wire: the socket takes its port and 4-tuple, and is in SYN_SENT.
  * bt_net_accept_wire: a connection from raddr:rport has come to the listener; client: its slot
  * where it is of this network, else BT_NO_SLOT. Errors of bt_port_accept. bt_net_wire_state: what
  * has become of one. BT_TIME_WAIT lasts as always.
  */
-int bt_net_to(const struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t *to);
+int bt_net_to(const struct bt_net *net, uint32_t slot, struct bt_addr *dst, struct bt_addr *src,
+	      uint16_t *to);
 int bt_net_connect_wire(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 			uint64_t now_ns, struct bt_reason *why);
 int bt_net_accept_wire(struct bt_net *net, uint32_t listener, const struct bt_addr *laddr,

@@ -90,6 +90,18 @@ void bt_cookie_reply(struct bt_tcp *t, struct bt_conn *l, const struct bt_in *in
 	}
 }
 
+static bool gives(const struct bt_tcp *t, const struct bt_listener *q)
+{
+	return q->cookies && t->now_ms - q->cookie_ms <= COOKIE_LIFE_MIN * 60000;
+}
+
+bool bt_tcp_gives_cookies(const struct bt_tcp *t, uint32_t listener)
+{
+	const struct bt_conn *c = bt_tcp_conn(t, listener);
+
+	return c != NULL && c->state == BT_LISTEN && gives(t, c->listener);
+}
+
 /* The ACK of a listener: a child if it brings a cookie back that is right and young; else NULL, and
  * it has been answered by a reset. */
 struct bt_conn *bt_syn_cookie_child(struct bt_tcp *t, struct bt_conn *l, struct bt_in *in)
@@ -102,8 +114,7 @@ struct bt_conn *bt_syn_cookie_child(struct bt_tcp *t, struct bt_conn *l, struct 
 	uint32_t echo = s->ts_ecr;
 	struct bt_conn *c;
 
-	if (!q->cookies || t->now_ms - q->cookie_ms > COOKIE_LIFE_MIN * 60000 ||
-	    ((minute(t) - (head >> 3)) & 31) >= COOKIE_LIFE_MIN ||
+	if (!gives(t, q) || ((minute(t) - (head >> 3)) & 31) >= COOKIE_LIFE_MIN ||
 	    make(t, in, peer, head) != cookie) {
 		bt_tcp_drop(t, in->rx,
 			    q->cookies ? BERTH_DROP_TCP_COOKIE : BERTH_DROP_TCP_NO_SOCKET);

@@ -52,6 +52,8 @@ bool bt_tcp_output(struct bt_tcp *t, struct bt_tx *tx, uint64_t now_ns);
  * same path, the time is the same. False: ask bt_tcp_output. */
 bool bt_tcp_output_more(struct bt_tcp *t, const struct berth_output *last,
 			struct berth_output *out);
+/* True: the listener's last handshakes may be known by a cookie alone. */
+bool bt_tcp_gives_cookies(const struct bt_tcp *t, uint32_t listener);
 /* A timer of TCP has expired: the caller knows it by its place (bt_tcp_owns). */
 bool bt_tcp_owns(const struct bt_tcp *t, const struct bt_timer *timer);
 void bt_tcp_expired(struct bt_tcp *t, struct bt_timer *timer, uint64_t now_ns);

@@ -270,6 +270,24 @@ static int prepare(struct bt_udp *u, struct bt_udp_sock *s, const void *data, si
 	return r < 0 ? r : autobind(u, s, now_ns);
 }
 
+/* Whether the host's filter lets it out is told at once (ip_local_out), though it is asked again
+ * when the datagram goes. */
+static bool forbidden(struct bt_udp *u, const struct bt_dgram *d, const void *data)
+{
+	uint8_t header[BT_ICMP_HEADER];
+
+	if (!bt_ip_has_filter(u->ip, d->host))
+		return false;
+	if (d->proto == BERTH_UDP) {
+		bt_put16(header, d->sport);
+		bt_put16(header + 2, d->dport);
+	} else {
+		memcpy(header, data, sizeof(header));
+		bt_put16(header + 4, d->sport);
+	}
+	return bt_ip_forbids(u->ip, d->host, d->proto, &d->src, &d->dst, header, sizeof(header));
+}
+
 int64_t bt_udp_send(struct bt_udp *u, uint32_t slot, const void *data, size_t len,
 		    const struct berth_endpoint *to, uint64_t now_ns)
 {
@@ -293,7 +311,13 @@ int64_t bt_udp_send(struct bt_udp *u, uint32_t slot, const void *data, size_t le
 		return r;
 	bt_udp_name(u, slot, &local, &end, &connected);
 	d.sport = local.port;
-	r = s->path.flags & BT_PATH_LOOP ? send_now(u, s, &d, data, now_ns)
-					 : enqueue(u, s, &d, data);
+	if (s->path.flags & BT_PATH_LOOP) {
+		r = send_now(u, s, &d, data, now_ns);
+	} else {
+		bool no = forbidden(u, &d, data);
+
+		r = enqueue(u, s, &d, data);
+		r = r == 0 && no ? BERTH_EPERM : r;
+	}
 	return r < 0 ? r : (int64_t)len;
 }

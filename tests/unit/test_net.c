@@ -267,7 +267,7 @@ static void gone_outside(void **state)
 	(void)state;
 	bt_net_outside(net, 0, BT_NET_ON_LINK);
 	assert_int_equal(bt_net_sock(net, 0, BT_TCP, BT_V4, 1, &slot), 0);
-	assert_int_equal(bt_net_to(net, slot, dst, &to), 0);
+	assert_int_equal(bt_net_to(net, slot, &dst, &src, &to), 0);
 	assert_int_equal(to, BT_NET_OUTSIDE);
 	assert_int_equal(bt_net_connect(net, slot, dst, 80, 1, &child, &listener, &why),
 			 -ENETUNREACH);
