@@ -100,10 +100,10 @@ static int batch(struct bt_top_eye *eye, const char *network, struct bt_top_view
 static int json(struct bt_top_eye *eye, const char *network, struct bt_top_view *v, double interval)
 {
 	static const struct bt_col cols[] = {
-		{.key = "host"},       {.key = "proto"},   {.key = "state"},
-		{.key = "local"},      {.key = "peer"},	   {.key = "recv_q"},
-		{.key = "counted"},    {.key = "bytes_per_s"}, {.key = "retransmitted_segments"},
-		{.key = "program"},    {.key = "pid"},	   {.key = "slot"},
+		{.key = "host"},    {.key = "proto"},	    {.key = "state"},
+		{.key = "local"},   {.key = "peer"},	    {.key = "recv_q"},
+		{.key = "counted"}, {.key = "bytes_per_s"}, {.key = "retransmitted_segments"},
+		{.key = "program"}, {.key = "pid"},	    {.key = "slot"},
 	};
 	const struct bt_top_look *look = bt_top_next(eye);
 	struct bt_out o;

@@ -17,9 +17,9 @@
 struct bt_top_line {
 	struct bt_sock s;
 	const char *host, *program; /* the eye's; program is empty where it is gone */
-	bool counted;	  /* its bytes travel in packets, so rate and retrans are known */
-	double rate;	  /* bytes a second, both directions; 0 at the first look */
-	uint32_t retrans; /* segments sent again since it began */
+	bool counted;		    /* its bytes travel in packets, so rate and retrans are known */
+	double rate;		    /* bytes a second, both directions; 0 at the first look */
+	uint32_t retrans;	    /* segments sent again since it began */
 };
 
 struct bt_top_host {
@@ -43,7 +43,7 @@ struct bt_top_eye; /* what is remembered from look to look */
 struct bt_top_eye *bt_top_open(struct bt_client *c, const char *network, uint32_t only_host);
 void bt_top_close(struct bt_top_eye *e);
 /* The next look, which is the eye's until the next one; NULL after saying why not. */
-enum { BT_TOP_ALL_HOSTS = UINT32_MAX };
+#define BT_TOP_ALL_HOSTS UINT32_MAX
 struct bt_top_look *bt_top_next(struct bt_top_eye *e);
 /* ---- top_model.c ---- */
 

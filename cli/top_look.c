@@ -33,7 +33,7 @@ struct bt_top_eye {
 		uint16_t lo, hi;
 		uint64_t reserved[1024];
 		uint64_t taken[1024];
-	} *ports; /* as look.hosts is before it is sorted */
+	} * ports; /* as look.hosts is before it is sorted */
 	unsigned ports_room;
 	char (*host_names)[BT_HOST_NAME];
 	struct before *before;
@@ -159,7 +159,8 @@ static void count(struct bt_top_eye *e, const struct bt_row *r)
 static int fuller(const void *p, const void *q)
 {
 	const struct bt_top_host *a = p, *b = q;
-	uint64_t x = (uint64_t)a->taken * (b->capacity + 1u), y = (uint64_t)b->taken * (a->capacity + 1u);
+	uint64_t x = (uint64_t)a->taken * (b->capacity + 1u),
+		 y = (uint64_t)b->taken * (a->capacity + 1u);
 	return x > y ? -1 : x < y ? 1 : (int)a->index - (int)b->index;
 }
 
@@ -183,7 +184,8 @@ static bool read_counts(struct bt_top_eye *e, uint32_t *of_slot, uint32_t slots)
 	do {
 		size_t got = ROOM * sizeof(*told);
 		q.value = rep.value;
-		ok = ok && bt_client_call(e->client, &q, NULL, &rep, told, &got) == 0 && rep.err == 0;
+		ok = ok && bt_client_call(e->client, &q, NULL, &rep, told, &got) == 0 &&
+		     rep.err == 0;
 		for (size_t i = 0; ok && i < got / sizeof(*told); i++) {
 			const struct bt_counts *c = &told[i];
 			if (c->slot >= slots || of_slot[c->slot] == UINT32_MAX)

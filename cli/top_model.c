@@ -28,8 +28,7 @@ static bool holds(const char *text, const char *word, size_t n)
 
 bool bt_top_matches(const struct bt_top_text *t, const char *words)
 {
-	const char *const cells[] = {t->host,  t->proto, t->state,
-				     t->local, t->peer,	 t->program};
+	const char *const cells[] = {t->host, t->proto, t->state, t->local, t->peer, t->program};
 	while (*words != '\0') {
 		size_t n = strcspn(words, " ");
 		bool found = n == 0;
@@ -206,7 +205,8 @@ void bt_top_summary(char *text, size_t size, const char *network, const struct b
 		established += look->hosts[i].established;
 		time_wait += look->hosts[i].time_wait;
 	}
-	snprintf(text, size, "network %s: %u hosts, %u sockets, %u listen, %u established, %u in TIME_WAIT",
+	snprintf(text, size,
+		 "network %s: %u hosts, %u sockets, %u listen, %u established, %u in TIME_WAIT",
 		 network, look->n_hosts, sockets, listeners, established, time_wait);
 }
 

@@ -28,8 +28,9 @@ struct screen {
 	const struct bt_top_look *look;
 	double interval_s;
 	bool color;
-	size_t cursor, first; /* in view->shown: the line that is selected, the first on the screen */
-	uint32_t slot;	      /* of the selected one, which stays selected */
+	size_t cursor,
+		first; /* in view->shown: the line that is selected, the first on the screen */
+	uint32_t slot; /* of the selected one, which stays selected */
 	char search[64];
 	char said[128]; /* for the last line, once */
 };
@@ -93,10 +94,10 @@ static int draw_hosts(const struct screen *s)
 
 static attr_t line_shade(const struct screen *s, const struct bt_row *r)
 {
-	return r->state == BT_ROW_LISTEN			? shade(s, GOOD, A_NORMAL)
-	       : r->state == BT_ROW_CLOSE_WAIT			? shade(s, BAD, A_NORMAL)
-	       : r->state == BT_ROW_TIME_WAIT			? shade(s, WARN, A_NORMAL)
-								: A_NORMAL;
+	return r->state == BT_ROW_LISTEN       ? shade(s, GOOD, A_NORMAL)
+	       : r->state == BT_ROW_CLOSE_WAIT ? shade(s, BAD, A_NORMAL)
+	       : r->state == BT_ROW_TIME_WAIT  ? shade(s, WARN, A_NORMAL)
+					       : A_NORMAL;
 }
 
 /* The selected socket keeps the cursor wherever it has moved to. */
@@ -142,10 +143,11 @@ static void draw_keys(struct screen *s)
 	if (s->said[0] != '\0')
 		snprintf(text, sizeof(text), "%s", s->said);
 	else
-		snprintf(text, sizeof(text),
-			 "q quit  ? help  e explain  s sort:%s%s  t show:%s  f filter%s%s  / search",
-			 bt_top_key_names[s->view->key], s->view->reverse ? " (up)" : "",
-			 which[s->view->which], s->view->filter[0] ? ":" : "", s->view->filter);
+		snprintf(
+			text, sizeof(text),
+			"q quit  ? help  e explain  s sort:%s%s  t show:%s  f filter%s%s  / search",
+			bt_top_key_names[s->view->key], s->view->reverse ? " (up)" : "",
+			which[s->view->which], s->view->filter[0] ? ":" : "", s->view->filter);
 	put(LINES - 1, text, shade(s, MARK, A_REVERSE));
 	s->said[0] = '\0';
 }
@@ -212,21 +214,24 @@ static void page(struct screen *s, const char *title, char *text)
 
 static void help(struct screen *s)
 {
-	char text[] =
-		"q, Ctrl-C     end\n"
-		"up, down      select a socket (k, j); page up, page down, home, end\n"
-		"e, Enter      explain: which program gets what comes for the selected socket, and why\n"
-		"s, S          sort by the next, the last column: rate queue state port peer host program "
-		"retrans\n"
-		"r             the other way round\n"
-		"t             show all, only those that serve, only connections\n"
-		"f             filter: words that must all stand in a line (web tcp :80); empty: all\n"
-		"/, n          search, the next one\n"
-		"space         look now\n"
-		"QUEU: bytes to be read; of a listener, connections to be accepted.\n"
-		"B/s, RETR: of connections that travel in packets (berth link); of the others nobody "
-		"counts.\n"
-		"ephemeral: source ports of TCP that are in use, of those to choose from.\n";
+	char text[] = "q, Ctrl-C     end\n"
+		      "up, down      select a socket (k, j); page up, page down, home, end\n"
+		      "e, Enter      explain: which program gets what comes for the selected "
+		      "socket, and why\n"
+		      "s, S          sort by the next, the last column: rate queue state port peer "
+		      "host program "
+		      "retrans\n"
+		      "r             the other way round\n"
+		      "t             show all, only those that serve, only connections\n"
+		      "f             filter: words that must all stand in a line (web tcp :80); "
+		      "empty: all\n"
+		      "/, n          search, the next one\n"
+		      "space         look now\n"
+		      "QUEU: bytes to be read; of a listener, connections to be accepted.\n"
+		      "B/s, RETR: of connections that travel in packets (berth link); of the "
+		      "others nobody "
+		      "counts.\n"
+		      "ephemeral: source ports of TCP that are in use, of those to choose from.\n";
 	page(s, "berth top: keys", text);
 }
 
@@ -258,11 +263,11 @@ static void explain(struct screen *s)
 		close(out[1]);
 		const char *proto = r->proto == BT_PROTO_TCP ? "tcp" : "udp";
 		if (r->rport != 0)
-			execl("/proc/self/exe", "berth", "explain", "--network", s->network, proto, from,
-			      to, (char *)NULL);
+			execl("/proc/self/exe", "berth", "explain", "--network", s->network, proto,
+			      from, to, (char *)NULL);
 		else
-			execl("/proc/self/exe", "berth", "explain", "--network", s->network, proto, to,
-			      (char *)NULL);
+			execl("/proc/self/exe", "berth", "explain", "--network", s->network, proto,
+			      to, (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);
@@ -407,7 +412,8 @@ static bool begin(struct screen *s)
 {
 	if (newterm(NULL, stdout, stdin) == NULL) {
 		const char *term = getenv("TERM");
-		bt_say("the terminal '%s' is not known here; set TERM to another one, such as vt100",
+		bt_say("the terminal '%s' is not known here; set TERM to another one, such as "
+		       "vt100",
 		       term == NULL ? "" : term);
 		return false;
 	}

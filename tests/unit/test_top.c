@@ -35,7 +35,8 @@ static const struct bt_top_look look = {.lines = lines, .n = N};
 
 static void random_look(void)
 {
-	static const char *const hosts[] = {"web", "pc", "db"}, *const programs[] = {"nginx", "curl", ""};
+	static const char *const hosts[] = {"web", "pc", "db"}, *const programs[] = {"nginx",
+										     "curl", ""};
 	static const uint8_t states[] = {BT_ROW_LISTEN, BT_ROW_ESTABLISHED, BT_ROW_TIME_WAIT,
 					 BT_ROW_CLOSE_WAIT, BT_ROW_CLOSE};
 
@@ -122,7 +123,8 @@ static void test_filter_and_search(void **state)
 	(void)state;
 	random_look();
 	for (uint32_t i = 0; i < N; i++)
-		want += strcmp(lines[i].host, "web") == 0 && lines[i].s.row.state == BT_ROW_LISTEN &&
+		want += strcmp(lines[i].host, "web") == 0 &&
+			lines[i].s.row.state == BT_ROW_LISTEN &&
 			(lines[i].s.row.lport == 8 || lines[i].s.row.lport / 10 == 8);
 	assert_true(want > 0);
 	bt_top_arrange(&v, &look);
@@ -149,13 +151,16 @@ static void test_figures(void **state)
 	static const struct {
 		double value;
 		const char *text;
-	} numbers[] = {{0, "0"},	 {812, "812"},	  {999, "999"},	     {999.6, "1.0k"},
+	} numbers[] = {{0, "0"},       {812, "812"},  {999, "999"},	{999.6, "1.0k"},
 		       {1234, "1.2k"}, {34e6, "34M"}, {999600, "1.0M"}, {5.25e9, "5.2G"}};
 	static const struct {
 		uint32_t taken, capacity;
 		const char *text;
-	} gauges[] = {{0, 100, "[..........]"},	  {100, 100, "[##########]"}, {50, 100, "[#####+....]"},
-		      {1, 28232, "[+.........]"}, {0, 0, "[..........]"}};
+	} gauges[] = {{0, 100, "[..........]"},
+		      {100, 100, "[##########]"},
+		      {50, 100, "[#####+....]"},
+		      {1, 28232, "[+.........]"},
+		      {0, 0, "[..........]"}};
 	char text[32];
 
 	(void)state;
@@ -172,17 +177,26 @@ static void test_figures(void **state)
 /* 80 columns hold a host and a line, whatever they say but for long addresses of IPv6. */
 static void test_width(void **state)
 {
-	const struct bt_top_host h = {.name = "a-host-with-a-long-name", .listeners = 60000,
-				      .established = 999999, .taken = 64512, .capacity = 64512};
-	struct bt_top_line l = {.host = "a-host-with-a-long-name", .program = "a-long-program",
-				.counted = true, .rate = 1e9, .retrans = 99999};
+	const struct bt_top_host h = {.name = "a-host-with-a-long-name",
+				      .listeners = 60000,
+				      .established = 999999,
+				      .taken = 64512,
+				      .capacity = 64512};
+	struct bt_top_line l = {.host = "a-host-with-a-long-name",
+				.program = "a-long-program",
+				.counted = true,
+				.rate = 1e9,
+				.retrans = 99999};
 	char text[512];
 
 	(void)state;
 	bt_top_host_text(text, sizeof(text), &h);
 	assert_true(strlen(text) <= 80);
-	l.s.row = (struct bt_row){.proto = BT_PROTO_TCP, .family = 4, .state = BT_ROW_TIME_WAIT,
-				  .lport = 65535, .rport = 65535};
+	l.s.row = (struct bt_row){.proto = BT_PROTO_TCP,
+				  .family = 4,
+				  .state = BT_ROW_TIME_WAIT,
+				  .lport = 65535,
+				  .rport = 65535};
 	memcpy(l.s.row.raddr, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff", 16);
 	memcpy(l.s.row.laddr, l.s.row.raddr, 16);
 	bt_top_line_text(text, sizeof(text), &l, false);
