@@ -22,7 +22,7 @@ _berth()
 			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//') loss burst delay jitter rate limit
 				duplicate reorder corrupt down up tap" -- "$cur"))
 			return ;;
-		netstat | sysctl | capture | replay | ping | map | doctor | why)
+		netstat | sysctl | capture | replay | ping | map | doctor | top | why)
 			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//')" -- "$cur"))
 			if [[ ${COMP_WORDS[1]} == sysctl && $prev != sysctl ]]; then
 				COMPREPLY=($(compgen -W "$(berth sysctl "${COMP_WORDS[2]}" 2>/dev/null | sed 's/ .*//')" -- "$cur"))

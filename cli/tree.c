@@ -168,6 +168,18 @@ static const struct bt_opt help_opts[] = {
 	OPT_HELP,
 };
 
+static const struct bt_opt top_opts[] = {
+	{'d', "interval", "SECONDS", "between two looks (2)"},
+	{'s', "sort", "KEY", "rate (default), queue, state, port, peer, host, program or retrans"},
+	{'f', "filter", "WORDS", "only sockets with all these words in their line"},
+	{'b', "batch", NULL, "plain text, for scripts and files"},
+	{'n', "count", "N", "with --batch: end after N looks"},
+	{BT_OPT_NO_COLOR, "no-color", NULL, "no colours, as with NO_COLOR set"},
+	OPT_NETWORK,
+	OPT_JSON,
+	OPT_HELP,
+};
+
 const struct bt_cmd bt_commands[] = {
 	{"run", "[OPTIONS] [--] PROGRAM [ARGS...]", "run a program in a host of its own",
 	 "The network starts with its first program. The exit status is the program's;\n"
@@ -238,6 +250,11 @@ const struct bt_cmd bt_commands[] = {
 	{"ping", "[OPTIONS] HOST DESTINATION", "send ICMP echo requests from a host",
 	 "To another host or address, over the links between them or by HOST's TAP device.\n",
 	 ping_opts, COUNT(ping_opts), 2, bt_cmd_ping},
+	{"top", "[OPTIONS] [HOST]", "show hosts, listeners and connections live",
+	 "q ends it, ? shows the keys. The busiest connections stand first, where berthd counts: "
+	 "those\n"
+	 "that travel in packets. --json prints one look, after an interval.\n",
+	 top_opts, COUNT(top_opts), 1, bt_cmd_top},
 	{"doctor", "[OPTIONS] [HOST]", "find ports that run out, and say what helps",
 	 "Exit status 0: healthy, 1: a warning, 2: the command line was not understood,\n"
 	 "3: critical, 4: berth could not look.\n",

@@ -162,6 +162,11 @@ def test_every_document(net):
         run('doctor', 'doctor', '--close-wait', '1', *argv, status=1)
     for argv in ((), ('pc',)):
         run('map', 'map', *argv)
+    for argv in ((), ('web',), ('-s', 'port', '-f', 'tcp listen')):
+        run('top', 'top', '-d', '0.1', *argv)
+    net.berth('filter', 'add', 'pc', 'drop', 'in', 'tcp', 'dport', '4000-5000', 'from', '10.0.0.0/8')
+    run('filter', 'filter', 'list')
+    net.berth('filter', 'clear', 'pc')
     run('events', 'events', '--once')
     lib.eq({d['event'] for d in seen['events']}, {'bind', 'listen', 'connect', 'accept', 'close', 'refused'})
     lib.eq({d['state'] for doc in seen['ss'] for d in doc['sockets']} >= {

@@ -294,7 +294,7 @@ static void formats(void **state)
 	assert_int_equal(offsetof(struct bt_row, laddr), 16);
 	assert_int_equal(offsetof(struct bt_row, since_s), 88);
 	assert_int_equal(offsetof(struct bt_row, dev), 92);
-	assert_int_equal(BT_MSG_TYPES, BT_TALLY + 1);
+	assert_int_equal(BT_MSG_TYPES, BT_COUNTS + 1);
 	assert_true(BT_MSG_MAX >= sizeof(struct bt_req) + 65507);
 }
 
