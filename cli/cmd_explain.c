@@ -7,7 +7,8 @@
 
 #define USED_AS "berth explain tcp|udp [FROM] TO, as: berth explain tcp 10.0.0.50:52431 web:80"
 
-static int read_question(const struct bt_args *args, const struct bt_table *t, struct bt_question *q)
+static int read_question(const struct bt_args *args, const struct bt_table *t,
+			 struct bt_question *q)
 {
 	const char *proto = args->n_rest > 0 ? args->rest[0] : "";
 	q->udp = strcmp(proto, "udp") == 0;

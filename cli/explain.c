@@ -276,6 +276,52 @@ void bt_explain_any_sender(const struct bt_table *t, struct bt_question *q)
 		}
 }
 
+/* An address of the host that such a socket is reached at. */
+static void some_address(const struct bt_table *t, const struct bt_row *r, uint8_t addr[16])
+{
+	struct bt_host_row h;
+	bool found = false;
+	memcpy(addr, r->laddr, 16);
+	if (!bt_addr_is_any(r->laddr) || !bt_host_read(t, r->host, &h))
+		return;
+	/* The first two are loopback's: only where there is no other. */
+	for (unsigned i = h.n_addrs; i-- > 0 && !(found && i < 2);) {
+		if (i < BT_HOST_ADDRS && h.addrs[i].family == r->family) {
+			memcpy(addr, h.addrs[i].addr, 16);
+			found = true;
+		}
+	}
+}
+
+static bool is_loopback(const uint8_t addr[16])
+{
+	static const uint8_t v6[16] = {[15] = 1};
+	return (bt_is_v4(addr) && addr[12] == 127) || memcmp(addr, v6, 16) == 0;
+}
+
+bool bt_explain_socket(const struct bt_table *t, uint32_t slot, uint32_t gen, struct bt_question *q)
+{
+	struct bt_row r;
+	if (!bt_row_read(t, slot, &r) || r.gen != gen || !bt_row_listed(&r) || bt_row_port(&r) == 0)
+		return false;
+	*q = (struct bt_question){
+		.udp = r.proto == BT_PROTO_UDP,
+		.to = {.has_host = true, .host = r.host, .port = bt_row_port(&r)}};
+	some_address(t, &r, q->to.addr);
+	if (r.rport != 0) {
+		memcpy(q->from.addr, r.raddr, 16);
+		q->from.port = r.rport;
+		q->from.host = r.host; /* of loopback */
+		q->from.has_host = is_loopback(r.raddr) || bt_host_of(t, r.raddr, &q->from.host);
+		q->from_given = q->from.has_host;
+	}
+	if (!q->from_given) {
+		memset(&q->from, 0, sizeof(q->from));
+		bt_explain_any_sender(t, q);
+	}
+	return true;
+}
+
 int bt_explain(struct bt_client *c, const struct bt_question *q, struct bt_explanation *x)
 {
 	struct answer a = {.q = q, .t = c->table, .steps = x};

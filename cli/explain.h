@@ -33,6 +33,10 @@ struct bt_explanation {
 
 /* Sets the sender where none was given: another host than the destination's, if there is one. */
 void bt_explain_any_sender(const struct bt_table *t, struct bt_question *q);
+/* The question of who gets what comes for this socket, from its peer if it has one. False: it is
+ * gone, or nothing can come for it. */
+bool bt_explain_socket(const struct bt_table *t, uint32_t slot, uint32_t gen,
+		       struct bt_question *q);
 /* 0, or an errno: berthd did not tell. bt_explain_done in both cases. */
 int bt_explain(struct bt_client *c, const struct bt_question *q, struct bt_explanation *x);
 void bt_explain_done(struct bt_explanation *x);

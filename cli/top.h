@@ -11,6 +11,7 @@
 #define BERTH_CLI_TOP_H
 
 #include "cli.h"
+#include "explain.h"
 #include "holders.h"
 #include "rows.h"
 
@@ -45,6 +46,9 @@ void bt_top_close(struct bt_top_eye *e);
 /* The next look, which is the eye's until the next one; NULL after saying why not. */
 #define BT_TOP_ALL_HOSTS UINT32_MAX
 struct bt_top_look *bt_top_next(struct bt_top_eye *e);
+/* What berth explain says of what comes for the socket. 0, or an errno; ESTALE: it is gone.
+ * bt_explain_done in all cases. */
+int bt_top_explain(struct bt_top_eye *e, const struct bt_sock *s, struct bt_explanation *x);
 /* ---- top_model.c ---- */
 
 enum bt_top_key {

@@ -5,6 +5,7 @@
 #include "settings.h"
 #include "top.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,4 +275,13 @@ struct bt_top_look *bt_top_next(struct bt_top_eye *e)
 	e->before_s = e->look.at_s;
 	qsort(e->look.hosts, e->look.n_hosts, sizeof(*e->look.hosts), fuller);
 	return &e->look;
+}
+
+int bt_top_explain(struct bt_top_eye *e, const struct bt_sock *s, struct bt_explanation *x)
+{
+	struct bt_question q;
+	*x = (struct bt_explanation){.n = 0};
+	if (!bt_explain_socket(e->client->table, s->slot, s->row.gen, &q))
+		return ESTALE;
+	return bt_explain(e->client, &q, x);
 }

@@ -12,11 +12,10 @@
 #include <errno.h>
 #include <ncurses.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { PLAIN, GOOD, WARN, BAD, MARK }; /* pairs of colours */
 enum { HOSTS_SHOWN = 6, WIDE = 100 };
@@ -32,7 +31,7 @@ struct screen {
 		first; /* in view->shown: the line that is selected, the first on the screen */
 	uint32_t slot; /* of the selected one, which stays selected */
 	char search[64];
-	char said[128]; /* for the last line, once */
+	char said[128]; /* for the last line, until the next key */
 };
 
 static volatile sig_atomic_t ended;
@@ -136,7 +135,7 @@ static void draw_list(struct screen *s, int top)
 	}
 }
 
-static void draw_keys(struct screen *s)
+static void draw_keys(const struct screen *s)
 {
 	static const char *const which[] = {"all", "listeners", "connections"};
 	char text[256];
@@ -149,7 +148,6 @@ static void draw_keys(struct screen *s)
 			bt_top_key_names[s->view->key], s->view->reverse ? " (up)" : "",
 			which[s->view->which], s->view->filter[0] ? ":" : "", s->view->filter);
 	put(LINES - 1, text, shade(s, MARK, A_REVERSE));
-	s->said[0] = '\0';
 }
 
 static bool too_small(void)
@@ -235,53 +233,46 @@ static void help(struct screen *s)
 	page(s, "berth top: keys", text);
 }
 
-/* What berth explain says, from berth itself. */
+/* Words of programs and users must not steer the terminal. */
+static void clean(char *text)
+{
+	for (; *text != '\0'; text++)
+		if (((unsigned char)*text < ' ' && *text != '\n') || (unsigned char)*text >= 0x7f)
+			*text = '?';
+}
+
 static void explain(struct screen *s)
 {
-	char from[BT_END_TEXT], to[BT_END_TEXT], text[8192];
+	char to[BT_END_TEXT + BT_HOST_NAME], from[BT_END_TEXT] = "", title[256], *text = NULL;
+	struct bt_explanation x;
+	size_t size;
 	if (s->cursor >= s->view->n)
 		return;
-	const struct bt_row *r = &s->look->lines[s->view->shown[s->cursor]].s.row;
-	struct bt_row at = *r;
-	if (bt_addr_is_any(at.laddr)) { /* the host's own address */
-		snprintf(to, sizeof(to), "%.50s:%u", s->look->lines[s->view->shown[s->cursor]].host,
-			 bt_row_port(r));
-	} else {
-		bt_end_text(r->laddr, bt_row_port(r), r->family, to);
-	}
-	bt_end_text(r->raddr, r->rport, r->family, from);
-	int out[2];
-	size_t n = 0;
-	ssize_t got;
-	if (pipe(out) < 0)
+	const struct bt_top_line *l = &s->look->lines[s->view->shown[s->cursor]];
+	const struct bt_row *r = &l->s.row;
+	int err = bt_top_explain(s->eye, &l->s, &x);
+	FILE *f = err == 0 ? open_memstream(&text, &size) : NULL;
+	for (size_t i = 0; f != NULL && i < x.n; i++)
+		fprintf(f, "%-10s %s\n", x.list[i].what, x.list[i].text);
+	bt_explain_done(&x);
+	if (f == NULL || fclose(f) != 0) {
+		snprintf(s->said, sizeof(s->said), "%s",
+			 err == ESTALE ? "nothing can come for it any more"
+				       : strerror(err != 0 ? err : ENOMEM));
+		free(text);
 		return;
-	pid_t pid = fork();
-	if (pid == 0) {
-		dup2(out[1], STDOUT_FILENO);
-		dup2(out[1], STDERR_FILENO);
-		close(out[0]);
-		close(out[1]);
-		const char *proto = r->proto == BT_PROTO_TCP ? "tcp" : "udp";
-		if (r->rport != 0)
-			execl("/proc/self/exe", "berth", "explain", "--network", s->network, proto,
-			      from, to, (char *)NULL);
-		else
-			execl("/proc/self/exe", "berth", "explain", "--network", s->network, proto,
-			      to, (char *)NULL);
-		_exit(127);
 	}
-	close(out[1]);
-	while (pid > 0 && n < sizeof(text) - 1 &&
-	       (got = read(out[0], text + n, sizeof(text) - 1 - n)) > 0)
-		n += (size_t)got;
-	text[n] = '\0';
-	close(out[0]);
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
-	char title[160];
-	snprintf(title, sizeof(title), "explain %s %s %s", r->proto == BT_PROTO_TCP ? "tcp" : "udp",
-		 r->rport != 0 ? from : "", to);
-	page(s, title, n > 0 ? text : strcpy(text, "berth explain did not answer\n"));
+	if (bt_addr_is_any(r->laddr))
+		snprintf(to, sizeof(to), "%s:%u", l->host, bt_row_port(r));
+	else
+		bt_end_text(r->laddr, bt_row_port(r), r->family, to);
+	if (r->rport != 0)
+		bt_end_text(r->raddr, r->rport, r->family, from);
+	snprintf(title, sizeof(title), "explain %s %s%s%s",
+		 r->proto == BT_PROTO_TCP ? "tcp" : "udp", from, *from != '\0' ? " " : "", to);
+	clean(text);
+	page(s, title, text);
+	free(text);
 }
 
 /* ---- keys ---- */
@@ -345,6 +336,7 @@ static bool obey(struct screen *s, int key)
 {
 	struct bt_top_view *v = s->view;
 	const long pages = LINES > 12 ? LINES - 10 : 2;
+	s->said[0] = '\0';
 	switch (key) {
 	case 'q':
 		return false;
