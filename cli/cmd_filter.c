@@ -45,9 +45,10 @@ static int change(struct bt_client *c, const struct bt_args *args, const char *n
 	else if (e != 0)
 		bt_say("berthd could not change the filter: %s", strerror(e));
 	else if (rep.value > 0)
-		bt_say("%u connection%s of host '%s' open already without packets, which the "
-		       "filter does not see; new ones are filtered",
-		       rep.value, rep.value == 1 ? " is" : "s are", host);
+		bt_say("%u connection%s of host '%s' %s open already without packets, unseen by "
+		       "the "
+		       "filter; new ones are filtered",
+		       rep.value, rep.value == 1 ? "" : "s", host, rep.value == 1 ? "is" : "are");
 	return e == 0 ? BT_EXIT_OK : BT_EXIT_FAIL;
 }
 
