@@ -131,13 +131,13 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; left > 0; i = (i + 1) % n_conns) {
 		struct bt_timer *timer;
 		int64_t n = bt_tcp_send(t, a[i], buf, n_conns > 1 ? 1448 * 2 : sizeof(buf), 0, now);
-		const void *data;
-		size_t len;
+		struct iovec part;
+		unsigned n_parts = 1;
 
 		left -= n > 0 && (uint64_t)n < left ? (uint64_t)n : n > 0 ? left : 0;
 		carry();
-		while (len = 0, bt_tcp_recv_data(t, b[i], &data, &len) == 0 && len > 0)
-			bt_tcp_recv_done(t, b[i], len, now);
+		while (bt_tcp_recv_data(t, b[i], &part, &n_parts) == 0 && n_parts > 0)
+			bt_tcp_recv_done(t, b[i], part.iov_len, now);
 		carry();
 		while ((timer = bt_wheel_expired(wheel, now)) != NULL)
 			bt_tcp_expired(t, timer, now);

@@ -47,6 +47,7 @@ enum bt_opt_id {
 	BT_OPT_CLOSE_WAIT,
 	BT_OPT_LISTEN,
 	BT_OPT_HTML,
+	BT_OPT_NO_COLOR,
 };
 
 struct bt_opt {
@@ -136,6 +137,7 @@ int bt_cmd_ping(const struct bt_args *args);
 int bt_cmd_doctor(const struct bt_args *args);
 int bt_cmd_metrics(const struct bt_args *args);
 int bt_cmd_map(const struct bt_args *args);
+int bt_cmd_top(const struct bt_args *args);
 int bt_cmd_help(const struct bt_args *args);
 
 #endif

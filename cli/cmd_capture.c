@@ -6,6 +6,7 @@
  */
 #include "cli.h"
 #include "holders.h"
+#include "out.h"
 #include "packet.h"
 #include "rows.h"
 
@@ -31,7 +32,8 @@ struct capture {
 	const char *hosts[2]; /* "": any */
 	struct bpf_program filter;
 	bool filtered;
-	FILE *file;			   /* NULL: in words */
+	FILE *file; /* NULL: in words, or lines of JSON */
+	bool json;
 	uint32_t interfaces[BT_MAX_HOSTS]; /* number in the file + 1 */
 	uint32_t n_interfaces;
 	uint64_t shown, missed, most;
@@ -140,6 +142,34 @@ static void print_packet(const struct capture *c, const struct bt_captured *h, c
 	fflush(stdout);
 }
 
+static void json_packet(const struct capture *c, const struct bt_captured *h, const uint8_t *data,
+			const char *program)
+{
+	static const struct bt_col cols[] = {
+		{.key = "realtime_ns"}, {.key = "host"},  {.key = "direction"},
+		{.key = "peer"},	{.key = "bytes"}, {.key = "program"},
+		{.key = "pid"},		{.key = "text"},  {.key = "missed"},
+	};
+	char host[BT_HOST_NAME], peer[BT_HOST_NAME] = "", text[BT_PACKET_TEXT];
+	struct bt_out o;
+	bt_host_name(c->client.table, h->host, host);
+	if (h->peer < BT_MAX_HOSTS)
+		bt_host_name(c->client.table, h->peer, peer);
+	bt_packet_text(data, h->len, text);
+	bt_out_line(&o, cols, sizeof(cols) / sizeof(cols[0]));
+	bt_out_num(&o, h->realtime_ns);
+	bt_out_str(&o, host);
+	bt_out_str(&o, h->got ? "got" : "sent");
+	bt_out_str(&o, peer);
+	bt_out_num(&o, h->len);
+	bt_out_str(&o, program);
+	bt_out_num(&o, h->pid > 0 ? (uint64_t)h->pid : 0);
+	bt_out_str(&o, text);
+	bt_out_num(&o, h->missed);
+	bt_out_line_end(&o);
+	fflush(stdout);
+}
+
 /* False: the end. */
 static bool one(struct capture *c, const struct bt_captured *h, const uint8_t *data)
 {
@@ -151,7 +181,9 @@ static bool one(struct capture *c, const struct bt_captured *h, const uint8_t *d
 		return true;
 	if (h->pid != 0 && bt_program_name(h->pid, name))
 		snprintf(program, sizeof(program), "%s (pid %d)", name, h->pid);
-	if (c->file == NULL)
+	if (c->json)
+		json_packet(c, h, data, name);
+	else if (c->file == NULL)
 		print_packet(c, h, data, program);
 	else if (!write_packet(c, h, data, program))
 		return false;
@@ -247,6 +279,11 @@ int bt_cmd_capture(const struct bt_args *args)
 	const char *count = bt_args_value(args, 'c');
 	int at = 0;
 	c.network = bt_args_network(args);
+	c.json = bt_args_has(args, BT_OPT_JSON);
+	if (c.json && bt_args_has(args, 'w')) {
+		bt_say("packets go to a file or are printed as JSON; leave out -w or --json");
+		return BT_EXIT_USAGE;
+	}
 	if (count != NULL) {
 		char *end;
 		c.most = strtoull(count, &end, 10);

@@ -46,10 +46,10 @@ static const struct bt_col event_cols[] = {
 	{.key = "local"}, {.key = "peer"},	  {.key = "program"}, {.key = "pid"},
 };
 static const struct bt_col refusal_cols[] = {
-	{.key = "event"},      {.key = "realtime_ns"}, {.key = "proto"},   {.key = "host"},
-	{.key = "local"},      {.key = "peer"},	       {.key = "program"}, {.key = "pid"},
-	{.key = "call"},       {.key = "errno"},       {.key = "error"},   {.key = "rule"},
-	{.key = "in_the_way"},
+	{.key = "event"}, {.key = "realtime_ns"}, {.key = "proto"},   {.key = "host"},
+	{.key = "local"}, {.key = "peer"},	  {.key = "program"}, {.key = "pid"},
+	{.key = "call"},  {.key = "errno"},	  {.key = "error"},   {.key = "reason"},
+	{.key = "rule"},  {.key = "in_the_way"},
 };
 
 static void put_event(const struct bt_table *t, const struct bt_event *e)
@@ -82,6 +82,7 @@ static void put_refusal(const struct bt_table *t, const struct bt_refusal *r)
 	bt_out_str(&o, bt_call_name(r->call));
 	bt_out_num(&o, (uint64_t)r->err);
 	bt_out_str(&o, strerror(r->err));
+	bt_out_str(&o, bt_reason_word(r->why, r->err));
 	bt_out_str(&o, rule);
 	bt_out_str(&o, by);
 	bt_out_line_end(&o);

@@ -160,6 +160,7 @@ static const struct bt_col columns[] = {
 	{.head = "Bytes", .key = "bytes", .right = true, .before = ' '},
 	{.head = "Direct", .key = "direct", .right = true, .before = ' '},
 	{.key = "action"},
+	{.key = "with"},
 	{.key = "direction"},
 	{.key = "protocol"},
 	{.key = "source"},
@@ -182,9 +183,10 @@ static void put(struct bt_out *o, const char *host, const struct bt_rule *r, uin
 	bt_out_num(o, counts->pkts);
 	bt_out_num(o, counts->bytes);
 	bt_out_num(o, counts->direct);
-	bt_out_str(o, r->action == BT_FILTER_RESET
-			      ? "reject with tcp-reset"
-			      : bt_rule_action((enum bt_filter_action)r->action));
+	bt_out_str(o, bt_rule_action((enum bt_filter_action)r->action));
+	bt_out_str(o, r->action == BT_FILTER_RESET    ? "tcp-reset"
+		      : r->action == BT_FILTER_REJECT ? "icmp"
+						      : "");
 	bt_out_str(o, bt_rule_dir((enum bt_filter_dir)r->dir));
 	bt_out_str(o, bt_rule_proto(r->proto));
 	bt_rule_prefix(&r->src, r->src_bits, text);

@@ -2,6 +2,7 @@
 /* berth ping: ICMP echo from a host. Also shows what the links between two hosts do. */
 #include "addr.h"
 #include "cli.h"
+#include "out.h"
 #include "rows.h"
 
 #include <arpa/inet.h>
@@ -25,7 +26,8 @@ struct ping {
 	uint64_t sent, got, errors;
 	uint64_t sum_ns, min_ns, max_ns;
 	int fd;
-	bool over;
+	bool over, json;
+	const char *host;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -76,30 +78,116 @@ static void send_one(struct ping *p)
 		p->over = true;
 }
 
+/* ---- what is told ---- */
+
+static void json_error(const struct ping *p, int err)
+{
+	static const struct bt_col cols[] = {{.key = "event"},
+					     {.key = "host"},
+					     {.key = "destination"},
+					     {.key = "errno"},
+					     {.key = "error"}};
+	struct bt_out o;
+	bt_out_line(&o, cols, sizeof(cols) / sizeof(cols[0]));
+	bt_out_str(&o, "error");
+	bt_out_str(&o, p->host);
+	bt_out_str(&o, p->name);
+	bt_out_num(&o, (uint64_t)err);
+	bt_out_str(&o, strerror(err));
+	bt_out_line_end(&o);
+}
+
+static void json_answer(const struct ping *p, const char *from, size_t len, uint16_t sequence,
+			uint8_t hops, uint64_t rtt_ns)
+{
+	static const struct bt_col cols[] = {
+		{.key = "event"},    {.key = "host"}, {.key = "destination"}, {.key = "from"},
+		{.key = "sequence"}, {.key = "ttl"},  {.key = "bytes"},	      {.key = "rtt_ns"}};
+	struct bt_out o;
+	bt_out_line(&o, cols, sizeof(cols) / sizeof(cols[0]));
+	bt_out_str(&o, "answer");
+	bt_out_str(&o, p->host);
+	bt_out_str(&o, p->name);
+	bt_out_str(&o, from);
+	bt_out_num(&o, sequence);
+	bt_out_num(&o, hops);
+	bt_out_num(&o, len);
+	bt_out_num(&o, rtt_ns);
+	bt_out_line_end(&o);
+}
+
+static void json_end(const struct ping *p, const char *to)
+{
+	static const struct bt_col cols[] = {{.key = "event"},	     {.key = "host"},
+					     {.key = "destination"}, {.key = "address"},
+					     {.key = "sent"},	     {.key = "received"},
+					     {.key = "errors"},	     {.key = "rtt_min_ns"},
+					     {.key = "rtt_mean_ns"}, {.key = "rtt_max_ns"}};
+	struct bt_out o;
+	bt_out_line(&o, cols, sizeof(cols) / sizeof(cols[0]));
+	bt_out_str(&o, "end");
+	bt_out_str(&o, p->host);
+	bt_out_str(&o, p->name);
+	bt_out_str(&o, to);
+	bt_out_num(&o, p->sent);
+	bt_out_num(&o, p->got);
+	bt_out_num(&o, p->errors);
+	bt_out_num(&o, p->min_ns);
+	bt_out_num(&o, p->got ? p->sum_ns / p->got : 0);
+	bt_out_num(&o, p->max_ns);
+	bt_out_line_end(&o);
+}
+
+static void text_answer(const char *from, size_t len, uint16_t sequence, uint8_t hops, bool timed,
+			uint64_t rtt_ns)
+{
+	printf("%zu bytes from %s: icmp_seq=%u ttl=%u", len, from, sequence, hops);
+	if (timed)
+		printf(" time=%.3f ms", (double)rtt_ns / 1e6);
+	printf("\n");
+}
+
+static void text_end(const struct ping *p)
+{
+	printf("%llu sent, %llu received, %llu errors, %.4g%% lost\n", (unsigned long long)p->sent,
+	       (unsigned long long)p->got, (unsigned long long)p->errors,
+	       p->sent == 0 || p->got > p->sent
+		       ? 0.0
+		       : 100.0 * (double)(p->sent - p->got) / (double)p->sent);
+	if (p->got > 0 && p->size >= 8)
+		printf("round trip: least %.3f, mean %.3f, most %.3f ms\n", (double)p->min_ns / 1e6,
+		       (double)p->sum_ns / (double)p->got / 1e6, (double)p->max_ns / 1e6);
+}
+
 static void show(struct ping *p, const struct bt_pinged *head, const uint8_t *packet, size_t len)
 {
 	char from[BT_ADDR_TEXT];
 	uint64_t sent, rtt = 0;
 	if (head->err != 0) {
 		p->errors++;
-		printf("%s: %s\n", p->name, strerror((int)head->err));
+		if (p->json)
+			json_error(p, (int)head->err);
+		else
+			printf("%s: %s\n", p->name, strerror((int)head->err));
 		return;
 	}
 	if (len < 8)
 		return;
+	uint16_t sequence = (uint16_t)(packet[6] << 8 | packet[7]);
+	bool timed = len >= 8 + sizeof(sent);
 	bt_addr_text(head->from, from);
 	p->got++;
-	printf("%zu bytes from %s: icmp_seq=%u ttl=%u", len, from,
-	       (unsigned)packet[6] << 8 | packet[7], head->hops);
-	if (len >= 8 + sizeof(sent)) {
+	if (timed) {
 		memcpy(&sent, packet + 8, sizeof(sent));
 		rtt = now_ns() - sent;
 		p->sum_ns += rtt;
 		p->min_ns = p->got == 1 || rtt < p->min_ns ? rtt : p->min_ns;
 		p->max_ns = rtt > p->max_ns ? rtt : p->max_ns;
-		printf(" time=%.3f ms", (double)rtt / 1e6);
 	}
-	printf("\n");
+	if (p->json)
+		json_answer(p, from, len, sequence, head->hops, rtt);
+	else
+		text_answer(from, len, sequence, head->hops, timed, rtt);
 	fflush(stdout);
 }
 
@@ -135,21 +223,18 @@ static int run(struct ping *p)
 	uint64_t next = now_ns();
 	char to[BT_ADDR_TEXT];
 	bt_addr_text(p->to, to);
-	printf("PING %s (%s) with %llu bytes\n", p->name, to, (unsigned long long)p->size);
+	if (!p->json)
+		printf("PING %s (%s) with %llu bytes\n", p->name, to, (unsigned long long)p->size);
 	while (!p->over && !interrupted && (p->count == 0 || p->sent < p->count)) {
 		send_one(p);
 		next += p->interval_ns;
 		hear_until(p, next);
 	}
 	hear_until(p, now_ns() + WAIT_NS);
-	printf("%llu sent, %llu received, %llu errors, %.4g%% lost\n", (unsigned long long)p->sent,
-	       (unsigned long long)p->got, (unsigned long long)p->errors,
-	       p->sent == 0 || p->got > p->sent
-		       ? 0.0
-		       : 100.0 * (double)(p->sent - p->got) / (double)p->sent);
-	if (p->got > 0 && p->size >= 8)
-		printf("round trip: least %.3f, mean %.3f, most %.3f ms\n", (double)p->min_ns / 1e6,
-		       (double)p->sum_ns / (double)p->got / 1e6, (double)p->max_ns / 1e6);
+	if (p->json)
+		json_end(p, to);
+	else
+		text_end(p);
 	return p->got > 0 ? BT_EXIT_OK : BT_EXIT_FAIL;
 }
 
@@ -203,7 +288,9 @@ int bt_cmd_ping(const struct bt_args *args)
 		return BT_EXIT_USAGE;
 	if (!bt_join(&c, network))
 		return BT_EXIT_FAIL;
+	p.host = args->rest[0];
 	p.name = args->rest[1];
+	p.json = bt_args_has(args, BT_OPT_JSON);
 	int status = BT_EXIT_FAIL;
 	if (bt_find_host(c.table, args->rest[0], network, &host) &&
 	    destination(c.table, p.name, network, p.to))

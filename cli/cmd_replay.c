@@ -5,6 +5,7 @@
  * the other, at the times they had or as fast as they are taken.
  */
 #include "cli.h"
+#include "out.h"
 #include "replay.h"
 #include "rows.h"
 
@@ -36,7 +37,7 @@ struct replay {
 	FILE *out; /* NULL: what the host sends is only counted */
 	uint8_t *block;
 	int fd;
-	bool fast, failed;
+	bool fast, json, failed, whole; /* whole: the capture was read to its end */
 	uint64_t given, others, unread, answers;
 };
 
@@ -187,6 +188,22 @@ static bool one(struct replay *r, const struct bt_capture_packet *p, uint64_t *f
 	return give(r, data, len);
 }
 
+static void json_counts(const struct replay *r)
+{
+	static const struct bt_col cols[] = {{.key = "host"},	   {.key = "given"},
+					     {.key = "answers"},   {.key = "for_others"},
+					     {.key = "not_whole"}, {.key = "whole_file"}};
+	struct bt_out o;
+	bt_out_line(&o, cols, sizeof(cols) / sizeof(cols[0]));
+	bt_out_str(&o, r->host.name);
+	bt_out_num(&o, r->given);
+	bt_out_num(&o, r->answers);
+	bt_out_num(&o, r->others);
+	bt_out_num(&o, r->unread);
+	bt_out_bool(&o, r->whole);
+	bt_out_line_end(&o);
+}
+
 static int play(struct replay *r)
 {
 	struct bt_capture_packet p;
@@ -201,12 +218,17 @@ static int play(struct replay *r)
 	} while (go_on && !interrupted &&
 		 hear_until(r, clock_ns(CLOCK_MONOTONIC) + PATIENCE_S * 1000000000ull, false) &&
 		 r->answers != answers && clock_ns(CLOCK_MONOTONIC) - begun_ns < 3600000000000ull);
-	fprintf(stderr,
-		"berth: %llu packets given to %s, %llu answered; %llu were for others, %llu no "
-		"whole IP "
-		"packets\n",
-		(unsigned long long)r->given, r->host.name, (unsigned long long)r->answers,
-		(unsigned long long)r->others, (unsigned long long)r->unread);
+	r->whole = n == 0;
+	if (r->json)
+		json_counts(r);
+	else
+		fprintf(stderr,
+			"berth: %llu packets given to %s, %llu answered; %llu were for others, "
+			"%llu no "
+			"whole IP "
+			"packets\n",
+			(unsigned long long)r->given, r->host.name, (unsigned long long)r->answers,
+			(unsigned long long)r->others, (unsigned long long)r->unread);
 	if (n < 0)
 		fails(r, r->file, "the capture is broken after that, or cut off");
 	return r->failed ? BT_EXIT_FAIL : BT_EXIT_OK;
@@ -261,6 +283,7 @@ int bt_cmd_replay(const struct bt_args *args)
 	}
 	r.file = args->rest[1];
 	r.fast = bt_args_has(args, BT_OPT_FAST);
+	r.json = bt_args_has(args, BT_OPT_JSON);
 	r.flows = bt_flows_new();
 	if (r.flows == NULL || !read_file(&r, &data, &len) || !bt_join(&c, network))
 		return BT_EXIT_FAIL;

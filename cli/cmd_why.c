@@ -69,6 +69,7 @@ static const struct bt_col columns[] = {
 	{.head = "Program", .key = "program", .before = ' '},
 	{.head = "Call", .key = "call", .before = ' '},
 	{.head = "Said", .key = "error", .before = ' '},
+	{.key = "reason"},
 	{.key = "rule"},
 	{.key = "in_the_way"},
 	{.key = "before"},
@@ -119,6 +120,7 @@ static void put(struct bt_out *o, const struct bt_refusal *r, const struct told 
 	bt_out_str(o, d->program);
 	bt_out_str(o, d->call);
 	bt_out_str(o, strerror(r->err));
+	bt_out_str(o, bt_reason_word(r->why, r->err));
 	bt_out_str(o, d->rule);
 	bt_out_str(o, d->by);
 	bt_out_str(o, d->before);
@@ -207,46 +209,109 @@ static int try_bind(struct bt_client *c, const struct bt_endpoint *e, bool udp, 
 	return got == sizeof(*why) ? rep.err : rep.err == 0 ? -EPROTO : -rep.err;
 }
 
-static int before_trying(struct bt_client *c, const struct bt_endpoint *e, bool udp)
+/* What a bind would meet. */
+struct verdict {
+	char at[BT_END_TEXT], host[BT_HOST_NAME];
+	bool udp;
+	int err;		/* 0: it would be done */
+	struct bt_refusal told; /* what bt_reason_rule looks at; call: also of what is free */
+	char rule[SENTENCE], by[SENTENCE];
+	char help[3][SENTENCE]; /* "": none */
+	uint64_t left_s;
+};
+
+static void judge(struct bt_client *c, const struct bt_endpoint *e,
+		  const struct bt_refusal_why *met, struct verdict *v)
 {
 	static const struct {
 		uint16_t opts;
 		const char *name;
 	} cures[] = {{BT_REUSEADDR, "SO_REUSEADDR"}, {BT_REUSEPORT, "SO_REUSEPORT"}};
 	struct bt_refusal_why why;
-	char at[BT_END_TEXT], host[BT_HOST_NAME], words[SENTENCE];
-	int r = try_bind(c, e, udp, 0, &why);
-	bt_host_name(c->table, e->host, host);
-	bt_end_text(e->addr, e->port, memcmp(e->addr, (uint8_t[16]){0}, 16) == 0 ? 4 : 0, at);
-	if (r < 0) {
-		bt_say("berthd did not tell: %s", strerror(-r));
+	struct bt_row row;
+	unsigned n = 0;
+	v->told = (struct bt_refusal){.call = met->call, .err = v->err, .why = met->why};
+	v->left_s = met->frees_in_ns == 0 ? 0 : met->frees_in_ns / 1000000000u + 1;
+	if (met->slot != BT_SLOT_NONE && bt_row_read(c->table, met->slot, &row))
+		v->told.by.opts = row.opts;
+	bt_reason_rule(c->table, &v->told, v->rule, sizeof(v->rule));
+	if (met->slot != BT_SLOT_NONE)
+		bt_socket_words(c->table, met->slot, v->by, sizeof(v->by));
+	for (size_t i = 0; v->told.why != BT_WHY_IN_USE_TIME_WAIT && i < 2; i++)
+		if (try_bind(c, e, v->udp, cures[i].opts, &why) == 0)
+			snprintf(v->help[n++], SENTENCE, "it works with %s, set before bind",
+				 cures[i].name);
+	bt_reason_help(&v->told, v->left_s, v->help[n], SENTENCE);
+}
+
+static void say_verdict(const struct verdict *v)
+{
+	const char *proto = v->udp ? "udp" : "tcp";
+	if (v->err == 0) {
+		printf("yes: %s %s is free on %s\n", proto, v->at, v->host);
+		return;
+	}
+	printf("no: %s of %s %s on %s says '%s'\n", bt_call_name(v->told.call), proto, v->at,
+	       v->host, strerror(v->err));
+	printf("  why   %s\n", v->rule);
+	if (*v->by != '\0')
+		printf("  who   %s\n", v->by);
+	if (v->left_s > 0)
+		printf("  frees in %lu s\n", (unsigned long)v->left_s);
+	for (unsigned i = 0; i < 3; i++)
+		if (*v->help[i] != '\0')
+			printf("  help  %s\n", v->help[i]);
+}
+
+static void json_verdict(const struct verdict *v, uint16_t port)
+{
+	static const struct bt_col cols[] = {
+		{.key = "host"},   {.key = "proto"}, {.key = "local"},	    {.key = "port"},
+		{.key = "free"},   {.key = "call"},  {.key = "errno"},	    {.key = "error"},
+		{.key = "reason"}, {.key = "rule"},  {.key = "in_the_way"}, {.key = "frees_in_s"},
+		{.key = "help"},
+	};
+	bool no = v->err != 0;
+	struct bt_out o;
+	bt_out_line(&o, cols, sizeof(cols) / sizeof(cols[0]));
+	bt_out_str(&o, v->host);
+	bt_out_str(&o, v->udp ? "udp" : "tcp");
+	bt_out_str(&o, v->at);
+	bt_out_num(&o, port);
+	bt_out_bool(&o, !no);
+	bt_out_str(&o, no ? bt_call_name(v->told.call) : "");
+	bt_out_num(&o, (uint64_t)v->err);
+	bt_out_str(&o, no ? strerror(v->err) : "");
+	bt_out_str(&o, no ? bt_reason_word(v->told.why, v->err) : "");
+	bt_out_str(&o, v->rule);
+	bt_out_str(&o, v->by);
+	bt_out_num(&o, v->left_s);
+	bt_out_list(&o);
+	for (unsigned i = 0; i < 3; i++)
+		if (*v->help[i] != '\0')
+			bt_out_item(&o, v->help[i]);
+	bt_out_list_end(&o, false);
+	bt_out_line_end(&o);
+}
+
+static int before_trying(struct bt_client *c, const struct bt_endpoint *e, bool udp, bool json)
+{
+	struct verdict v = {.udp = udp};
+	struct bt_refusal_why met;
+	v.err = try_bind(c, e, udp, 0, &met);
+	if (v.err < 0) {
+		bt_say("berthd did not tell: %s", strerror(-v.err));
 		return BT_EXIT_FAIL;
 	}
-	if (r == 0) {
-		printf("yes: %s %s is free on %s\n", udp ? "udp" : "tcp", at, host);
-		return BT_EXIT_OK;
-	}
-	struct bt_refusal told = {.call = why.call, .err = r, .why = why.why};
-	uint64_t left = why.frees_in_ns == 0 ? 0 : why.frees_in_ns / 1000000000u + 1;
-	struct bt_row row;
-	if (why.slot != BT_SLOT_NONE && bt_row_read(c->table, why.slot, &row))
-		told.by.opts = row.opts;
-	printf("no: %s of %s %s on %s says '%s'\n", bt_call_name(why.call), udp ? "udp" : "tcp", at,
-	       host, strerror(r));
-	bt_reason_rule(c->table, &told, words, sizeof(words));
-	printf("  why   %s\n", words);
-	bt_socket_words(c->table, why.slot, words, sizeof(words));
-	if (why.slot != BT_SLOT_NONE && *words != '\0')
-		printf("  who   %s\n", words);
-	if (left > 0)
-		printf("  frees in %lu s\n", (unsigned long)left);
-	for (size_t i = 0; told.why != BT_WHY_IN_USE_TIME_WAIT && i < 2; i++)
-		if (try_bind(c, e, udp, cures[i].opts, &why) == 0)
-			printf("  help  it works with %s, set before bind\n", cures[i].name);
-	bt_reason_help(&told, left, words, sizeof(words));
-	if (*words != '\0')
-		printf("  help  %s\n", words);
-	return BT_EXIT_NO;
+	bt_host_name(c->table, e->host, v.host);
+	bt_end_text(e->addr, e->port, memcmp(e->addr, (uint8_t[16]){0}, 16) == 0 ? 4 : 0, v.at);
+	if (v.err > 0)
+		judge(c, e, &met, &v);
+	if (json)
+		json_verdict(&v, e->port);
+	else
+		say_verdict(&v);
+	return v.err == 0 ? BT_EXIT_OK : BT_EXIT_NO;
 }
 
 int bt_cmd_why(const struct bt_args *args)
@@ -284,7 +349,7 @@ int bt_cmd_why(const struct bt_args *args)
 		} else {
 			if (e.named) /* a host's port is that of all its addresses */
 				memset(e.addr, 0, sizeof(e.addr));
-			status = before_trying(&c, &e, udp);
+			status = before_trying(&c, &e, udp, bt_args_has(args, BT_OPT_JSON));
 		}
 	} else if (word != NULL && !bt_find_host(c.table, word, network, &host)) {
 		status = BT_EXIT_USAGE;

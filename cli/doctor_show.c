@@ -102,7 +102,9 @@ static void text_host(const struct bt_health *h, bool color)
 {
 	const struct bt_count *c = &h->now;
 	uint32_t capacity = bt_count_capacity(c);
-	printf("\n%s%s\n", h->network ? "Host " : "This machine", h->host);
+	printf("\n%s", h->network ? "Host " : "This machine");
+	put_text(h->host);
+	putchar('\n');
 	printf("  %lu TCP sockets, %lu of them (%u %%) in TIME_WAIT, %lu in CLOSE_WAIT; %lu UDP.\n",
 	       (unsigned long)c->tcp, (unsigned long)c->states[BT_ROW_TIME_WAIT],
 	       bt_percent(c->states[BT_ROW_TIME_WAIT], c->tcp),

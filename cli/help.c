@@ -53,7 +53,7 @@ void bt_help_all(void)
 	for (unsigned i = 0; i < sizeof(global_opts) / sizeof(global_opts[0]); i++)
 		printf("  %-12s %s\n", global_opts[i].name, global_opts[i].help);
 	printf("\nExamples:\n"
-	       "  berth run --host web --ip 192.168.1.100 -- nginx -g 'daemon off;'\n"
+	       "  berth run --host web --ip 192.168.1.100 -- python3 -m http.server 80\n"
 	       "  berth run --host pc --ip 10.0.0.50 -- curl http://192.168.1.100/\n"
 	       "  berth ss -tlnp\n\n"
 	       "'berth help COMMAND' explains a command.\n");

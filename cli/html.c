@@ -3,7 +3,6 @@
 
 #include "utf8.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 void bt_html_text(FILE *f, const char *s)
@@ -11,11 +10,10 @@ void bt_html_text(FILE *f, const char *s)
 	while (*s) {
 		char c[BT_UTF8_MAX + 1];
 		s += bt_utf8_next(s, c);
-		bool c1 = (unsigned char)c[0] == 0xc2 && (unsigned char)c[1] < 0xa0;
 		if (strchr("&<>\"'", *c))
 			fprintf(f, "&#%d;", *c);
-		else if ((unsigned char)*c < ' ' || *c == 0x7f || c1)
-			fputs("\xef\xbf\xbd", f);
+		else if (bt_utf8_control(c))
+			fputs(BT_UTF8_INSTEAD, f);
 		else
 			fputs(c, f);
 	}

@@ -141,7 +141,7 @@ static void put_seats(const struct bt_map_host *h, const struct bt_map_zone *z)
 
 static void put_host(const struct bt_map_host *h, const struct glyphs *g)
 {
-	fputs(h->name, stdout);
+	put_cut(h->name, WIDTH, false);
 	for (unsigned i = 0; i < h->n_addrs; i++)
 		printf("%s%s", i ? ", " : "  ", h->addrs[i]);
 	printf("  %u socket%s\n", h->sockets, h->sockets == 1 ? "" : "s");

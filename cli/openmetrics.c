@@ -19,6 +19,8 @@ static void put_text(FILE *f, const char *s)
 			fprintf(f, "\\%c", *c);
 		else if (*c == '\n')
 			fputs("\\n", f);
+		else if (bt_utf8_control(c))
+			fputs(BT_UTF8_INSTEAD, f);
 		else
 			fputs(c, f);
 	}

@@ -21,7 +21,8 @@ struct bt_om {
 };
 
 struct bt_om_label {
-	const char *name, *value; /* value: any bytes; what is not UTF-8 is taken for Latin-1 */
+	const char *name, *value; /* value: any bytes; what is not UTF-8 is taken for
+				   * Latin-1, and U+FFFD stands for controls */
 };
 
 /* unit: NULL, or what the name ends in. help: a sentence. */

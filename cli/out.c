@@ -10,6 +10,8 @@
 
 enum { MAX_COLS = 20, OUT_BUFFER = 1 << 18, NUM_TEXT = 24 };
 
+#define SCHEMA "\"schema\":1" /* of every document that is written here */
+
 /* ---- text into the current cell ---- */
 
 static void put(struct bt_out *o, const char *s, size_t n)
@@ -98,8 +100,7 @@ void bt_out_begin(struct bt_out *o, bool json, bool header, const struct bt_col 
 	setvbuf(stdout, NULL, _IOFBF, OUT_BUFFER);
 	if (!json)
 		return;
-	o->first_key = true;
-	putchar('{');
+	fputs_unlocked("{" SCHEMA, stdout);
 	if (network) {
 		json_key(o, "network");
 		bt_json_str(network);
@@ -110,9 +111,9 @@ void bt_out_begin(struct bt_out *o, bool json, bool header, const struct bt_col 
 
 void bt_out_line(struct bt_out *o, const struct bt_col *cols, unsigned n_cols)
 {
-	*o = (struct bt_out){.json = true, .first_key = true, .cols = cols};
+	*o = (struct bt_out){.json = true, .cols = cols};
 	o->n_cols = n_cols < MAX_COLS ? n_cols : MAX_COLS;
-	putc_unlocked('{', stdout);
+	fputs_unlocked("{" SCHEMA, stdout);
 }
 
 void bt_out_line_end(struct bt_out *o)
@@ -184,6 +185,16 @@ void bt_out_named(struct bt_out *o, uint64_t value, const char *word)
 void bt_out_num(struct bt_out *o, uint64_t value)
 {
 	bt_out_named(o, value, NULL);
+}
+
+void bt_out_bool(struct bt_out *o, bool value)
+{
+	if (!next(o, BT_PLAIN))
+		return;
+	if (o->json)
+		fputs_unlocked(value ? "true" : "false", stdout);
+	else
+		put_str(o, value ? "yes" : "no");
 }
 
 void bt_out_list(struct bt_out *o)

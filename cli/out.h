@@ -4,10 +4,12 @@
  * cells until the end, because its widths follow from all of them; JSON goes out at once, one
  * record a line:
  *
- *	{"network":"default","sockets":[
+ *	{"schema":1,"network":"default","sockets":[
  *	{"netid":"tcp","state":"LISTEN",...},
  *	...
  *	]}
+ *
+ * doc/json.md says what a schema's number promises, doc/schema has one for each document.
  */
 #ifndef BERTH_CLI_OUT_H
 #define BERTH_CLI_OUT_H
@@ -42,13 +44,14 @@ struct bt_out {
 	size_t n_cells, cell_room;
 };
 
-/* Begins; the columns stay the caller's. In JSON `network` (unless NULL) and the list's name come
- * first. */
+/* Begins; the columns stay the caller's. In JSON the schema's number, `network` (unless NULL) and
+ * the list's name come first. */
 void bt_out_begin(struct bt_out *o, bool json, bool header, const struct bt_col *cols,
 		  unsigned n_cols, const char *network, const char *list);
 void bt_out_end(struct bt_out *o);
 
-/* One record alone, as a line of JSON: begins; its cells as in a list; ends. */
+/* One record alone, as a line of JSON: begins with the schema's number; its cells as in a list;
+ * ends. */
 void bt_out_line(struct bt_out *o, const struct bt_col *cols, unsigned n_cols);
 void bt_out_line_end(struct bt_out *o);
 
@@ -61,6 +64,8 @@ void bt_out_record_end(struct bt_out *o);
 void bt_out_str(struct bt_out *o, const char *value);
 void bt_out_styled(struct bt_out *o, const char *value, enum bt_style style);
 void bt_out_num(struct bt_out *o, uint64_t value);
+/* true or false; "yes" or "no" in the table. */
+void bt_out_bool(struct bt_out *o, bool value);
 /* A number that people read as a word (a port and its service, or "*" for none). */
 void bt_out_named(struct bt_out *o, uint64_t value, const char *word);
 

@@ -82,6 +82,7 @@ static const struct bt_opt events_opts[] = {
 	{BT_OPT_PAST, "past", NULL, "begin with what is still known of the past"},
 	{BT_OPT_ONCE, "once", NULL, "only what is still known of the past"},
 	OPT_NETWORK,
+	{BT_OPT_JSON, "json", NULL, "print JSON, as without it"},
 	OPT_HELP,
 };
 
@@ -103,6 +104,7 @@ static const struct bt_opt capture_opts[] = {
 	{'w', "write", "FILE", "write pcapng to FILE; - is the standard output"},
 	{'c', "count", "N", "end after N packets"},
 	OPT_NETWORK,
+	{BT_OPT_JSON, "json", NULL, "print a line of JSON for each packet"},
 	OPT_HELP,
 };
 
@@ -110,6 +112,7 @@ static const struct bt_opt replay_opts[] = {
 	{BT_OPT_FAST, "fast", NULL, "as fast as the host takes them, not at the times they had"},
 	{'w', "write", "FILE", "write what the host gets and sends as pcapng to FILE"},
 	OPT_NETWORK,
+	OPT_JSON,
 	OPT_HELP,
 };
 
@@ -118,6 +121,7 @@ static const struct bt_opt ping_opts[] = {
 	{'i', "interval", "SECONDS", "between two requests (1)"},
 	{'s', "size", "BYTES", "of data in a request (56)"},
 	OPT_NETWORK,
+	{BT_OPT_JSON, "json", NULL, "print a line of JSON for each answer, and one at the end"},
 	OPT_HELP,
 };
 
@@ -161,6 +165,18 @@ static const struct bt_opt networks_opts[] = {
 };
 
 static const struct bt_opt help_opts[] = {
+	OPT_HELP,
+};
+
+static const struct bt_opt top_opts[] = {
+	{'d', "interval", "SECONDS", "between two looks (2)"},
+	{'s', "sort", "KEY", "rate (default), queue, state, port, peer, host, program or retrans"},
+	{'f', "filter", "WORDS", "only sockets with all these words in their line"},
+	{'b', "batch", NULL, "plain text, for scripts and files"},
+	{'n', "count", "N", "with --batch: end after N looks"},
+	{BT_OPT_NO_COLOR, "no-color", NULL, "no colours, as with NO_COLOR set"},
+	OPT_NETWORK,
+	OPT_JSON,
 	OPT_HELP,
 };
 
@@ -234,6 +250,11 @@ const struct bt_cmd bt_commands[] = {
 	{"ping", "[OPTIONS] HOST DESTINATION", "send ICMP echo requests from a host",
 	 "To another host or address, over the links between them or by HOST's TAP device.\n",
 	 ping_opts, COUNT(ping_opts), 2, bt_cmd_ping},
+	{"top", "[OPTIONS] [HOST]", "show hosts, listeners and connections live",
+	 "q ends it, ? shows the keys. The busiest connections stand first, where berthd counts: "
+	 "those\n"
+	 "that travel in packets. --json prints one look, after an interval.\n",
+	 top_opts, COUNT(top_opts), 1, bt_cmd_top},
 	{"doctor", "[OPTIONS] [HOST]", "find ports that run out, and say what helps",
 	 "Exit status 0: healthy, 1: a warning, 2: the command line was not understood,\n"
 	 "3: critical, 4: berth could not look.\n",

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "utf8.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -32,4 +31,10 @@ size_t bt_utf8_next(const char *s, char c[BT_UTF8_MAX + 1])
 	c[0] = (char)(0xc0 | *u >> 6);
 	c[1] = (char)(0x80 | (*u & 0x3f));
 	return 1;
+}
+
+bool bt_utf8_control(const char *c)
+{
+	uint8_t first = (uint8_t)c[0];
+	return first < ' ' || first == 0x7f || (first == 0xc2 && (uint8_t)c[1] < 0xa0);
 }

@@ -534,6 +534,7 @@ static const struct {
 	[BT_SYNC] = {call_sync, COMMAND, false},
 	[BT_DOWN] = {call_down, COMMAND, false},
 	[BT_TALLY] = {d_call_tally, COMMAND, false},
+	[BT_COUNTS] = {d_call_counts, COMMAND, false},
 };
 
 static bool allowed(const struct call *k)

@@ -127,12 +127,14 @@ static int32_t program_of(const struct daemon *d, uint16_t host, bool got, const
 void d_capture(struct daemon *d, uint16_t host, uint16_t peer, bool got, const struct iovec *parts,
 	       size_t n)
 {
-	struct bt_captured head = {.host = host, .peer = peer, .got = got};
-	struct iovec iov[PARTS_MAX + 1] = {{&head, sizeof(head)}};
+	struct bt_captured head;
+	struct iovec iov[PARTS_MAX + 1];
 	struct msghdr m = {.msg_iov = iov, .msg_iovlen = n + 1};
 	struct timespec t;
 	if (d->captures == NULL || n > PARTS_MAX || n == 0)
 		return;
+	head = (struct bt_captured){.host = host, .peer = peer, .got = got};
+	iov[0] = (struct iovec){&head, sizeof(head)};
 	clock_gettime(CLOCK_REALTIME, &t);
 	head.realtime_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 	for (size_t i = 0; i < n; i++) {

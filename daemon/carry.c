@@ -23,9 +23,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define TURN_BYTES (256u * 1024) /* of one connection before the others have their turn */
+#define PARTS	   16u		 /* of the engine's buffers in one call */
 #define TABLE	   1024u
 
 struct carries {
@@ -231,12 +233,14 @@ static bool take_urgent(struct carry *c)
 void d_carry_take_in(struct carry *c)
 {
 	struct berth *b = d_wire_engine(c->d);
-	for (uint32_t taken = 0; taken < TURN_BYTES && !c->in_end;) {
+	unsigned most = 1; /* few bytes need one part; where that is filled, many may wait */
+	for (uint32_t taken = 0; taken < TURN_BYTES && !c->in_end; most = PARTS) {
 		if (c->urgent_in && !take_urgent(c))
 			break;
-		void *room;
-		size_t len = 65536;
-		int r = berth_send_room(b, c->socket, &room, &len);
+		struct iovec room[PARTS];
+		unsigned n_parts = most;
+		size_t len = 0;
+		int r = berth_send_room(b, c->socket, room, &n_parts, TURN_BYTES);
 		if (r == BERTH_EAGAIN) {
 			c->full = true;
 			break;
@@ -245,7 +249,9 @@ void d_carry_take_in(struct carry *c)
 			heard(c, r);
 			break;
 		}
-		ssize_t n = read(c->fd, room, len);
+		for (unsigned i = 0; i < n_parts; i++)
+			len += room[i].iov_len;
+		ssize_t n = readv(c->fd, room, (int)n_parts);
 		if (n > 0) {
 			berth_send_filled(b, c->socket, (size_t)n, d_now());
 			taken += (uint32_t)n;
@@ -297,14 +303,15 @@ void d_carry_hand_on(struct carry *c)
 		}
 		if (c->urgent_out && !hand_on_urgent(c))
 			break;
-		const void *data;
-		size_t len;
-		int r = berth_recv_data(b, c->socket, &data, &len);
-		if (c->error != 0 && (r < 0 || len == 0)) {
+		struct iovec data[PARTS];
+		struct msghdr m = {.msg_iov = data};
+		unsigned n_parts = PARTS;
+		int r = berth_recv_data(b, c->socket, data, &n_parts);
+		if (c->error != 0 && (r < 0 || n_parts == 0)) {
 			d_carry_end(c);
 			return;
 		}
-		if (r == 0 && len == 0 && !c->out_end) {
+		if (r == 0 && n_parts == 0 && !c->out_end) {
 			c->out_end = true;
 			shutdown(c->fd, SHUT_WR);
 			d_carry_changing(c);
@@ -315,9 +322,10 @@ void d_carry_hand_on(struct carry *c)
 		}
 		if (r < 0)
 			heard(c, r);
-		if (r < 0 || len == 0)
+		if (r < 0 || n_parts == 0)
 			break;
-		ssize_t n = send(c->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		m.msg_iovlen = n_parts;
+		ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
 			c->blocked = true;
 			break;

@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * berthd, one per network. Single-threaded on a libuv loop. It owns the socket table and the port
- *spaces, and answers programs' messages; bytes between two programs never pass through it, except
- *datagrams for a receiver whose queue is full.
+ * spaces, and answers programs' messages; bytes between two programs never pass through it, except
+ * datagrams for a receiver whose queue is full, and what travels in packets (wire.h).
  *
  *	main.c		start, lock, idle exit
  *	state.c		the network's files: id, key, table; publishing sockets as rows
  *	serve.c		connections of programs and of the command line, their life
- *	calls.c		one function a message about sockets; calls_host.c: about hosts
- *	sweep.c		what the kernel says about who is alive
+ *	calls.c		one function a message: about sockets
+ *	calls_*.c	about datagrams, options, hosts; questions
+ *	vals.c		values of options that are kept for sockets
+ *	names.c		files in the place of abstract names
+ *	timers.c	all that is to happen later, but for packets
+ *	sweep.c		what the kernel says about who is alive; census.c asks it
  *	heirs.c		sockets that took others' place
  *	inbox.c		programs' notices without a wake-up
  *	events.c	what happened and what was refused, for instruments; tally.c: how often
- *	relay.c		datagrams in waiting; errors.c: what is said of those that did not arrive
+ *	relay.c		datagrams in waiting
+ *	errors.c	what is said of those that did not arrive
  *	filter.c	packet filters
  *	echo.c		sockets that are connected to themselves
- *	wire.c		links, and the engine that carries packets; carry.c its connections; tap.c
- *the way out recover.c	rebuilding from the table that an earlier berthd left
+ *	wire.c		links, and the engine that carries packets; its other files are in wire.h
+ *	recover.c	rebuilding from the table that an earlier berthd left
  */
 #ifndef BERTH_DAEMON_H
 #define BERTH_DAEMON_H
@@ -109,6 +114,8 @@ struct daemon {
 /* state.c */
 int d_state_open(struct daemon *d); /* 0 or -errno; a message is on stderr */
 void d_state_remove(struct daemon *d);
+/* The lock is still the directory's. */
+bool d_state_ours(const struct daemon *d);
 uint64_t d_now(void);
 uint64_t d_random(struct daemon *d);
 void d_mac(const struct daemon *d, uint64_t host, uint8_t token[BT_TOKEN_BYTES]);

@@ -38,7 +38,6 @@ static int take_lock(struct daemon *d)
 {
 	char path[512];
 	for (int tries = 0; tries < 100; tries++) {
-		struct stat a, b;
 		int r = bt_runtime_dir(d->network, true, d->dir, sizeof(d->dir));
 		if (r < 0)
 			return r;
@@ -51,8 +50,7 @@ static int take_lock(struct daemon *d)
 		}
 		if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
 			return errno == EWOULDBLOCK ? 0 : -errno;
-		if (fstat(d->lock_fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
-		    a.st_dev == b.st_dev)
+		if (d_state_ours(d))
 			return 1;
 		close(d->lock_fd);
 	}

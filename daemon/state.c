@@ -156,10 +156,21 @@ int d_state_open(struct daemon *d)
 	return 0;
 }
 
+bool d_state_ours(const struct daemon *d)
+{
+	struct stat ours, there;
+	char path[512];
+	snprintf(path, sizeof(path), "%s/lock", d->dir);
+	return fstat(d->lock_fd, &ours) == 0 && stat(path, &there) == 0 &&
+	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
 void d_state_remove(struct daemon *d)
 {
 	static const char *const files[] = {"table", "key", "netid", "lock"};
 	char path[512];
+	if (!d_state_ours(d)) /* somebody has removed it, and another berthd may have begun there */
+		return;
 	d_names_clear(d, true);
 	snprintf(path, sizeof(path), "%s/n", d->dir);
 	rmdir(path);

@@ -52,6 +52,7 @@ struct wire {
 	struct joint *joints;
 	struct listener *listeners[TABLE];
 	int timer_fd;
+	uint64_t armed; /* when it rings, or 0 */
 	uv_poll_t timer;
 	bool turning;
 };
@@ -346,12 +347,13 @@ static bool take_in(struct daemon *d)
 	bool any = d_tap_take_in(d);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
-		for (unsigned n = 0; n < PACKETS && bt_pair_out(j->pair, d_now(), &p); n++) {
+		uint64_t now = d_now();
+		for (unsigned n = 0; n < PACKETS && bt_pair_out(j->pair, now, &p); n++) {
 			uint16_t to = p.to == 0 ? j->a : j->b;
 			const struct iovec whole = {(void *)(uintptr_t)p.data, p.len};
 			d_capture(d, to, p.to == 0 ? j->b : j->a, true, &whole, 1);
 			if (know_host(d, to))
-				berth_input(d->wire->b, d->wire->ifs[to], p.data, p.len, d_now());
+				berth_input(d->wire->b, d->wire->ifs[to], p.data, p.len, now);
 			while (bt_engine_icmp(d->wire->b, &said))
 				d_errors_icmp(d, &said);
 			any = true;
@@ -387,10 +389,13 @@ static void set_timer(struct daemon *d, bool at_once)
 	at = tap < at ? tap : at;
 	if (at_once)
 		at = 1;
-	if (at != UINT64_MAX) {
-		t.it_value.tv_sec = (time_t)(at / 1000000000u);
-		t.it_value.tv_nsec = (long)(at % 1000000000u);
-	}
+	/* It may ring too early: then nothing is due, and it is set anew. Deadlines move with every
+	 * packet, mostly further away. */
+	if (at == UINT64_MAX || (d->wire->armed != 0 && d->wire->armed <= at))
+		return;
+	d->wire->armed = at;
+	t.it_value.tv_sec = (time_t)(at / 1000000000u);
+	t.it_value.tv_nsec = (long)(at % 1000000000u);
 	timerfd_settime(d->wire->timer_fd, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
@@ -425,6 +430,7 @@ static void on_timer(uv_poll_t *h, int status, int events)
 	(void)events;
 	if (read(d->wire->timer_fd, &times, sizeof(times)) < 0)
 		return;
+	d->wire->armed = 0;
 	d_wire_turn(d);
 	d_settle(d);
 }

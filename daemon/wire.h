@@ -5,9 +5,9 @@
  * carries what they say in packets, which the links lose, delay and show.
  *
  * The port space of the network (lib/sock) stays the one that decides about addresses and ports;
- *the engine has sockets of the same addresses, which nobody sees: one for each listener of a host,
- *and one for each end of a connection. What becomes of a connection the engine tells, and the row
- *shows.
+ * the engine has sockets of the same addresses, which nobody sees: one for each listener of a host,
+ * and one for each end of a connection. What becomes of a connection the engine tells, and the row
+ * shows.
  *
  *	wire.c	the engine, its hosts and links, packets and time
  *	capture.c who looks at packets

@@ -102,12 +102,12 @@ static void transmit(struct berth *b, int fd)
  * shows what waits, and is told how much of it is done with. */
 static void echo(struct berth *b, berth_socket s)
 {
-	const void *data;
-	size_t len;
+	struct iovec part;
+	unsigned n = 1;
 	int r;
 
-	while ((r = berth_recv_data(b, s, &data, &len)) == 0 && len > 0) {
-		int64_t sent = berth_send(b, s, data, len, 0, clock_ns());
+	while ((r = berth_recv_data(b, s, &part, &n)) == 0 && n > 0) {
+		int64_t sent = berth_send(b, s, part.iov_base, part.iov_len, 0, clock_ns());
 
 		if (sent == BERTH_EAGAIN)
 			return; /* BERTH_WRITABLE will come */

@@ -54,7 +54,7 @@ static bool unread(int fd, const struct note *n)
 
 /* It may be the last close. Of an accepted end nobody could tell at once, and what is unread now
  * another process may read yet: there the kernel tells the client (bt_reset_unheard). */
-static void say_unread(int fd, const struct note *n)
+static void say_unread(int fd, struct note *n)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -62,6 +62,7 @@ static void say_unread(int fd, const struct note *n)
 		return;
 	bt_req_init(&q, BT_UNREAD, n);
 	bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	n->flags |= NOTE_UNREAD;
 }
 
 void bt_closing(int fd, struct note *n, bool *tell)
@@ -105,6 +106,10 @@ void bt_closed(const struct note *n, bool tell)
 	q.flags = (n->flags & NOTE_SHARED ? 0 : BT_REQF_SOLE) |
 		  (n->flags & NOTE_END ? BT_REQF_END : 0);
 	bt_notice(-1, &q);
+	/* Whether another holds it berthd must see now: later that one may have read all and gone.
+	 */
+	if (n->flags & NOTE_UNREAD)
+		bt_settle(n);
 }
 
 PUBLIC int close(int fd)

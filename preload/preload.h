@@ -3,9 +3,9 @@
  * libberth-preload.so: what an unmodified program's socket calls become.
  *
  * A socket of the program is an AF_UNIX descriptor (stream for TCP, datagram for UDP), so all data
- *calls are the kernel's own. What is intercepted: calls that carry an address or an option; and of
- *the data calls, only what is left when the kernel's call has failed or met the end (stream.c), and
- *all of UDP's (dgram.c).
+ * calls are the kernel's own. What is intercepted: calls that carry an address or an option; and of
+ * the data calls, only what is left when the kernel's call has failed or met the end (stream.c),
+ * and all of UDP's (dgram.c).
  *
  *	real.c		the functions that ours stand before
  *	link.c		the control connection to berthd
@@ -206,6 +206,7 @@ enum note_flag {
 	NOTE_ELSEWHERE = 1 << 20, /* and another process: SHARED by more than a duplicate here */
 	NOTE_FAILED = 1 << 18,	  /* UDP: an error is kept in the cookie (dgram.c) */
 	NOTE_SNDBUF = 1 << 15,	 /* the send buffer has its size: ours for bulk, or the program's */
+	NOTE_UNREAD = 1 << 26,	 /* berthd was told that this close leaves data unread */
 	NOTE_SETTING = 1 << 24,	 /* no socket: a memfd that stands for a file of /proc/sys */
 	NOTE_NETLINK = 1 << 25,	 /* netlink.c's; `link` points to its state */
 	NOTE_WIRE = 1 << 22,	 /* its bytes travel in packets */

@@ -136,6 +136,9 @@ enum bt_msg_type {
 		      many connections that are open without packets its rules do not reach.
 		      EINVAL: not a legal one; ENOENT: no such host or rule; ENOSPC: too many rules
 		    */
+	BT_COUNTS, /* of connections in packets. value: the first slot to tell of. Reply extra:
+		      struct bt_counts, as many as there is room for; value: the slot to go on with,
+		      0: that was all */
 	BT_MSG_TYPES,
 };
 
@@ -306,6 +309,16 @@ struct bt_tally {
 	uint8_t pad[3];
 };
 _Static_assert(sizeof(struct bt_tally) == 24, "wire format");
+
+/* BT_COUNTS: since the connection began. */
+struct bt_counts {
+	uint32_t slot;
+	uint32_t gen;
+	uint64_t bytes;	  /* acknowledged by the peer, and received */
+	uint32_t retrans; /* segments sent again */
+	uint32_t pad;
+};
+_Static_assert(sizeof(struct bt_counts) == 24, "wire format");
 
 /* BT_HOST_OPEN: a host named again is the same host; addresses it lacks are added. With no address
  * a new host gets the next free one of 10.64.0.0/16. err EADDRINUSE: another host has the address

@@ -6,7 +6,9 @@
  *	buf.c		memory
  *	diag.c join.c	which inode a row is
  *	host.c		one host: its interfaces, its sockets
- *	proc.c		which file is made by what; proc_sock.c, proc_static.c: the files
+ *	proc.c		which file is made by what
+ *	proc_*.c	the files: of sockets, of interfaces and routes, of counters
+ *	nl.c nl_*.c	netlink
  */
 #ifndef BERTH_VIEW_VIEW_H
 #define BERTH_VIEW_VIEW_H

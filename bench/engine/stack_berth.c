@@ -117,12 +117,12 @@ static bool carry_burst(void)
 
 static void read_all_there_is(void)
 {
-	const void *data;
-	size_t len;
+	struct iovec part;
+	unsigned n = 1;
 
-	while (berth_recv_data(b, server, &data, &len) == 0 && len > 0) {
-		received += len;
-		must(berth_recv_done(b, server, len, now), "berth_recv_done");
+	while (berth_recv_data(b, server, &part, &n) == 0 && n > 0) {
+		received += part.iov_len;
+		must(berth_recv_done(b, server, part.iov_len, now), "berth_recv_done");
 	}
 }
 
@@ -188,14 +188,13 @@ static uint64_t fill_buffer(uint64_t left)
 	uint64_t filled = 0;
 
 	while (left > filled) {
-		void *room;
-		size_t len = left - filled;
-		int r = berth_send_room(b, client, &room, &len);
+		struct iovec part;
+		unsigned n = 1;
 
-		if (r < 0 || len == 0)
+		if (berth_send_room(b, client, &part, &n, left - filled) < 0)
 			break;
-		must(berth_send_filled(b, client, len, now), "berth_send_filled");
-		filled += len;
+		must(berth_send_filled(b, client, part.iov_len, now), "berth_send_filled");
+		filled += part.iov_len;
 	}
 	return filled;
 }

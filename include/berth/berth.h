@@ -26,8 +26,8 @@
  *
  * Errors: functions that return int say 0 or a positive result, or a negative number of enum
  * berth_error, whose values are those of Linux's errno; then nothing has changed, and
- *out-parameters are untouched. A packet never causes an error: it is acted on, or dropped for one
- *reason, which is counted (enum berth_drop).
+ * out-parameters are untouched. A packet never causes an error: it is acted on, or dropped for one
+ * reason, which is counted (enum berth_drop).
  *
  * Threads: one engine, one thread at a time.
  */
@@ -212,17 +212,21 @@ int berth_accept(struct berth *b, berth_socket listener, berth_socket *s, uint64
 enum berth_send_flag { BERTH_MORE = 1 << 0, BERTH_OOB = 1 << 1, BERTH_FASTOPEN = 1 << 2 };
 int64_t berth_send(struct berth *b, berth_socket s, const void *data, size_t len, unsigned flags,
 		   uint64_t now_ns);
-/* TCP without a copy: room for at most *len bytes in the send buffer, in *room and *len; then as
- * many of them as were filled. The room is valid until the next call on this engine. */
-int berth_send_room(struct berth *b, berth_socket s, void **room, size_t *len);
+/* TCP without a copy: room for at most len bytes in the send buffer, in *n_parts parts at most (1
+ * to BERTH_PARTS), as readv(2) takes them; then as many bytes as were filled, in order. The room is
+ * valid until the next call on this engine. */
+#define BERTH_PARTS 1024u
+int berth_send_room(struct berth *b, berth_socket s, struct iovec *parts, unsigned *n_parts,
+		    size_t len);
 int berth_send_filled(struct berth *b, berth_socket s, size_t len, uint64_t now_ns);
 /* TCP: bytes read, 0: the end, BERTH_EAGAIN: none yet. BERTH_PEEK leaves them. */
 enum berth_recv_flag { BERTH_PEEK = 1 << 0, BERTH_RECV_OOB = 1 << 1 };
 int64_t berth_recv(struct berth *b, berth_socket s, void *data, size_t len, unsigned flags,
 		   uint64_t now_ns);
-/* TCP without a copy: the first bytes that wait, in *data and *len (as many as lie together); then
- * how many of them are done with. *data is valid until then. */
-int berth_recv_data(struct berth *b, berth_socket s, const void **data, size_t *len);
+/* TCP without a copy: the first bytes that wait, in *n_parts parts at most (at least 1), as
+ * writev(2) takes them; none: the end. Then how many bytes are done with; the parts are valid until
+ * then. */
+int berth_recv_data(struct berth *b, berth_socket s, struct iovec *parts, unsigned *n_parts);
 int berth_recv_done(struct berth *b, berth_socket s, size_t len, uint64_t now_ns);
 
 /* UDP and ping: one datagram. to NULL: the connected peer. */

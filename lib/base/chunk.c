@@ -218,31 +218,42 @@ void bt_bytes_read(struct bt_bytes *b, uint32_t at, void *data, uint32_t len)
 	}
 }
 
-unsigned bt_bytes_parts(struct bt_bytes *b, uint32_t at, uint32_t len, struct iovec *iov,
-			unsigned max)
+/* How many parts [at, at+*len) has, max at most; what is left of it then is in *len. */
+static unsigned parts_of(struct bt_bytes *b, uint32_t at, uint32_t *len, struct iovec *iov,
+			 unsigned max)
 {
 	struct bt_chunk *c;
 	unsigned parts = 0;
 	uint32_t offset;
 
-	bt_assert(at <= b->room && len <= b->room - at);
-	if (len == 0)
+	bt_assert(at <= b->room && *len <= b->room - at);
+	if (*len == 0)
 		return 0;
 	c = find(b, at, &offset);
-	for (;;) {
-		uint32_t n = len < DATA - offset ? len : DATA - offset;
+	for (; *len > 0 && parts < max; parts++) {
+		uint32_t n = *len < DATA - offset ? *len : DATA - offset;
 
-		if (parts == max)
-			return 0;
 		iov[parts].iov_base = c->data + offset;
 		iov[parts].iov_len = n;
-		parts++;
-		len -= n;
-		if (len == 0)
-			return parts;
+		*len -= n;
 		c = c->next;
 		offset = 0;
 	}
+	return parts;
+}
+
+unsigned bt_bytes_parts(struct bt_bytes *b, uint32_t at, uint32_t len, struct iovec *iov,
+			unsigned max)
+{
+	unsigned parts = parts_of(b, at, &len, iov, max);
+
+	return len == 0 ? parts : 0;
+}
+
+unsigned bt_bytes_some(struct bt_bytes *b, uint32_t at, uint32_t len, struct iovec *iov,
+		       unsigned max)
+{
+	return parts_of(b, at, &len, iov, max);
 }
 
 void bt_bytes_drop(struct bt_bytes *b, struct bt_chunks *p, uint32_t len)

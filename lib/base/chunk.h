@@ -51,6 +51,9 @@ void bt_bytes_read(struct bt_bytes *b, uint32_t at, void *data, uint32_t len);
 /* The parts of [at, at+len) in iov; how many there are, or 0 where more than max were needed. */
 unsigned bt_bytes_parts(struct bt_bytes *b, uint32_t at, uint32_t len, struct iovec *iov,
 			unsigned max);
+/* The same as far as max parts reach; at least one, unless len is 0. */
+unsigned bt_bytes_some(struct bt_bytes *b, uint32_t at, uint32_t len, struct iovec *iov,
+		       unsigned max);
 /* Drops the first len bytes. */
 void bt_bytes_drop(struct bt_bytes *b, struct bt_chunks *p, uint32_t len);
 void bt_bytes_clear(struct bt_bytes *b, struct bt_chunks *p);

@@ -135,17 +135,18 @@ int64_t berth_send(struct berth *b, berth_socket s, const void *data, size_t len
 	return bt_tcp_send(b->tcp, slot, data, len, flags, bt_engine_enter(b, now_ns));
 }
 
-int berth_send_room(struct berth *b, berth_socket s, void **room, size_t *len)
+int berth_send_room(struct berth *b, berth_socket s, struct iovec *parts, unsigned *n_parts,
+		    size_t len)
 {
 	uint32_t slot;
 	int r = stream(b, s, &slot);
 
 	if (r < 0)
 		return r;
-	if (room == NULL || len == NULL || *len == 0)
+	if (parts == NULL || n_parts == NULL || *n_parts == 0 || *n_parts > BERTH_PARTS || len == 0)
 		return BERTH_EINVAL;
 	(void)bt_engine_enter(b, 0);
-	return bt_tcp_send_room(b->tcp, slot, room, len);
+	return bt_tcp_send_room(b->tcp, slot, parts, n_parts, len);
 }
 
 int berth_send_filled(struct berth *b, berth_socket s, size_t len, uint64_t now_ns)
@@ -169,17 +170,17 @@ int64_t berth_recv(struct berth *b, berth_socket s, void *data, size_t len, unsi
 	return bt_tcp_recv(b->tcp, slot, data, len, flags, bt_engine_enter(b, now_ns));
 }
 
-int berth_recv_data(struct berth *b, berth_socket s, const void **data, size_t *len)
+int berth_recv_data(struct berth *b, berth_socket s, struct iovec *parts, unsigned *n_parts)
 {
 	uint32_t slot;
 	int r = stream(b, s, &slot);
 
 	if (r < 0)
 		return r;
-	if (data == NULL || len == NULL)
+	if (parts == NULL || n_parts == NULL || *n_parts == 0)
 		return BERTH_EINVAL;
 	(void)bt_engine_enter(b, 0);
-	return bt_tcp_recv_data(b->tcp, slot, data, len);
+	return bt_tcp_recv_data(b->tcp, slot, parts, n_parts);
 }
 
 int berth_recv_done(struct berth *b, berth_socket s, size_t len, uint64_t now_ns)

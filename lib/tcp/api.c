@@ -108,36 +108,30 @@ int64_t bt_tcp_send(struct bt_tcp *t, uint32_t slot, const void *data, size_t le
 	return n;
 }
 
-int bt_tcp_send_room(struct bt_tcp *t, uint32_t slot, void **room, size_t *len)
+int bt_tcp_send_room(struct bt_tcp *t, uint32_t slot, struct iovec *parts, unsigned *n_parts,
+		     size_t len)
 {
 	struct bt_conn *c = bt_tcp_conn(t, slot);
 	struct bt_flight *f;
-	struct iovec iov;
 	uint32_t n;
 	int r = may_send(c);
 
 	if (r < 0)
 		return r;
-	n = bt_min32(send_space(t, c), (uint32_t)(*len < BT_CHUNK_BYTES ? *len : BT_CHUNK_BYTES));
+	n = bt_min32(send_space(t, c), (uint32_t)(len < BT_BYTES_MAX / 2 ? len : BT_BYTES_MAX / 2));
+	n = bt_min32(n, *n_parts * BT_CHUNK_BYTES);
 	if (c->opts->notsent_lowat != UINT32_MAX && bt_conn_unsent(c) >= c->opts->notsent_lowat)
 		n = 0;
 	if (n == 0)
 		return (int)no_room(c);
 	f = bt_conn_flight(t, c);
-	if (f == NULL || !bt_bytes_reserve(&f->tx, t->chunks, c->queued + 1)) {
+	if (f == NULL || (!bt_bytes_reserve(&f->tx, t->chunks, c->queued + n) &&
+			  !bt_bytes_reserve(&f->tx, t->chunks, c->queued + 1))) {
 		bt_conn_trim(t, c);
 		return c->queued > 0 ? (int)no_room(c) : BERTH_ENOBUFS;
 	}
 	n = bt_min32(n, f->tx.room - c->queued);
-	if (bt_bytes_parts(&f->tx, c->queued, n, &iov, 1) == 0) {
-		/* to the end of the first part only */
-		struct iovec two[2];
-
-		(void)bt_bytes_parts(&f->tx, c->queued, n, two, 2);
-		iov = two[0];
-	}
-	*room = iov.iov_base;
-	*len = iov.iov_len;
+	*n_parts = bt_bytes_some(&f->tx, c->queued, n, parts, *n_parts);
 	return 0;
 }
 
@@ -240,23 +234,19 @@ int64_t bt_tcp_recv(struct bt_tcp *t, uint32_t slot, void *data, size_t len, uns
 	return n;
 }
 
-int bt_tcp_recv_data(struct bt_tcp *t, uint32_t slot, const void **data, size_t *len)
+int bt_tcp_recv_data(struct bt_tcp *t, uint32_t slot, struct iovec *parts, unsigned *n_parts)
 {
 	struct bt_conn *c = bt_tcp_conn(t, slot);
-	struct iovec iov[2];
-	uint32_t n = c->state == BT_LISTEN ? 0 : readable(t, c), in_first;
+	uint32_t n = c->state == BT_LISTEN ? 0 : readable(t, c);
 
 	if (n == 0) {
 		int r = nothing(c);
 
 		if (r == 0)
-			*len = 0;
+			*n_parts = 0;
 		return r;
 	}
-	in_first = bt_min32(n, (uint32_t)sizeof(c->rxq->rx.first->data) - c->rxq->rx.head);
-	(void)bt_bytes_parts(&c->rxq->rx, 0, in_first, iov, 2);
-	*data = iov[0].iov_base;
-	*len = iov[0].iov_len;
+	*n_parts = bt_bytes_some(&c->rxq->rx, 0, n, parts, *n_parts);
 	return 0;
 }
 

@@ -75,11 +75,12 @@ uint32_t bt_tcp_accept_next(const struct bt_tcp *t, uint32_t listener);
 void bt_tcp_disconnect(struct bt_tcp *t, uint32_t slot, uint64_t now_ns);
 int64_t bt_tcp_send(struct bt_tcp *t, uint32_t slot, const void *data, size_t len, unsigned flags,
 		    uint64_t now_ns);
-int bt_tcp_send_room(struct bt_tcp *t, uint32_t slot, void **room, size_t *len);
+int bt_tcp_send_room(struct bt_tcp *t, uint32_t slot, struct iovec *parts, unsigned *n_parts,
+		     size_t len);
 int bt_tcp_send_filled(struct bt_tcp *t, uint32_t slot, size_t len, uint64_t now_ns);
 int64_t bt_tcp_recv(struct bt_tcp *t, uint32_t slot, void *data, size_t len, unsigned flags,
 		    uint64_t now_ns);
-int bt_tcp_recv_data(struct bt_tcp *t, uint32_t slot, const void **data, size_t *len);
+int bt_tcp_recv_data(struct bt_tcp *t, uint32_t slot, struct iovec *parts, unsigned *n_parts);
 int bt_tcp_recv_done(struct bt_tcp *t, uint32_t slot, size_t len, uint64_t now_ns);
 int bt_tcp_shutdown(struct bt_tcp *t, uint32_t slot, enum berth_shut how, uint64_t now_ns);
 /* The program has let go; TCP frees the slot (bt_port_free) when the connection is over. */

@@ -460,7 +460,12 @@ static void begin(void)
 	MUST(uv_loop_init(&d->loop) == 0);
 	d->loop.data = d;
 	MUST(d_state_open(d) == 0);
+	char lock[sizeof(d->dir) + 8];
+	snprintf(lock, sizeof(lock), "%s/lock", d->dir);
+	d->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	MUST(d->lock_fd >= 0);
 	d_state_remove(d); /* nothing stays behind when we abort */
+	close(d->lock_fd);
 	for (unsigned i = 0; i < N_CONNS; i++)
 		conn_begin(i);
 }

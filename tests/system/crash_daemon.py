@@ -2,6 +2,7 @@
 """berthd dies by SIGKILL: connections live on, new calls fail clearly, the next berthd knows what lives."""
 import errno
 import os
+import shutil
 import signal
 import socket
 
@@ -150,6 +151,25 @@ def test_ports_are_kept_and_freed_across_daemons(net):
     lib.eq(rival.ask('bind'), 'free')
     for p in (old, rival):
         p.kill()
+
+
+def test_directory_removed(net):
+    """What a berthd leaves alone when it ends: the files of one that began after somebody had removed its own."""
+    lib.berth_only('berthd')
+    net.host('web', WEB)
+    old = net.part('web', holder)
+    old.get()
+    first = net.daemon_pid()
+    shutil.rmtree(os.path.join(os.environ['BERTH_RUNTIME_DIR'], net.name))
+    new = net.part('web', holder)
+    new.get()
+    second = net.daemon_pid()
+    assert second != first
+    old.kill()
+    lib.until('the end of the first berthd', lambda: not alive(first), limit=20)
+    lib.eq({r.lport for r in net.ss()}, {80, 53})
+    lib.eq(net.daemon_pid(), second)
+    new.kill()
 
 
 def alive(pid):

@@ -3,6 +3,7 @@
 
 A reader is an unprivileged user; what a document does as root is done only in a network namespace.
 """
+import functools
 import glob
 import os
 import pwd
@@ -19,14 +20,8 @@ AS = os.environ.get('BERTH_TEST_AS')
 TUN = 'mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200 && exec "$@"'
 
 
-def follow(path):
+def follow(read, path, _net):
     """Follows one document in a directory and with a network of its own."""
-    lib.berth_only('a document of berth')
-    with open(path) as f:
-        text = document.Document(f.read())
-    rooted = any(getattr(step, 'root', False) for step in text.steps)
-    if AS == 'root' or AS == 'netns' and not rooted:
-        raise lib.Skip('followed as an unprivileged user')
     become = []
     if os.geteuid() == 0:
         become = ['setpriv', f'--reuid={USER.pw_uid}', f'--regid={USER.pw_gid}', '--clear-groups', '--inh-caps=-all', '--']
@@ -39,28 +34,43 @@ def follow(path):
             os.chown(made, USER.pw_uid, USER.pw_gid)
     env = {**os.environ, 'HOME': directory, 'TMPDIR': directory, 'BERTH_RUNTIME_DIR': runtime, 'TERM': 'dumb',
            'PYTHONUNBUFFERED': '1', 'PATH': os.path.dirname(lib.BERTH) + ':' + os.environ['PATH']}
-    rooted = rooted and AS == 'netns' and lib.real_root() and os.path.exists('/dev/net/tun')
+    rooted = needs_root(read) and AS == 'netns' and lib.real_root() and os.path.exists('/dev/net/tun')
     shell = document.Shell((['unshare', '-m', 'sh', '-c', TUN, '-'] if rooted else []) + become, directory, env)
     root_shell = document.Shell([], directory, env) if rooted else None
     try:
-        document.follow(text, shell, root_shell, directory)
+        document.follow(read, shell, root_shell, directory)
     except document.Lacking as e:
         raise lib.Skip(str(e)) from e
     finally:
         shell.end()
         if root_shell:
             root_shell.end()
-    left_out = [f'line {s.line} is not run: {s.reason}' for s in text.steps if isinstance(s, document.NotRun)]
-    return '; '.join(left_out)
+    return '; '.join(f'line {s.line} is not run: {s.reason}' for s in read.steps if isinstance(s, document.NotRun))
 
 
-def following(path):
-    return lambda net: follow(path)
+def needs_root(read):
+    return any(isinstance(step, document.Command) and step.root for step in read.steps)
 
 
-for name, path in [('readme', f'{TOP}/README.md'), ('tutorial', f'{TOP}/doc/tutorial.md'), *(
-        (os.path.basename(p)[:-3].replace('-', '_'), p) for p in sorted(glob.glob(f'{TOP}/doc/howto/*.md')))]:
-    setattr(sys.modules[__name__], f'test_{name}', following(path))
+def elsewhere(_net):
+    raise lib.Skip('a reader is an unprivileged user')
+
+
+def add_tests():
+    """One for each document: as a user; in a network namespace those that need root."""
+    module = sys.modules[__name__]
+    paths = [f'{TOP}/README.md', f'{TOP}/doc/tutorial.md', *sorted(glob.glob(f'{TOP}/doc/howto/*.md'))]
+    for path in paths if AS in ('user', 'netns') else ():
+        with open(path) as f:
+            read = document.Document(f.read())
+        if AS == 'user' or needs_root(read):
+            name = os.path.basename(path)[:-3].lower().replace('-', '_')
+            setattr(module, f'test_{name}', functools.partial(follow, read, path))
+    if AS not in ('user', 'netns'):
+        module.test_documents = elsewhere
+
+
+add_tests()
 
 if __name__ == '__main__':
     lib.main()

@@ -3,7 +3,7 @@
  * Random programs on the public API: any call with any handle (live, stale, never one), values at
  * the edges, and a wire that loses, repeats, changes and cuts packets. What must hold: no call
  * crashes, errors are of the list, only live handles get events, after berth_advance(t) the
- *deadline is later than t, and when every socket is closed and time has passed none is left.
+ * deadline is later than t, and when every socket is closed and time has passed none is left.
  *
  *	engine_random [SEED [PROGRAMS]]
  */
@@ -119,10 +119,10 @@ static void transfer(berth_socket s)
 	static uint8_t data[70000];
 	struct berth_endpoint e = any_end();
 	struct berth_datagram info;
-	const void *there;
 	struct berth_tcp_info tcp;
+	struct iovec parts[5];
+	unsigned n_parts;
 	uint32_t what;
-	void *room;
 	size_t len = below(4) == 0 ? below(70000) : below(3000);
 
 	if (below(8) == 0) /* what suits the socket, mostly */
@@ -148,14 +148,20 @@ static void transfer(berth_socket s)
 		check(berth_recv_from(w.b, s, data, len, &info, below(2), w.now));
 		break;
 	case 5:
-		if (check(berth_send_room(w.b, s, &room, &len)) == 0) {
-			memset(room, 1, len);
+		n_parts = below(6);
+		if (check(berth_send_room(w.b, s, parts, &n_parts, len)) == 0) {
+			len = 0;
+			for (unsigned i = 0; i < n_parts; len += parts[i++].iov_len)
+				memset(parts[i].iov_base, 1, parts[i].iov_len);
 			check(berth_send_filled(w.b, s, below((uint32_t)len + 2), w.now));
 		}
 		break;
 	case 6:
-		if (check(berth_recv_data(w.b, s, &there, &len)) == 0 && len > 0) {
-			memcpy(data, there, len);
+		n_parts = below(6);
+		if (check(berth_recv_data(w.b, s, parts, &n_parts)) == 0 && n_parts > 0) {
+			len = 0;
+			for (unsigned i = 0; i < n_parts; len += parts[i++].iov_len)
+				memcpy(data, parts[i].iov_base, parts[i].iov_len);
 			check(berth_recv_done(w.b, s, below((uint32_t)len + 2), w.now));
 		}
 		break;

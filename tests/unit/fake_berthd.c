@@ -262,6 +262,9 @@ static struct {
 	{"net/ipv4/ip_unprivileged_port_start", "1024"},
 	{"net/ipv4/tcp_tw_reuse", "2"},
 	{"net/berth/time_wait_ms", "60000"},
+	{"net/ipv4/ip_local_reserved_ports", ""},
+	{"net/ipv4/tcp_fin_timeout", "60"},
+	{"net/core/somaxconn", "4096"},
 };
 
 /* The reply's text is in answer. Returns what its err shall be. A value "bad" is one that no

@@ -101,9 +101,9 @@ static void icmp(struct wire *w, uint32_t slot)
 static void act(struct wire *w, uint32_t slot)
 {
 	static uint8_t buf[100000];
-	const void *data;
-	void *room;
-	size_t len = rnd(9000);
+	struct iovec parts[3];
+	unsigned n_parts = 1 + rnd(3);
+	size_t len = 0;
 
 	switch (rnd(12)) {
 	case 0:
@@ -116,15 +116,18 @@ static void act(struct wire *w, uint32_t slot)
 		bt_tcp_recv(w->t, slot, buf, rnd(30000), rnd(4), w->now);
 		break;
 	case 5:
-		if (bt_tcp_send_room(w->t, slot, &room, &len) == 0) {
-			memset(room, 1, len);
+		if (bt_tcp_send_room(w->t, slot, parts, &n_parts, rnd(9000) + 1) == 0) {
+			for (unsigned i = 0; i < n_parts; len += parts[i++].iov_len)
+				memset(parts[i].iov_base, 1, parts[i].iov_len);
 			bt_tcp_send_filled(w->t, slot, rnd((uint32_t)len + 1), w->now);
 		}
 		break;
 	case 6:
-		len = 0;
-		if (bt_tcp_recv_data(w->t, slot, &data, &len) == 0)
-			bt_tcp_recv_done(w->t, slot, rnd((uint32_t)len + 1), w->now);
+		if (bt_tcp_recv_data(w->t, slot, parts, &n_parts) != 0)
+			break;
+		while (n_parts > 0)
+			len += parts[--n_parts].iov_len;
+		bt_tcp_recv_done(w->t, slot, rnd((uint32_t)len + 1), w->now);
 		break;
 	case 7:
 		if (rnd(20) == 0)

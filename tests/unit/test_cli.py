@@ -101,7 +101,7 @@ def test_nothing_runs():
     one_sentence(berth('ss', env={'BERTH_NETWORK': 'lab2'}), 1, "'lab2'")
     one_sentence(berth('down'), 0, 'default')
     one_sentence(berth('networks'), 0, 'berth run')
-    check(json.loads(berth('networks', '--json').stdout) == {'networks': []})
+    check(json.loads(berth('networks', '--json').stdout) == {'schema': 1, 'networks': []})
     one_sentence(berth('ss', '--network', '../x'), 1, "'../x'")
     one_sentence(berth('ss', '--network', '.x'), 1, "'.x'")
     one_sentence(berth('ss', '--network', 'x' * 33), 1)
@@ -201,12 +201,13 @@ def test_sysctl():
         check(done.returncode == 0 and done.stderr == '', done.stderr)
         check(done.stdout == 'net.ipv4.ip_local_port_range = 32768\t60999\n'
               'net.ipv4.ip_unprivileged_port_start = 1024\nnet.ipv4.tcp_tw_reuse = 2\n'
-              'net.berth.time_wait_ms = 60000\n', done.stdout)
+              'net.berth.time_wait_ms = 60000\nnet.ipv4.ip_local_reserved_ports = \n'
+              'net.ipv4.tcp_fin_timeout = 60\nnet.core.somaxconn = 4096\n', done.stdout)
         done = berth('sysctl', 'web', 'net/ipv4/tcp_tw_reuse=1', 'net.berth.time_wait_ms')
         check(done.stdout == 'net.ipv4.tcp_tw_reuse = 1\nnet.berth.time_wait_ms = 60000\n', done.stdout)
         done = json.loads(berth('sysctl', 'web', 'net.ipv4.tcp_tw_reuse = 0', '--json').stdout)
-        check(done == {'network': 'default', 'settings': [{'name': 'net.ipv4.tcp_tw_reuse', 'value': '0'}]}, done)
-        check(len(json.loads(berth('sysctl', '--json', 'web').stdout)['settings']) == 4)
+        check(done == {'schema': 1, 'network': 'default', 'settings': [{'name': 'net.ipv4.tcp_tw_reuse', 'value': '0'}]}, done)
+        check(len(json.loads(berth('sysctl', '--json', 'web').stdout)['settings']) == 7)
         one_sentence(berth('sysctl', 'web', 'net.ipv4.tcp_tw_reuse=bad'), 1, "'bad'")
         one_sentence(berth('sysctl', 'web', 'kernel.hostname'), 1, 'kernel.hostname', 'berth sysctl web')
         one_sentence(berth('sysctl', 'web', ''), 1, 'not a setting')
@@ -580,6 +581,16 @@ def test_noise():
                     check(not re.search('[^\n -~]', done.stdout), seed, args, 'steers the terminal')
                     if flags:
                         json.loads(done.stdout)
+            for args in (('map',), ('map', '--json'), ('doctor', '--interval', '0'), ('why',), ('why', '--json'),
+                         ('doctor', '--interval', '0', '--json'), ('link', 'show'), ('metrics',), ('map', '--html', '-')):
+                done = berth(*args)
+                check(done.returncode in ((0, 1, 3) if args[0] == 'doctor' else (0,)) and done.stderr == '', seed, args,
+                      done.stderr)
+                # For programs and browsers it is UTF-8, else ASCII.
+                pattern = '[\0-\b\v-\x1f\x7f-\x9f]' if args[0] == 'metrics' or '--html' in args else '[^\n -~]'
+                check(not re.search(pattern, done.stdout), seed, args, 'steers the terminal')
+                if '--json' in args:
+                    json.loads(done.stdout)
 
 
 def test_output_lost():

@@ -30,9 +30,8 @@ static void all_are_ebadf(berth_socket s)
 	struct berth_tcp_info info;
 	berth_socket other = 7;
 	char data[4] = "abc";
-	size_t len = 4;
-	void *room;
-	const void *there;
+	struct iovec part;
+	unsigned parts = 1;
 	int64_t value = 5;
 	uint32_t n = berth_sockets(w.b);
 
@@ -41,10 +40,10 @@ static void all_are_ebadf(berth_socket s)
 	assert_int_equal(berth_connect(w.b, s, &e, w.now), BERTH_EBADF);
 	assert_int_equal(berth_accept(w.b, s, &other, w.now), BERTH_EBADF);
 	assert_int_equal(berth_send(w.b, s, data, 3, 0, w.now), BERTH_EBADF);
-	assert_int_equal(berth_send_room(w.b, s, &room, &len), BERTH_EBADF);
+	assert_int_equal(berth_send_room(w.b, s, &part, &parts, 4), BERTH_EBADF);
 	assert_int_equal(berth_send_filled(w.b, s, 1, w.now), BERTH_EBADF);
 	assert_int_equal(berth_recv(w.b, s, data, 3, 0, w.now), BERTH_EBADF);
-	assert_int_equal(berth_recv_data(w.b, s, &there, &len), BERTH_EBADF);
+	assert_int_equal(berth_recv_data(w.b, s, &part, &parts), BERTH_EBADF);
 	assert_int_equal(berth_recv_done(w.b, s, 1, w.now), BERTH_EBADF);
 	assert_int_equal(berth_send_to(w.b, s, data, 3, &e, w.now), BERTH_EBADF);
 	assert_int_equal(berth_recv_from(w.b, s, data, 3, NULL, 0, w.now), BERTH_EBADF);
@@ -61,7 +60,7 @@ static void all_are_ebadf(berth_socket s)
 	assert_int_equal(berth_tcp_info(w.b, s, &info), BERTH_EBADF);
 	berth_set_user(w.b, s, 1);
 	assert_int_equal(other, 7);
-	assert_int_equal(len, 4);
+	assert_int_equal(parts, 1);
 	assert_int_equal(value, 5);
 	assert_memory_equal(data, "abc", 4);
 	assert_int_equal(berth_sockets(w.b), n);
@@ -181,10 +180,9 @@ static void test_wrong_kind_or_state(void **state)
 	struct berth_endpoint e = at(v4(10, 0, 0, 2), 9), six = at(v6(2), 9);
 	struct berth_addr group = v4(224, 0, 0, 5);
 	struct berth_tcp_info info;
-	const void *there;
+	struct iovec part;
+	unsigned parts = 0;
 	int64_t value;
-	size_t len = 0;
-	void *room;
 	char c = 0;
 
 	(void)state;
@@ -207,13 +205,16 @@ static void test_wrong_kind_or_state(void **state)
 	assert_int_equal(berth_send(w.b, t, "x", 1, 1u << 20, w.now), BERTH_EINVAL);
 	assert_int_equal(berth_recv(w.b, t, &c, 1, 0, w.now), BERTH_ENOTCONN);
 	assert_int_equal(berth_recv(w.b, t, NULL, 1, 0, w.now), BERTH_EINVAL);
-	assert_int_equal(berth_send_room(w.b, t, &room, &len), BERTH_EINVAL);
-	len = 5;
-	assert_int_equal(berth_send_room(w.b, t, &room, &len), BERTH_ENOTCONN);
-	assert_int_equal(berth_send_room(w.b, t, NULL, &len), BERTH_EINVAL);
+	assert_int_equal(berth_send_room(w.b, t, &part, &parts, 5), BERTH_EINVAL);
+	parts = BERTH_PARTS + 1;
+	assert_int_equal(berth_send_room(w.b, t, &part, &parts, 5), BERTH_EINVAL);
+	parts = 1;
+	assert_int_equal(berth_send_room(w.b, t, &part, &parts, 0), BERTH_EINVAL);
+	assert_int_equal(berth_send_room(w.b, t, &part, &parts, 5), BERTH_ENOTCONN);
+	assert_int_equal(berth_send_room(w.b, t, NULL, &parts, 5), BERTH_EINVAL);
 	assert_int_equal(berth_send_filled(w.b, t, 1, w.now), BERTH_ENOTCONN);
-	assert_int_equal(berth_recv_data(w.b, t, &there, &len), BERTH_ENOTCONN);
-	assert_int_equal(berth_recv_data(w.b, t, NULL, &len), BERTH_EINVAL);
+	assert_int_equal(berth_recv_data(w.b, t, &part, &parts), BERTH_ENOTCONN);
+	assert_int_equal(berth_recv_data(w.b, t, NULL, &parts), BERTH_EINVAL);
 	assert_int_equal(berth_recv_done(w.b, t, 1, w.now), BERTH_EINVAL);
 	assert_int_equal(berth_shutdown(w.b, t, BERTH_SHUT_WR, w.now), BERTH_ENOTCONN);
 	assert_int_equal(berth_shutdown(w.b, t, (enum berth_shut)7, w.now), BERTH_EINVAL);
@@ -324,28 +325,43 @@ static void test_stream(void **state)
 
 static void test_without_copies(void **state)
 {
+	static uint8_t sent[20000], got[20000];
+	struct iovec parts[8];
+	unsigned n = 8;
 	berth_socket l, c, s;
-	const void *there;
-	size_t len = 10000;
-	void *room;
+	size_t len = 0;
 
 	(void)state;
+	for (size_t i = 0; i < sizeof(sent); i++)
+		sent[i] = (uint8_t)(i * 7 / 3);
 	connect_pair(&l, &c, &s);
-	assert_int_equal(berth_send_room(w.b, c, &room, &len), 0);
-	assert_true(len > 5);
-	memcpy(room, "hello", 5);
+	assert_int_equal(berth_send_room(w.b, c, parts, &n, sizeof(sent)), 0);
+	assert_true(n > 1 && n <= 8);
+	for (unsigned i = 0; i < n; len += parts[i++].iov_len)
+		memcpy(parts[i].iov_base, sent + len, parts[i].iov_len);
+	assert_int_equal(len, sizeof(sent));
 	assert_int_equal(berth_send_filled(w.b, c, len + 100000, w.now), BERTH_EINVAL);
-	assert_int_equal(berth_send_filled(w.b, c, 5, w.now), 0);
+	assert_int_equal(berth_send_filled(w.b, c, len, w.now), 0);
 	run(&w, w.now + MS);
-	assert_int_equal(berth_recv_data(w.b, s, &there, &len), 0);
-	assert_int_equal(len, 5);
-	assert_memory_equal(there, "hello", 5);
-	assert_int_equal(berth_recv_done(w.b, s, 6, w.now), BERTH_EINVAL);
-	assert_int_equal(berth_recv_done(w.b, s, 5, w.now), 0);
-	assert_int_equal(berth_recv_data(w.b, s, &there, &len), BERTH_EAGAIN);
+	for (len = 0; len < sizeof(sent);) {
+		size_t before = len;
+
+		n = 3;
+		assert_int_equal(berth_recv_data(w.b, s, parts, &n), 0);
+		assert_true(n > 0 && n <= 3);
+		for (unsigned i = 0; i < n; len += parts[i++].iov_len)
+			memcpy(got + len, parts[i].iov_base, parts[i].iov_len);
+		assert_int_equal(berth_recv_done(w.b, s, 100000, w.now), BERTH_EINVAL);
+		assert_int_equal(berth_recv_done(w.b, s, len - before, w.now), 0);
+	}
+	assert_memory_equal(got, sent, sizeof(sent));
+	n = 1;
+	assert_int_equal(berth_recv_data(w.b, s, parts, &n), BERTH_EAGAIN);
 	assert_int_equal(berth_abort(w.b, c, w.now), 0);
 	run(&w, w.now + MS);
-	assert_int_equal(berth_recv_data(w.b, s, &there, &len), BERTH_ECONNRESET);
+	assert_int_equal(berth_recv_data(w.b, s, parts, &n), BERTH_ECONNRESET);
+	assert_int_equal(berth_recv_data(w.b, s, parts, &n), 0);
+	assert_int_equal(n, 0);
 	assert_int_equal(berth_close(w.b, s, w.now), 0);
 	assert_int_equal(berth_close(w.b, l, w.now), 0);
 }

@@ -74,7 +74,7 @@ static char *text_of(void (*write)(FILE *f, const void *arg), const void *arg)
 static void write_families(FILE *f, const void *arg)
 {
 	struct bt_om o = {.f = f};
-	const struct bt_om_label labels[] = {{"a", "\\ \" \n \xfc"}, {"b", ""}};
+	const struct bt_om_label labels[] = {{"a", "\\ \" \n\x1b\x9b\xfc"}, {"b", ""}};
 	(void)arg;
 	bt_om_family(&o, "x_seconds", BT_OM_GAUGE, "seconds", "A \"B\" \\ C.");
 	bt_om_sample(&o, NULL, 0, 0.25);
@@ -87,11 +87,12 @@ static void test_openmetrics(void **state)
 {
 	char *text = text_of(write_families, NULL);
 	(void)state;
-	assert_string_equal(text, "# TYPE x_seconds gauge\n# UNIT x_seconds seconds\n"
-				  "# HELP x_seconds A \\\"B\\\" \\\\ C.\nx_seconds 0.25\n"
-				  "# TYPE y counter\n# HELP y Y.\n"
-				  "y_total{a=\"\\\\ \\\" \\n \xc3\xbc\",b=\"\"} "
-				  "9007199254740992\n# EOF\n");
+	assert_string_equal(text,
+			    "# TYPE x_seconds gauge\n# UNIT x_seconds seconds\n"
+			    "# HELP x_seconds A \\\"B\\\" \\\\ C.\nx_seconds 0.25\n"
+			    "# TYPE y counter\n# HELP y Y.\n"
+			    "y_total{a=\"\\\\ \\\" \\n\xef\xbf\xbd\xef\xbf\xbd\xc3\xbc\",b=\"\"} "
+			    "9007199254740992\n# EOF\n");
 	free(text);
 }
 
