@@ -22,6 +22,16 @@ _berth()
 			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//') loss burst delay jitter rate limit
 				duplicate reorder corrupt down up tap" -- "$cur"))
 			return ;;
+		filter)
+			((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W "add insert remove policy clear list" -- "$cur")) && return
+			((COMP_CWORD == 3)) && COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//')" -- "$cur")) && return
+			case $prev in
+			state) COMPREPLY=($(compgen -W "new established related invalid" -- "$cur")) ;;
+			with) COMPREPLY=($(compgen -W "tcp-reset" -- "$cur")) ;;
+			from | to | sport | dport) ;;
+			*) COMPREPLY=($(compgen -W "accept drop reject in out tcp udp icmp from to sport dport state with" -- "$cur")) ;;
+			esac
+			return ;;
 		netstat | sysctl | capture | replay | ping | map | doctor | top | why)
 			COMPREPLY=($(compgen -W "$(berth hosts 2>/dev/null | sed '1d;s/ .*//')" -- "$cur"))
 			if [[ ${COMP_WORDS[1]} == sysctl && $prev != sysctl ]]; then

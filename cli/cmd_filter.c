@@ -45,9 +45,10 @@ static int change(struct bt_client *c, const struct bt_args *args, const char *n
 	else if (e != 0)
 		bt_say("berthd could not change the filter: %s", strerror(e));
 	else if (rep.value > 0)
-		bt_say("%u connection%s of host '%s' open already without packets, which the "
-		       "filter does not see; new ones are filtered",
-		       rep.value, rep.value == 1 ? " is" : "s are", host);
+		bt_say("%u connection%s of host '%s' %s open already without packets, unseen by "
+		       "the "
+		       "filter; new ones are filtered",
+		       rep.value, rep.value == 1 ? "" : "s", host, rep.value == 1 ? "is" : "are");
 	return e == 0 ? BT_EXIT_OK : BT_EXIT_FAIL;
 }
 
@@ -159,6 +160,7 @@ static const struct bt_col columns[] = {
 	{.head = "Bytes", .key = "bytes", .right = true, .before = ' '},
 	{.head = "Direct", .key = "direct", .right = true, .before = ' '},
 	{.key = "action"},
+	{.key = "with"},
 	{.key = "direction"},
 	{.key = "protocol"},
 	{.key = "source"},
@@ -181,9 +183,10 @@ static void put(struct bt_out *o, const char *host, const struct bt_rule *r, uin
 	bt_out_num(o, counts->pkts);
 	bt_out_num(o, counts->bytes);
 	bt_out_num(o, counts->direct);
-	bt_out_str(o, r->action == BT_FILTER_RESET
-			      ? "reject with tcp-reset"
-			      : bt_rule_action((enum bt_filter_action)r->action));
+	bt_out_str(o, bt_rule_action((enum bt_filter_action)r->action));
+	bt_out_str(o, r->action == BT_FILTER_RESET    ? "tcp-reset"
+		      : r->action == BT_FILTER_REJECT ? "icmp"
+						      : "");
 	bt_out_str(o, bt_rule_dir((enum bt_filter_dir)r->dir));
 	bt_out_str(o, bt_rule_proto(r->proto));
 	bt_rule_prefix(&r->src, r->src_bits, text);

@@ -208,10 +208,15 @@ int bt_wire_join(int fd, struct note *n)
 	if (size == 0 || size > sizeof(plug))
 		return ENOBUFS;
 	ssize_t sent = bt_real()->send(fd, plug, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-	n->flags |= NOTE_WIRE | NOTE_JOINING;
-	/* berthd has closed it already: the connection cannot be begun. */
+	n->flags |= NOTE_WIRE;
+	if (sent == (ssize_t)size) {
+		n->flags |= NOTE_JOINING;
+		return 0;
+	}
+	/* berthd has closed it already: the connection cannot be begun, and there is no outcome to
+	 * come. */
 	int e = sent < 0 && errno == EPIPE ? bt_wire_error(fd, n) : 0;
-	return sent == (ssize_t)size ? 0 : e != 0 ? e : ENOBUFS;
+	return e != 0 ? e : ENOBUFS;
 }
 
 static void joined(int fd, struct note *n)

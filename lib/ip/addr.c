@@ -290,8 +290,8 @@ void bt_addrs_free(struct bt_ip *ip, struct bt_iface *f)
 		leave(ip, f, f->addrs);
 }
 
-int bt_ip_source(const struct bt_ip *ip, uint16_t host, const struct bt_addr *dst, berth_if i,
-		 struct bt_addr *src)
+static int find_source(const struct bt_ip *ip, uint16_t host, const struct bt_addr *dst, berth_if i,
+		       struct bt_addr *src)
 {
 	const struct bt_host *h = bt_host(ip, host);
 	const struct bt_ifaddr *a = NULL;
@@ -331,4 +331,21 @@ int bt_ip_source(const struct bt_ip *ip, uint16_t host, const struct bt_addr *ds
 		return BERTH_EADDRNOTAVAIL;
 	*src = a->addr;
 	return 0;
+}
+
+int bt_ip_source(struct bt_ip *ip, uint16_t host, const struct bt_addr *dst, berth_if i,
+		 struct bt_addr *src)
+{
+	struct bt_source *last = host < ip->n_hosts ? &ip->hosts[host]->source : NULL;
+	int r;
+
+	if (last != NULL && last->generation == ip->generation && last->asked == i &&
+	    bt_addr_eq(&last->dst, dst)) {
+		*src = last->src;
+		return 0;
+	}
+	r = find_source(ip, host, dst, i, src);
+	if (r == 0)
+		*last = (struct bt_source){*src, *dst, ip->generation, i};
+	return r;
 }

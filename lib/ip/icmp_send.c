@@ -89,7 +89,7 @@ static bool allowed6(const struct bt_ip *ip, uint16_t host, const uint8_t *data,
 }
 
 /* RFC 1122 3.2.2, RFC 4443 2.2: the address it was sent to, or one of the interface. */
-static bool own_source(const struct bt_ip *ip, const struct bt_iface *f, const struct bt_addr *to,
+static bool own_source(struct bt_ip *ip, const struct bt_iface *f, const struct bt_addr *to,
 		       const struct bt_addr *was_dst, struct bt_addr *src)
 {
 	const struct bt_ifaddr *own;

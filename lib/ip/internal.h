@@ -168,6 +168,13 @@ struct bt_way {
 	berth_if asked;
 };
 
+/* The source address that was found last, as of a generation; 0: none. */
+struct bt_source {
+	struct bt_addr src, dst;
+	uint32_t generation;
+	berth_if asked;
+};
+
 struct bt_host {
 	berth_if ifs[BT_HOST_IFS]; /* dev - 1 */
 	uint8_t n_ifs;
@@ -181,6 +188,7 @@ struct bt_host {
 	uint32_t route_count[129]; /* routes by prefix length; with v4 in 96..128 for both */
 	uint64_t route_bits[3];	   /* bit n: the host has routes of length n */
 	struct bt_way way;
+	struct bt_source source;
 	struct bt_filter *filter; /* the caller's; NULL: none */
 	/* A bit, by hash, for each address in the map: most sources of packets have none of them */
 	uint64_t addr_filter;

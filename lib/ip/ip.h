@@ -99,7 +99,7 @@ static inline bool bt_ip_is_multicast(const struct bt_addr *a)
 /* The source address for packets to dst (RFC 1122 3.3.4.3, RFC 6724 5): 0, BERTH_ENETUNREACH, or
  * BERTH_EADDRNOTAVAIL where the interface has none. i: leave by this interface; 0: by the routes.
  */
-int bt_ip_source(const struct bt_ip *ip, uint16_t host, const struct bt_addr *dst, berth_if i,
+int bt_ip_source(struct bt_ip *ip, uint16_t host, const struct bt_addr *dst, berth_if i,
 		 struct bt_addr *src);
 
 /* ---- ways ---- */

@@ -237,7 +237,7 @@ static uint32_t *dest_head(const struct bt_port_net *net, uint16_t host,
 {
 	struct tuple t = {*laddr, *raddr, 0, rport, host, BT_TCP};
 
-	return &net->by_dest.heads[btp_hash(net, &t) & (net->by_dest.size - 1)];
+	return &net->by_dest.heads[btp_hash_kept(net, &t) & (net->by_dest.size - 1)];
 }
 
 /* The link to the destination, or the BT_NO_SLOT that ends its chain. */

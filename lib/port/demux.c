@@ -552,8 +552,10 @@ void bt_port_lookup_end(const struct bt_port_net *net, const struct bt_port_batc
 		}
 		t = asked(&batch->q[i], batch->proto);
 		slots[i] = btp_find_hashed(net, batch->hash[i], &t, batch->q[i].dev);
-		if (slots[i] == BT_NO_SLOT)
+		if (slots[i] == BT_NO_SLOT) {
 			slots[i] = find_unconnected(net, &t, kind, batch->q[i].dev, NULL);
+			btp_keep_hash(net, &t, batch->hash[i]);
+		}
 	}
 }
 

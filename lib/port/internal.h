@@ -164,8 +164,18 @@ struct tuples {
 	uint32_t count; /* sockets */
 };
 
+/* The hashes of tuples of IPv4 that were asked for last: each is wanted several times while a
+ * connection begins, and once more at its end. */
+#define RECENT_HASHES 16u
+
+struct recent_hash {
+	uint64_t tuple[2]; /* as it is hashed; 0: none, as no tuple has protocol 0 */
+	uint64_t hash;
+};
+
 struct bt_port_net {
 	uint8_t key[16];
+	struct recent_hash *recent;
 	uint32_t max_slots, n_fresh, n_used; /* n_fresh: slots from here on were never used */
 	uint32_t n_chunks;
 	struct psock **chunks;
@@ -306,6 +316,9 @@ void btp_leave_dest(struct bt_port_net *net, uint32_t slot);
 struct tuple btp_tuple(const struct psock *s);
 bool btp_tuple_is(const struct psock *s, const struct tuple *t);
 uint64_t btp_hash(const struct bt_port_net *net, const struct tuple *t); /* keyed */
+/* The same; it is remembered, as it will be wanted again. */
+uint64_t btp_hash_kept(const struct bt_port_net *net, const struct tuple *t);
+void btp_keep_hash(const struct bt_port_net *net, const struct tuple *t, uint64_t hash);
 static inline struct bucket *btp_bucket(const struct bt_port_net *net, uint64_t hash)
 {
 	return &net->tuples.buckets[hash & (net->tuples.size - 1)];

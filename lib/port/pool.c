@@ -37,10 +37,12 @@ struct bt_port_net *bt_port_net_new(const uint8_t key[16], uint32_t max_slots)
 	net->max_slots = max_slots;
 	net->n_chunks = max_slots / CHUNK_SLOTS + 1;
 	net->chunks = calloc(net->n_chunks, sizeof(net->chunks[0]));
+	net->recent = calloc(RECENT_HASHES, sizeof(net->recent[0]));
 	net->free_first = net->free_last = net->skipped = BT_NO_SLOT;
 	net->classes.item_size = sizeof(struct class);
 	net->dests.item_size = sizeof(struct dest);
-	if (net->chunks == NULL || !btp_tuples_reserve(net) || !btp_table_grow(&net->by_dest)) {
+	if (net->chunks == NULL || net->recent == NULL || !btp_tuples_reserve(net) ||
+	    !btp_table_grow(&net->by_dest)) {
 		bt_port_net_free(net);
 		return NULL;
 	}
@@ -90,6 +92,7 @@ void bt_port_net_free(struct bt_port_net *net)
 		btp_free_ports(net, dest_at(net, i));
 	free(net->hosts);
 	free(net->chunks);
+	free(net->recent);
 	free(net->classes.items);
 	free(net->dests.items);
 	btp_lines_free(net->tuples.buckets);
@@ -373,11 +376,11 @@ size_t bt_port_bytes(const struct bt_port_net *net)
 {
 	size_t sum =
 		sizeof(*net) + net->n_chunks * sizeof(net->chunks[0]) +
-		net->n_hosts * sizeof(net->hosts[0]) + net->dest_bytes +
-		net->n_fresh * sizeof(struct psock) + net->classes.cap * sizeof(struct class) +
-		net->dests.cap * sizeof(struct dest) + net->ranges_size * sizeof(net->ranges[0]) +
-		net->heap_cap * sizeof(net->heap[0]) + net->tuples.size * sizeof(struct bucket) +
-		net->by_dest.size * sizeof(uint32_t);
+		RECENT_HASHES * sizeof(net->recent[0]) + net->n_hosts * sizeof(net->hosts[0]) +
+		net->dest_bytes + net->n_fresh * sizeof(struct psock) +
+		net->classes.cap * sizeof(struct class) + net->dests.cap * sizeof(struct dest) +
+		net->ranges_size * sizeof(net->ranges[0]) + net->heap_cap * sizeof(net->heap[0]) +
+		net->tuples.size * sizeof(struct bucket) + net->by_dest.size * sizeof(uint32_t);
 
 	for (uint32_t i = 0; i < net->n_hosts; i++) {
 		const struct host *h = net->hosts[i];

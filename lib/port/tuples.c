@@ -26,22 +26,52 @@ bool btp_tuple_is(const struct psock *s, const struct tuple *t)
 	       bt_addr_eq(&s->laddr, &t->laddr);
 }
 
-uint64_t btp_hash(const struct bt_port_net *net, const struct tuple *t)
+/* What is hashed of a tuple of IPv4. False: it is of IPv6. */
+static inline bool short_of(const struct tuple *t, uint64_t v4[2])
 {
-	struct {
-		uint32_t laddr, raddr;
-		uint16_t lport, rport, host, proto;
-	} v4;
+	uint32_t laddr, raddr;
 
 	if (!bt_addr_is_v4(&t->laddr) || !bt_addr_is_v4(&t->raddr))
+		return false;
+	memcpy(&laddr, t->laddr.b + 12, 4);
+	memcpy(&raddr, t->raddr.b + 12, 4);
+	v4[0] = laddr | (uint64_t)raddr << 32;
+	v4[1] = t->lport | (uint64_t)t->rport << 16 | (uint64_t)t->host << 32 |
+		(uint64_t)t->proto << 48;
+	return true;
+}
+
+static inline struct recent_hash *recent_of(const struct bt_port_net *net, const struct tuple *t)
+{
+	return &net->recent[(t->lport ^ t->rport ^ t->host) % RECENT_HASHES];
+}
+
+uint64_t btp_hash(const struct bt_port_net *net, const struct tuple *t)
+{
+	const struct recent_hash *r = recent_of(net, t);
+	uint64_t v4[2];
+
+	if (!short_of(t, v4))
 		return bt_siphash13(net->key, t, sizeof(*t));
-	memcpy(&v4.laddr, t->laddr.b + 12, 4);
-	memcpy(&v4.raddr, t->raddr.b + 12, 4);
-	v4.lport = t->lport;
-	v4.rport = t->rport;
-	v4.host = t->host;
-	v4.proto = t->proto;
-	return bt_siphash13(net->key, &v4, sizeof(v4));
+	if (r->tuple[0] == v4[0] && r->tuple[1] == v4[1])
+		return r->hash;
+	return bt_siphash13(net->key, v4, sizeof(v4));
+}
+
+void btp_keep_hash(const struct bt_port_net *net, const struct tuple *t, uint64_t hash)
+{
+	struct recent_hash *r = recent_of(net, t);
+
+	if (short_of(t, r->tuple))
+		r->hash = hash;
+}
+
+uint64_t btp_hash_kept(const struct bt_port_net *net, const struct tuple *t)
+{
+	uint64_t hash = btp_hash(net, t);
+
+	btp_keep_hash(net, t, hash);
+	return hash;
 }
 
 /* ---- places ---- */
@@ -117,7 +147,7 @@ uint32_t btp_find_hashed(const struct bt_port_net *net, uint64_t hash, const str
 
 uint32_t btp_find_tuple(const struct bt_port_net *net, const struct tuple *t, uint8_t dev)
 {
-	return btp_find_hashed(net, btp_hash(net, t), t, dev);
+	return btp_find_hashed(net, btp_hash_kept(net, t), t, dev);
 }
 
 /* ---- the table ---- */
@@ -173,7 +203,8 @@ void btp_tuples_add(struct bt_port_net *net, uint32_t slot)
 	struct psock *s = sock_at(net, slot);
 	struct tuple t = btp_tuple(s);
 	uint64_t hash = btp_hash(net, &t);
-	uint32_t *place = find(net, hash, &t);
+	/* of TCP without devices there is one at most, which connect and accept have looked for */
+	uint32_t *place = t.proto == BT_TCP && !net->devices ? NULL : find(net, hash, &t);
 
 	s->hash_next = place == NULL ? BT_NO_SLOT : *place;
 	if (place != NULL) {

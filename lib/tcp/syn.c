@@ -39,15 +39,20 @@ uint32_t bt_syn_isn(const struct bt_tcp *t, const struct bt_addr *laddr, uint16_
 }
 
 /* RFC 7323 5.4: one for each pair of addresses, so that clocks of one pair go on. */
-uint32_t bt_syn_ts_offset(const struct bt_tcp *t, const struct bt_addr *laddr,
+uint32_t bt_syn_ts_offset(struct bt_tcp *t, const struct bt_addr *laddr,
 			  const struct bt_addr *raddr, uint16_t host)
 {
+	struct bt_ts_pair *pair = &t->ts_pairs[host % BT_TS_PAIRS];
 	struct {
 		struct bt_addr laddr, raddr;
 		uint16_t host, what;
 	} in = {*laddr, *raddr, host, 2};
 
-	return keyed(t, &in, sizeof(in));
+	if (pair->known && pair->host == host && bt_addr_eq(&pair->laddr, laddr) &&
+	    bt_addr_eq(&pair->raddr, raddr))
+		return pair->offset;
+	*pair = (struct bt_ts_pair){*laddr, *raddr, keyed(t, &in, sizeof(in)), host, true};
+	return pair->offset;
 }
 
 /* Enough for the largest window that the buffer may come to (RFC 7323 2.2). */
@@ -226,6 +231,7 @@ static void agree(struct bt_tcp *t, struct bt_conn *c, const struct bt_tcp_seg *
 void bt_syn_established(struct bt_tcp *t, struct bt_conn *c)
 {
 	uint64_t rtt_ns = 0;
+	uint32_t random = 0;
 	bool lost = c->retransmits > 0;
 
 	if (!lost && c->last_out_us != 0)
@@ -238,13 +244,15 @@ void bt_syn_established(struct bt_tcp *t, struct bt_conn *c)
 		bt_ack_rtt(t, c, rtt_ns);
 	c->snd_nxt = c->snd_una;
 	c->snd_up = c->snd_una;
-	bt_cc_start(&c->cc, (enum berth_congestion)c->opts->module, c->mss, lost, rtt_ns,
-		    bt_tcp_random(t), t->now_ns);
+	/* BBR alone uses chance */
+	if (c->opts->module == BERTH_CC_BBR)
+		random = bt_tcp_random(t);
+	bt_cc_start(&c->cc, (enum berth_congestion)c->opts->module, c->mss, lost, rtt_ns, random,
+		    t->now_ns);
 	c->quick = BT_QUICK_ACKS;
 	bt_conn_set_state(t, c, BT_ESTABLISHED);
-	bt_timers_keepalive(t, c);
-	bt_timers_arm(t, c);
-	if (c->flags & CF_FIN) /* shut down before */
+	bt_timers_keepalive(t, c); /* arms the timer */
+	if (c->flags & CF_FIN)	   /* shut down before */
 		bt_conn_set_state(t, c, BT_FIN_WAIT1);
 	if (c->queued > 0 || c->flags & CF_FIN)
 		bt_conn_wants_out(t, c);

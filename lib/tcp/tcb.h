@@ -309,6 +309,15 @@ struct bt_train {
 	uint64_t sum;  /* then, unfolded: all of it but sequence number and payload */
 };
 
+/* The timestamp offset of a pair of addresses, kept for those that connect often. */
+struct bt_ts_pair {
+	struct bt_addr laddr, raddr;
+	uint32_t offset;
+	uint16_t host;
+	bool known;
+};
+#define BT_TS_PAIRS 4u
+
 struct bt_tcp {
 	uint8_t key[16];
 	struct bt_port_net *ports;
@@ -333,6 +342,7 @@ struct bt_tcp {
 	uint32_t n_conns;
 	uint32_t n_changes; /* how often a connection came to or left the demultiplexer */
 	uint64_t n_random;
+	struct bt_ts_pair ts_pairs[BT_TS_PAIRS]; /* by host */
 	struct bt_fastopen fastopen[BT_FASTOPEN_SLOTS];
 };
 
@@ -449,7 +459,7 @@ void bt_fastopen_learn(struct bt_tcp *t, struct bt_conn *c, const struct bt_tcp_
 uint16_t bt_fastopen_known(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s);
 uint32_t bt_syn_isn(const struct bt_tcp *t, const struct bt_addr *laddr, uint16_t lport,
 		    const struct bt_addr *raddr, uint16_t rport, uint16_t host);
-uint32_t bt_syn_ts_offset(const struct bt_tcp *t, const struct bt_addr *laddr,
+uint32_t bt_syn_ts_offset(struct bt_tcp *t, const struct bt_addr *laddr,
 			  const struct bt_addr *raddr, uint16_t host);
 uint8_t bt_syn_scale(const struct bt_tcp_opts *o);
 uint32_t bt_syn_fill(struct bt_tcp *t, struct bt_conn *c, struct bt_tcp_seg *s); /* payload bytes */

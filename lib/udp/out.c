@@ -134,7 +134,9 @@ static struct bt_path *way_of(struct bt_udp *u, const struct bt_dgram *d, struct
 	return NULL;
 }
 
-bool bt_udp_output(struct bt_udp *u, struct berth_output *out, uint64_t now_ns)
+/* Apart, so that asking where nothing waits, as before nearly every segment, costs no stack. */
+static __attribute__((noinline)) bool output_waiting(struct bt_udp *u, struct berth_output *out,
+						     uint64_t now_ns)
 {
 	while (u->tx_begin < u->tx_end) {
 		uint32_t at = u->tx_begin + (uint32_t)sizeof(struct bt_dgram), len, skip = 0;
@@ -160,6 +162,11 @@ bool bt_udp_output(struct bt_udp *u, struct berth_output *out, uint64_t now_ns)
 			return true;
 	}
 	return false;
+}
+
+bool bt_udp_output(struct bt_udp *u, struct berth_output *out, uint64_t now_ns)
+{
+	return u->tx_begin < u->tx_end && output_waiting(u, out, now_ns);
 }
 
 void bt_udp_reap(struct bt_udp *u)

@@ -244,6 +244,16 @@ static uint32_t some_extra(struct bt_req *q, uint8_t *extra)
 		}
 		memcpy(extra, &open, sizeof(open));
 		n = sizeof(open);
+	} else if (q->type == BT_FILTER && how < 230) {
+		struct bt_filter_change c = {.what = how & 3,
+					     .at = how & 4 ? UINT32_MAX : u8() & 7};
+
+		c.dir = u8() & 1;
+		c.action = u8() & 3;
+		for (unsigned i = 0; i < sizeof(c.rule) && u8() < 250; i++)
+			c.rule[i] = u8() & (i < 4 ? 3 : 0);
+		memcpy(extra, &c, sizeof(c));
+		n = sizeof(c);
 	} else if (q->type == BT_RESOLVE && how < 128) {
 		memcpy(extra, "host1", 5);
 		n = 5;
@@ -311,6 +321,8 @@ static void message(unsigned n, uint8_t type)
 	if ((type == BT_CONNECT || (type >= BT_UDP_CONNECT && type <= BT_UDP_SEND)) && how & 7)
 		some_dest(&q);
 	q.value = u8();
+	if (type == BT_FILTER)
+		q.value &= 3;
 	q.extra = some_extra(&q, extra);
 	how = u8();
 	proof = some_proof(&q, how);
@@ -401,6 +413,8 @@ static void one_act(void)
 
 		if (n == 4 && type == BT_CONNECT)
 			n = 1;
+		if (type == BT_FILTER && n > 0)
+			n = 4;
 		message(n, type);
 	} else if (what < 205) {
 		static const uint64_t steps[] = {1, SEC / 1000, SEC, 3 * SEC, 61 * SEC};

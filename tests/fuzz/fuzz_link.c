@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Settings of a wire: what is read is written so that reading it again gives the same. Captures:
- * every byte that a packet names is there. */
+/* Settings of a wire, rules of a packet filter: what is read is written so that reading it again
+ * gives the same. Captures: every byte that a packet names is there. */
 #include "capture.h"
+#include "rule.h"
 #include "settings.h"
 
 #include <stdlib.h>
@@ -30,6 +31,28 @@ static void settings(const uint8_t *data, size_t size)
 	free(text);
 }
 
+static void rule(const uint8_t *data, size_t size)
+{
+	struct bt_rule r = {.dir = 77}, again;
+	char error[BT_RULE_TEXT], written[BT_RULE_TEXT];
+	char *text = malloc(size + 1);
+
+	if (text == NULL)
+		return;
+	memcpy(text, data, size);
+	text[size] = '\0';
+	if (!bt_rule_read(text, &r, error)) {
+		if (r.dir != 77 || strlen(error) < 10)
+			abort();
+	} else {
+		bt_rule_write(&r, written);
+		if (!bt_rule_legal(&r) || !bt_rule_read(written, &again, error) ||
+		    !bt_rule_eq(&r, &again))
+			abort();
+	}
+	free(text);
+}
+
 static void capture(const uint8_t *data, size_t size)
 {
 	static struct bt_capture c;
@@ -45,6 +68,7 @@ static void capture(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	settings(data, size);
+	rule(data, size);
 	capture(data, size);
 	return 0;
 }
