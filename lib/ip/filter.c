@@ -80,9 +80,11 @@ static uint8_t tcp_state(struct bt_ip *ip, uint16_t host, uint8_t dev,
 
 static bool is_echo(const struct bt_ip_part *t)
 {
-	return t->len >= BT_ICMP_HEADER &&
-	       (t->proto == BT_IPPROTO_ICMP ? t->data[0] == 8 || t->data[0] == 0
-					    : t->data[0] == 128 || t->data[0] == 129);
+	if (t->len < BT_ICMP_HEADER)
+		return false;
+	if (t->proto == BT_IPPROTO_ICMP)
+		return t->data[0] == 8 || t->data[0] == 0;
+	return t->proto == BT_IPPROTO_ICMPV6 && (t->data[0] == 128 || t->data[0] == 129);
 }
 
 /* False: it is of no flow; *state is all that there is. */
