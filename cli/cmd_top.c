@@ -128,7 +128,7 @@ static int json(struct bt_top_eye *eye, const char *network, struct bt_top_view 
 		bt_out_num(&o, l->s.recvq);
 		bt_out_bool(&o, l->counted);
 		bt_out_num(&o, l->counted ? (uint64_t)l->rate : 0);
-		bt_out_num(&o, l->counted ? l->retrans : 0);
+		bt_out_num(&o, l->retrans);
 		bt_out_str(&o, l->program);
 		bt_out_num(&o, *l->program != '\0' ? (uint64_t)(uint32_t)l->s.row.pid : 0);
 		bt_out_num(&o, l->s.slot);

@@ -18,9 +18,9 @@
 struct bt_top_line {
 	struct bt_sock s;
 	const char *host, *program; /* the eye's; program is empty where it is gone */
-	bool counted;		    /* its bytes travel in packets, so rate and retrans are known */
+	bool counted;		    /* it may carry bytes, and has been watched: rate is known */
 	double rate;		    /* bytes a second, both directions; 0 at the first look */
-	uint32_t retrans;	    /* segments sent again since it began */
+	uint32_t retrans;	    /* in packets: segments sent again since it began */
 };
 
 struct bt_top_host {

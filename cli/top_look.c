@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One look at a network: the table's rows, what the kernel says of their queues, and what berthd
- * has counted of connections in packets. /proc is asked once for a process. */
+/* One look at a network: the table's rows, what the kernel says of their queues, and the bytes that
+ * berthd and programs have counted. /proc is asked once for a process. */
 #include "doctor.h"
 #include "settings.h"
 #include "top.h"
@@ -15,7 +15,7 @@ enum { NAMES = 1 << 12, FORGET = 15 /* looks, after which names are asked for an
 
 /* What a connection had carried at the last look. */
 struct before {
-	uint32_t gen;
+	uint32_t gen; /* another: nothing, as far as berthd told */
 	uint64_t bytes;
 };
 
@@ -173,14 +173,21 @@ static bool wanted(const void *wish, const struct bt_row *r)
 	return bt_row_listed(r) && r->host < BT_MAX_HOSTS && e->place[r->host] != UINT32_MAX;
 }
 
-/* Rates of the connections that berthd counts. */
+/* Listeners and TIME_WAIT carry nothing. At the first look nobody has counted yet. */
+static bool carries(const struct bt_top_eye *e, const struct bt_row *r)
+{
+	return e->looks > 1 && r->state != BT_ROW_LISTEN && r->state != BT_ROW_TIME_WAIT;
+}
+
+/* Rates. What berthd tells of for the first time has moved since the last look: programs began to
+ * count then, or the socket is younger. */
 static bool read_counts(struct bt_top_eye *e, uint32_t *of_slot, uint32_t slots)
 {
 	enum { ROOM = BT_MSG_MAX / sizeof(struct bt_counts) };
 	struct bt_counts *told = malloc(ROOM * sizeof(*told));
 	struct bt_req q = {.type = BT_COUNTS};
 	struct bt_rep rep = {.value = 0};
-	double passed = e->look.at_s - e->before_s;
+	double passed = e->looks > 1 ? e->look.at_s - e->before_s : 0;
 	bool ok = told != NULL;
 	do {
 		size_t got = ROOM * sizeof(*told);
@@ -193,11 +200,12 @@ static bool read_counts(struct bt_top_eye *e, uint32_t *of_slot, uint32_t slots)
 				continue;
 			struct bt_top_line *l = &e->look.lines[of_slot[c->slot]];
 			struct before *b = &e->before[c->slot];
-			l->counted = true;
+			uint64_t bytes = c->in + c->out, had = b->gen == c->gen ? b->bytes : 0;
 			l->retrans = c->retrans;
-			if (b->gen == c->gen && c->bytes >= b->bytes && passed > 0)
-				l->rate = (double)(c->bytes - b->bytes) / passed;
-			*b = (struct before){c->gen, c->bytes};
+			/* Less: one of those that hold it has ended, and took its count along. */
+			if (bytes >= had && passed > 0)
+				l->rate = (double)(bytes - had) / passed;
+			*b = (struct before){c->gen, bytes};
 		}
 	} while (ok && rep.value != 0);
 	free(told);
@@ -234,6 +242,7 @@ static bool fill(struct bt_top_eye *e, const struct bt_socks *socks)
 		l->s = *s;
 		l->host = e->host_names[s->row.host];
 		l->program = program(e, &s->row);
+		l->counted = carries(e, &s->row);
 		if (s->slot < slots)
 			of_slot[s->slot] = (uint32_t)e->look.n;
 		e->look.n++;

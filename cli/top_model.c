@@ -190,7 +190,7 @@ void bt_top_text(const struct bt_top_line *l, struct bt_top_text *t)
 		bt_top_number(t->rate, l->rate);
 	else
 		snprintf(t->rate, sizeof(t->rate), "-");
-	if (l->counted)
+	if (r->proto == BT_PROTO_TCP && r->flags & BT_ROWF_WIRE)
 		bt_top_number(t->retrans, l->retrans);
 	else
 		snprintf(t->retrans, sizeof(t->retrans), "-");

@@ -470,6 +470,11 @@ static int call_knock(struct call *k)
 	return 0;
 }
 
+static int call_meter(struct call *k)
+{
+	return d_meter_open(k->c, k->proof);
+}
+
 static int call_sync(struct call *k)
 {
 	return d_sweep(k->d);
@@ -518,6 +523,7 @@ static const struct {
 	[BT_ACCEPTS] = {call_accepts, PROGRAM, true},
 	[BT_INBOX] = {call_inbox, PROGRAM, false},
 	[BT_KNOCK] = {call_knock, PROGRAM, true},
+	[BT_METER] = {call_meter, PROGRAM, false},
 	[BT_SYSCTL] = {d_call_sysctl, EITHER, false},
 	[BT_RESOLVE] = {d_call_resolve, EITHER, false},
 	[BT_REVERSE] = {d_call_reverse, EITHER, false},

@@ -50,7 +50,7 @@ void d_refused(const struct call *k, int err, uint32_t by);
 /* tally.c: counts it. */
 void d_tally_refused(struct daemon *d, const struct bt_refusal *r);
 int d_call_tally(struct call *k);
-int d_call_counts(struct call *k); /* calls_options.c */
+int d_call_counts(struct call *k); /* meter.c */
 
 /* calls_udp.c, calls_options.c */
 int d_call_udp_connect(struct call *k);

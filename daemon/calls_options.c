@@ -97,29 +97,3 @@ int d_call_tcp_info(struct call *k)
 	k->rep.extra = (uint32_t)n + BT_CONGESTION_NAME;
 	return 0;
 }
-
-int d_call_counts(struct call *k)
-{
-	static struct bt_counts
-		told[(BT_MSG_MAX - sizeof(struct bt_rep)) / sizeof(struct bt_counts)];
-	const size_t room = sizeof(told) / sizeof(told[0]);
-	uint32_t slot = k->req->value, end = atomic_load(&k->d->table->high_water);
-	struct berth_tcp_info i;
-	size_t n = 0;
-	for (; k->d->wire != NULL && slot < end && n < room; slot++) {
-		const struct bt_row *r = d_row(k->d, slot);
-		bool in_packets = r->state != BT_ROW_FREE && r->proto == BT_TCP &&
-				  r->flags & BT_ROWF_WIRE && !(r->flags & BT_ROWF_ALIAS);
-		berth_socket s = in_packets ? d_carry_socket(k->d, slot) : 0;
-		if (s == 0 || berth_tcp_info(d_wire_engine(k->d), s, &i) < 0)
-			continue;
-		told[n++] = (struct bt_counts){.slot = slot,
-					       .gen = r->gen,
-					       .bytes = i.bytes_acked + i.bytes_received,
-					       .retrans = i.total_retrans};
-	}
-	k->rep_extra = told;
-	k->rep.extra = (uint32_t)(n * sizeof(told[0]));
-	k->rep.value = k->d->wire != NULL && slot < end ? slot : 0;
-	return 0;
-}

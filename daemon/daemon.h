@@ -50,6 +50,8 @@ struct conn {
 	uint32_t inbox_at;
 	bool inbox_used; /* since the last look at the clock */
 	struct conn *hot_next;
+	const struct bt_meter *meter; /* NULL: none */
+	bool watches;		      /* asks for counts */
 };
 
 /* A process that `berth run` became: the network lives at least as long as it. */
@@ -212,6 +214,13 @@ void d_inbox_knock(struct daemon *d, struct conn *c);
 /* Carries out what is in the hot inboxes, in the order of its times. */
 void d_inbox_look(struct daemon *d);
 void d_inbox_close(struct daemon *d, struct conn *c);
+
+/* meter.c */
+/* What a program shares: a memfd of just this size that can no longer change it; NULL: it is not.
+ */
+const void *d_map_sealed(int fd, size_t bytes);
+int d_meter_open(struct conn *c, int fd); /* 0 or -errno */
+void d_meter_close(struct daemon *d, struct conn *c);
 
 /* relay.c */
 /* What a datagram brings along beside its bytes. hops, tos: as in struct bt_row. */

@@ -4,9 +4,7 @@
 #include "daemon.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #define LOOK_NS (2 * D_MS)
 
@@ -126,19 +124,14 @@ void d_inbox_knock(struct daemon *d, struct conn *c)
 
 int d_inbox_open(struct daemon *d, struct conn *c, int fd, uint32_t *at)
 {
-	const int wanted = F_SEAL_SHRINK | F_SEAL_GROW;
-	struct stat st;
 	uint32_t i = 0;
-	if (c->inbox != NULL || fd < 0 || fstat(fd, &st) < 0 || st.st_size != BT_INBOX_BYTES ||
-	    (fcntl(fd, F_GET_SEALS) & wanted) != wanted)
-		return -EPROTO;
 	while (i < BT_INBOXES && holders[i] != NULL)
 		i++;
 	if (i == BT_INBOXES)
 		return -ENOSPC;
-	const struct bt_inbox *m = mmap(NULL, BT_INBOX_BYTES, PROT_READ, MAP_SHARED, fd, 0);
-	if (m == MAP_FAILED)
-		return -errno;
+	const struct bt_inbox *m = c->inbox != NULL ? NULL : d_map_sealed(fd, BT_INBOX_BYTES);
+	if (m == NULL)
+		return -EPROTO;
 	c->inbox = m;
 	c->inbox_at = i;
 	holders[i] = c;

@@ -135,6 +135,7 @@ int d_state_open(struct daemon *d)
 	if (table_usable(d)) {
 		t->daemon_pid = getpid();
 		t->started_s = (uint64_t)time(NULL);
+		atomic_store(&t->metered, 0);
 		d_names_open(d);
 		d_recover(d);
 		d_names_clear(d, false);

@@ -244,6 +244,7 @@ void d_conn_del(struct daemon *d, struct conn *c)
 		d->conns = c->next;
 	d->n_conns--;
 	d_inbox_close(d, c);
+	d_meter_close(d, c);
 	gone(d, c);
 	d_publish(d);
 }

@@ -289,7 +289,7 @@ static ssize_t nobody(int fd, struct note *n, const struct way *w, const uint8_t
 	return (ssize_t)size;
 }
 
-ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int flags)
+static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m, int flags)
 {
 	struct note n = *note;
 	struct bt_choice choice = {0};
@@ -352,4 +352,9 @@ ssize_t bt_udp_send(int fd, const struct note *note, const struct msghdr *m, int
 	if (e == ECONNREFUSED && !waited)
 		return nobody(fd, &n, w, addr, port, size);
 	return e == 0 ? (ssize_t)size : bt_fail(e);
+}
+
+ssize_t bt_udp_send(int fd, const struct note *n, const struct msghdr *m, int flags)
+{
+	return bt_meter(fd, send_one(fd, n, m, flags), true);
 }

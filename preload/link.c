@@ -19,6 +19,7 @@
 #include "preload.h"
 
 #include "../proto/inbox.h"
+#include "../proto/meter.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -38,6 +39,8 @@ struct link {
 	uint64_t cookie;
 	uint32_t serial;
 	struct bt_inbox *inbox; /* NULL: none */
+	struct bt_meter *meter;
+	bool unmetered; /* and none can be made */
 	uint32_t inbox_at, inbox_head;
 	uint32_t notices; /* sent over this connection */
 	bool unheard;	  /* one of them may not have been heard yet */
@@ -164,6 +167,7 @@ static int map_table(int fd)
 		    t->rows_offset != BT_ROWS_OFFSET || t->capacity > BT_MAX_ROWS)
 			return EPROTO;
 		table = t;
+		bt_metered = &t->metered;
 	}
 	return 0;
 }
@@ -288,11 +292,16 @@ static int ensure(struct link *l)
 	return 0;
 }
 
-static void drop_inbox(struct link *l)
+/* What berthd knew over the connection that has ended. */
+static void drop_shared(struct link *l)
 {
 	if (l->inbox != NULL)
 		bt_sys(SYS_munmap, (long)l->inbox, BT_INBOX_BYTES, 0, 0, 0, 0);
+	/* Another thread may be adding to the meter: it stays mapped, and berthd's copy is closed.
+	 */
 	l->inbox = NULL;
+	l->meter = NULL;
+	l->unmetered = false;
 	l->notices = 0;
 }
 
@@ -301,7 +310,7 @@ void bt_new_fd(int fd)
 	if (UNLIKELY(fd == bt_link_fd()) && fd >= 0) {
 		page->open = false;
 		inherited = -1;
-		drop_inbox(page);
+		drop_shared(page);
 	}
 }
 
@@ -312,7 +321,7 @@ static void shut_link(struct link *l)
 		bt_sys(SYS_close, l->fd, 0, 0, 0, 0, 0);
 	l->open = false;
 	inherited = -1;
-	drop_inbox(l);
+	drop_shared(l);
 }
 
 /* A vfork child's, which ends when that execs. The cookie tells it from what another child of this
@@ -415,33 +424,62 @@ int bt_call_fd(int proof, struct bt_req *req, struct bt_rep *rep, int *fd)
 
 #define NOTICES_BEFORE_INBOX 16u /* a program with less to say is served well enough without */
 
-/* Under the lock, with the link open. What fails leaves us without an inbox. */
-static void make_inbox(struct link *l)
+/* Under the lock, with the link open: memory of ours that berthd maps read-only, which brings it
+ * there. NULL: it could not be made, or berthd did not take it. */
+static void *share(struct link *l, const char *name, enum bt_msg_type type, size_t bytes,
+		   struct bt_rep *rep)
 {
-	struct bt_req q = {.version = BT_MSG_VERSION, .type = BT_INBOX};
-	struct bt_rep rep;
-	long fd = bt_sys(SYS_memfd_create, (long)"berth-inbox", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0,
-			 0, 0, 0);
+	struct bt_req q = {.version = BT_MSG_VERSION, .type = (uint8_t)type};
+	long fd = bt_sys(SYS_memfd_create, (long)name, MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0, 0);
 	if (fd < 0)
-		return;
+		return NULL;
 	long p = -1;
-	if (bt_sys(SYS_ftruncate, fd, BT_INBOX_BYTES, 0, 0, 0, 0) == 0 &&
+	if (bt_sys(SYS_ftruncate, fd, (long)bytes, 0, 0, 0, 0) == 0 &&
 	    bt_sys(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, 0, 0,
 		   0) == 0)
-		p = bt_sys(SYS_mmap, 0, BT_INBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p > 0 || p < -4095) {
-		/* A child must not write into its parent's ring. */
-		bt_sys(SYS_madvise, p, BT_INBOX_BYTES, MADV_DONTFORK, 0, 0, 0);
+		p = bt_sys(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	bool mapped = p > 0 || p < -4095;
+	if (mapped) {
+		/* A child must not write into its parent's. */
+		bt_sys(SYS_madvise, p, (long)bytes, MADV_DONTFORK, 0, 0, 0);
 		q.serial = ++l->serial;
-		if (transact(l->fd, &q, NULL, (int)fd, &rep, NULL, 0, NULL) == 0 && rep.err == 0) {
-			l->inbox = (struct bt_inbox *)p;
-			l->inbox_at = rep.value % BT_INBOXES;
-			l->inbox_head = 0;
-		} else {
-			bt_sys(SYS_munmap, p, BT_INBOX_BYTES, 0, 0, 0, 0);
+		if (transact(l->fd, &q, NULL, (int)fd, rep, NULL, 0, NULL) != 0 || rep->err != 0) {
+			bt_sys(SYS_munmap, p, (long)bytes, 0, 0, 0, 0);
+			mapped = false;
 		}
 	}
 	bt_sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	return mapped ? (void *)p : NULL;
+}
+
+static void make_inbox(struct link *l)
+{
+	struct bt_rep rep;
+	l->inbox = share(l, "berth-inbox", BT_INBOX, BT_INBOX_BYTES, &rep);
+	if (l->inbox != NULL)
+		l->inbox_at = rep.value % BT_INBOXES;
+	l->inbox_head = 0;
+}
+
+struct bt_meter *bt_link_meter(void)
+{
+	struct link *l = page;
+	struct bt_rep rep;
+	if (LIKELY(l->meter != NULL && !bt_vforked))
+		return l->meter;
+	/* In a signal handler inside a request, or with a handler that may come inside this one:
+	 * the next call makes it. */
+	if (bt_vforked || l->unmetered || l->holder == &errno || bt_silenced() ||
+	    pthread_mutex_trylock(&l->lock) != 0)
+		return NULL;
+	l->holder = &errno;
+	if (l->meter == NULL && ensure(l) == 0) {
+		l->meter = share(l, "berth-meter", BT_METER, BT_METER_BYTES, &rep);
+		l->unmetered = l->meter == NULL;
+	}
+	l->holder = NULL;
+	pthread_mutex_unlock(&l->lock);
+	return l->meter;
 }
 
 /* True: the notice is in the ring, and berthd will look; *knock: it must be told so. */

@@ -19,6 +19,7 @@
  *	fork.c		fork vfork clone posix_spawn system popen
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
  *	errqueue.c	MSG_ERRQUEUE
+ *	meter.c		bytes counted, while somebody asks for them
  *	dgram.c		UDP's sending and receiving
  *	control.c	UDP's control messages
  *	options.c	setsockopt getsockopt ioctl
@@ -173,6 +174,8 @@ int bt_link_fd(void);
 void bt_new_fd(int fd);
 /* Moves the control connection to another number. */
 void bt_link_move(void);
+/* This process's meter, made now if there is none; NULL: there is to be none. */
+struct bt_meter *bt_link_meter(void);
 
 /* What a call returns that fails with errno e. */
 static inline int bt_fail(int e)
@@ -349,6 +352,18 @@ ssize_t bt_nl_recv(int fd, const struct note *n, struct msghdr *m, int flags);
 /* An ioctl about interfaces. False: not one; else *r is the result, with errno. */
 bool bt_if_ioctl(int fd, unsigned long request, void *arg, int *r);
 
+/* ---- meter.c ---- */
+
+extern const _Atomic uint32_t *bt_metered; /* 0: nobody asks for counts */
+void bt_meter_add(int fd, size_t bytes, bool out);
+/* A data call has moved n bytes, or failed. Returns n; keeps errno. */
+static inline ssize_t bt_meter(int fd, ssize_t n, bool out)
+{
+	if (UNLIKELY(atomic_load_explicit(bt_metered, memory_order_relaxed) != 0) && n > 0)
+		bt_meter_add(fd, (size_t)n, out);
+	return n;
+}
+
 /* ---- others ---- */
 
 /* How often a UDP socket of this process was connected or disconnected: what is remembered of ways
@@ -426,7 +441,6 @@ bool bt_reset_untold(int fd, const struct note *n);
 /* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
 void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value);
 ssize_t bt_errqueue(int fd, const struct note *n, struct msghdr *m); /* errqueue.c; -1 and errno */
-ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted);	     /* stream.c */
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted);	     /* stream.c */
 /* The kernel holds a reset for fd that berthd did not know of, since nobody could say whose close
  * was the last; now it does. */

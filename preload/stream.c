@@ -133,7 +133,9 @@ static bool after_end(int fd, struct note *n)
 static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 {
 	struct note note;
-	if (LIKELY(n > 0) || !bt_in_host())
+	if (LIKELY(n > 0))
+		return flags & (MSG_PEEK | MSG_ERRQUEUE) ? n : bt_meter(fd, n, false);
+	if (!bt_in_host())
 		return n;
 	int saved = errno;
 	if (n == 0 && bt_note(fd) != NULL && UNLIKELY(bt_wire_udp(bt_note(fd))) &&
@@ -411,7 +413,7 @@ PUBLIC ssize_t send(int fd, const void *buf, size_t len, int flags)
 	}
 	bulk(fd, len);
 	ssize_t r = bt_real()->send(fd, buf, len, flags);
-	return LIKELY(r >= 0) ? r : send_failed(fd, &iov, 1, flags);
+	return LIKELY(r >= 0) ? bt_meter(fd, r, true) : send_failed(fd, &iov, 1, flags);
 }
 
 PUBLIC ssize_t write(int fd, const void *buf, size_t len)
@@ -424,7 +426,7 @@ PUBLIC ssize_t write(int fd, const void *buf, size_t len)
 	}
 	bulk(fd, len);
 	ssize_t r = bt_real()->write(fd, buf, len);
-	return LIKELY(r >= 0) ? r : send_failed(fd, &iov, 1, 0);
+	return LIKELY(r >= 0) ? bt_meter(fd, r, true) : send_failed(fd, &iov, 1, 0);
 }
 
 PUBLIC ssize_t writev(int fd, const struct iovec *iov, int n)
@@ -439,7 +441,8 @@ PUBLIC ssize_t writev(int fd, const struct iovec *iov, int n)
 	if (n > 0 && !bt_bad_pointer(iov))
 		bulk(fd, iov[n - 1].iov_len);
 	ssize_t r = bt_real()->writev(fd, iov, n);
-	return LIKELY(r >= 0) || n <= 0 ? r : send_failed(fd, iov, (size_t)n, 0);
+	return LIKELY(r >= 0) || n <= 0 ? bt_meter(fd, r, true)
+					: send_failed(fd, iov, (size_t)n, 0);
 }
 
 PUBLIC ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
@@ -499,10 +502,12 @@ PUBLIC ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 		plain.msg_name = NULL;
 		plain.msg_namelen = 0;
 		ssize_t r = bt_real()->sendmsg(fd, &plain, flags);
-		return r >= 0 ? r : send_failed(fd, m->msg_iov, m->msg_iovlen, flags);
+		return r >= 0 ? bt_meter(fd, r, true)
+			      : send_failed(fd, m->msg_iov, m->msg_iovlen, flags);
 	}
 	ssize_t r = bt_real()->sendmsg(fd, m, flags);
-	return LIKELY(r >= 0) ? r : send_failed(fd, m->msg_iov, m->msg_iovlen, flags);
+	return LIKELY(r >= 0) ? bt_meter(fd, r, true)
+			      : send_failed(fd, m->msg_iov, m->msg_iovlen, flags);
 }
 
 PUBLIC int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
@@ -617,7 +622,7 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 			m->msg_namelen = len;
 		m->msg_flags = own.msg_flags;
 		m->msg_controllen = own.msg_controllen;
-		return r > 0 || n.flags & NOTE_UDP ? r : received(fd, r, 1, flags);
+		return r == 0 && n.flags & NOTE_UDP ? r : received(fd, r, 1, flags);
 	}
 }
 

@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#define BT_MSG_VERSION 4
+#define BT_MSG_VERSION 5
 #define BT_MSG_MAX     (65536 + 256) /* bytes of the largest packet */
 #define BT_TOKEN_BYTES 24	     /* who (8), MAC (16); in BERTH_TOKEN as hex after "NETID:" */
 /* The token's first 8 bytes, a native number: bits 0-15 the host; bit 16 BT_TOKEN_UNPRIVILEGED: not
@@ -85,6 +85,7 @@ enum bt_msg_type {
 		       descriptor */
 	BT_INBOX,   /* with a memfd (proto/inbox.h). Reply: value = its number, or err ENOSPC */
 	BT_KNOCK,   /* notice: there is something in the inbox */
+	BT_METER,   /* with a memfd (proto/meter.h) */
 	/* names */
 	/* settings of a host: the program's own; from the command line, the host numbered `value`
 	 */
@@ -136,9 +137,10 @@ enum bt_msg_type {
 		      many connections that are open without packets its rules do not reach.
 		      EINVAL: not a legal one; ENOENT: no such host or rule; ENOSPC: too many rules
 		    */
-	BT_COUNTS, /* of connections in packets. value: the first slot to tell of. Reply extra:
+	BT_COUNTS, /* of sockets that carry bytes. value: the first slot to tell of. Reply extra:
 		      struct bt_counts, as many as there is room for; value: the slot to go on with,
-		      0: that was all */
+		      0: that was all. Programs count for as long as the connection that has asked
+		      lives (proto/meter.h) */
 	BT_MSG_TYPES,
 };
 
@@ -310,15 +312,15 @@ struct bt_tally {
 };
 _Static_assert(sizeof(struct bt_tally) == 24, "wire format");
 
-/* BT_COUNTS: since the connection began. */
+/* BT_COUNTS: of a connection in packets since it began, of others since somebody first asked. */
 struct bt_counts {
 	uint32_t slot;
 	uint32_t gen;
-	uint64_t bytes;	  /* acknowledged by the peer, and received */
+	uint64_t in, out; /* bytes received, and sent; in packets: acknowledged by the peer */
 	uint32_t retrans; /* segments sent again */
 	uint32_t pad;
 };
-_Static_assert(sizeof(struct bt_counts) == 24, "wire format");
+_Static_assert(sizeof(struct bt_counts) == 32, "wire format");
 
 /* BT_HOST_OPEN: a host named again is the same host; addresses it lacks are added. With no address
  * a new host gets the next free one of 10.64.0.0/16. err EADDRINUSE: another host has the address

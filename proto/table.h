@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define BT_TABLE_MAGIC	 0x3162746874726562ull /* "berthtb1" */
-#define BT_TABLE_VERSION 5u
+#define BT_TABLE_VERSION 6u
 #define BT_MAX_HOSTS	 1024u
 #define BT_MAX_ROWS	 (1u << 20)
 #define BT_HOST_NAME	 64u /* bytes, with the NUL */
@@ -164,6 +164,7 @@ struct bt_table {
 	uint32_t plug_bytes; /* of a connecting socket's plug (proto/msg.h) */
 	char names[56];	     /* where sockets' files are (proto/name.h); empty: no such place */
 	_Atomic uint64_t n_events, n_refusals; /* number of the last one (proto/events.h) */
+	_Atomic uint32_t metered;	       /* programs are to count (proto/meter.h) */
 };
 
 #define BT_ROWS_OFFSET	   ((sizeof(struct bt_table) + 4095u) & ~4095ul)

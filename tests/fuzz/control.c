@@ -7,6 +7,7 @@
 #include "../../daemon/daemon.h"
 #include "../../daemon/vals.h"
 #include "../../daemon/wire.h"
+#include "../../proto/meter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@
 
 static struct daemon *d;
 static struct conn *conns[N_CONNS];
-static struct bt_inbox *inboxes[N_CONNS];
+static void *inboxes[N_CONNS], *meters[N_CONNS];
 static struct bt_ident ids[N_IDS];
 static uint8_t id_conns[N_IDS]; /* over whose connection it was made */
 static unsigned n_ids;
@@ -133,18 +134,22 @@ static void conn_end(unsigned n)
 	free(conns[n]);
 	if (inboxes[n] != NULL)
 		munmap(inboxes[n], BT_INBOX_BYTES);
+	if (meters[n] != NULL)
+		munmap(meters[n], BT_METER_BYTES);
 	inboxes[n] = NULL;
+	meters[n] = NULL;
 }
 
-static int memfd(unsigned n)
+/* Maps the memory at the first time. */
+static int memfd(size_t bytes, void **at)
 {
-	int fd = memfd_create("inbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_create("shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	MUST(fd >= 0);
-	MUST(ftruncate(fd, BT_INBOX_BYTES) == 0);
-	if (inboxes[n] == NULL)
-		inboxes[n] = mmap(NULL, BT_INBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	MUST(inboxes[n] != MAP_FAILED);
+	MUST(ftruncate(fd, (off_t)bytes) == 0);
+	if (*at == NULL)
+		*at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	MUST(*at != MAP_FAILED);
 	MUST(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
 	return fd;
 }
@@ -327,7 +332,9 @@ static void message(unsigned n, uint8_t type)
 	how = u8();
 	proof = some_proof(&q, how);
 	if (type == BT_INBOX && how < 200)
-		proof = memfd(n);
+		proof = memfd(BT_INBOX_BYTES, &inboxes[n]);
+	else if (type == BT_METER && how < 200)
+		proof = memfd(BT_METER_BYTES, &meters[n]);
 	else if (proof >= 0) /* d_call closes it */
 		proof = dup(proof);
 	replies = 0;
@@ -359,6 +366,24 @@ static void notice(unsigned n)
 		e->type = how < 120 ? BT_CLOSED : how < 240 ? BT_SHUT : u8() % BT_MSG_TYPES;
 	}
 	atomic_store(&b->head, u8() == 255 ? u32() : head);
+}
+
+static void count(unsigned n)
+{
+	struct bt_meter *m = meters[n];
+	unsigned at = u8() % 8;
+
+	if (m == NULL)
+		return;
+	for (unsigned k = u8() % 4; k > 0; k--, at++) {
+		struct bt_ident id = some_ident(n);
+
+		m->entries[at].slot = id.slot;
+		m->entries[at].gen = id.gen;
+		m->entries[at].in = u8();
+		m->entries[at].out = u32();
+	}
+	atomic_store(&m->used, u8() == 255 ? u32() : at);
 }
 
 /* ---- what must hold ---- */
@@ -428,8 +453,10 @@ static void one_act(void)
 	} else if (what < 225) {
 		uv_run(&d->loop, UV_RUN_NOWAIT);
 		d_publish(d);
-	} else if (what < 240) {
+	} else if (what < 235) {
 		notice(n);
+	} else if (what < 240) {
+		count(n);
 	} else if (what < 248) {
 		conn_end(n);
 		conn_begin(n);

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import socket
 import subprocess
 import tempfile
@@ -190,9 +191,8 @@ def test_colours(net):
         p.kill()
 
 
-def test_rates(net):
-    """Connections in packets are counted."""
-    s, c = two_hosts(net, 'delay', '1ms')
+def rates(net, *link):
+    s, c = two_hosts(net, *link)
     screen = Screen(net)
     screen.shows('q quit')
 
@@ -206,9 +206,77 @@ def test_rates(net):
     screen.keys('q')
     screen.shows('ended with 0')
     screen.end()
-    out, _ = net.berth('top', '--json', '-d', '0.1', '-f', 'estab')
-    counted = [x['counted'] for x in json.loads(out)['sockets']]
-    lib.eq(counted, [True] * 6)
+    for p in (s, c):
+        p.kill()
+
+
+def test_rates(net):
+    """Programs count what they move directly."""
+    rates(net)
+
+
+def test_rates_in_packets(net):
+    rates(net, 'delay', '1ms')
+
+
+def move():
+    """One connection that a child serves too, one that only the reader can count, one of datagrams, one of a program that
+    was executed, and one idle."""
+    s = lib.listen('0.0.0.0', 80)
+    u = lib.udp()
+    u.bind((WEB, 53))
+    lib.say('ready')
+    shared, unseen, given, _idle = [s.accept()[0] for _ in range(4)]
+    _, client = u.recvfrom(1)
+    echo = 'while read word; do echo 0123456789; done'
+    subprocess.Popen(['/bin/sh', '-c', echo], stdin=given, stdout=given)
+    if os.fork() == 0:
+        try:
+            while True:
+                shared.sendall(b'x' * 5000)
+        except OSError:
+            os._exit(0)
+    with open('/dev/zero', 'rb') as zeros:
+        while True:
+            shared.sendall(b'x' * 1000)
+            os.sendfile(unseen.fileno(), zeros.fileno(), 0, 3000)
+            u.sendto(b'y' * 700, client)
+
+
+def watch():
+    conns = [lib.connect(WEB, 80) for _ in range(4)]
+    u = lib.udp()
+    u.connect((WEB, 53))
+    u.send(b'?')
+    names = [x.getsockname()[1] for x in (*conns, u)]
+    lib.say(names)
+    conns[2].sendall(b'\n')
+    while True:
+        for x in select.select([*conns, u], [], [])[0]:
+            x.recv(65536)
+            if x is conns[2]:
+                x.sendall(b'\n')
+
+
+def test_who_counts(net):
+    net.host('web', WEB)
+    net.host('pc', PC)
+    s = net.part('web', move)
+    s.get()
+    c = net.part('pc', watch)
+    names = c.get()
+    lines = json.loads(net.berth('top', '--json', '-d', '1')[0])['sockets']
+
+    def rate(end, i):
+        return sum(x['bytes_per_s'] for x in lines if x[end].endswith(f':{names[i]}') and x['proto'] == ('udp' if i == 4 else 'tcp'))
+
+    for i in range(3):
+        assert rate('local', i) > 0, (i, lines)
+        lib.eq(rate('local', i), rate('peer', i), 'both ends of a connection')
+    lib.eq((rate('local', 3), rate('peer', 3)), (0, 0), 'the idle one')
+    assert rate('local', 4) > 0, lines
+    lib.eq({x['counted'] for x in lines if x['state'] == 'listen'}, {False})
+    lib.eq({x['counted'] for x in lines if x['state'] != 'listen'}, {True})
     for p in (s, c):
         p.kill()
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "inbox.h"
+#include "meter.h"
 #include "msg.h"
 
 #include <pthread.h>
@@ -284,6 +285,9 @@ static void formats(void **state)
 	assert_true(sizeof(struct bt_inbox) <= BT_INBOX_BYTES);
 	assert_int_equal(offsetof(struct bt_inbox, entries), 64);
 	assert_int_equal(BT_INBOX_ENTRIES & (BT_INBOX_ENTRIES - 1), 0);
+	assert_int_equal(sizeof(struct bt_meter_entry), 24);
+	assert_int_equal(offsetof(struct bt_meter, entries), 24);
+	assert_int_equal(sizeof(struct bt_counts), 32);
 	assert_int_equal(BT_ROWS_OFFSET % 4096, 0);
 	assert_true(BT_ROWS_OFFSET >= sizeof(struct bt_table));
 	assert_int_equal(offsetof(struct bt_req, id), 8);

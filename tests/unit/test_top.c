@@ -195,6 +195,7 @@ static void test_width(void **state)
 	l.s.row = (struct bt_row){.proto = BT_PROTO_TCP,
 				  .family = 4,
 				  .state = BT_ROW_TIME_WAIT,
+				  .flags = BT_ROWF_WIRE,
 				  .lport = 65535,
 				  .rport = 65535};
 	memcpy(l.s.row.raddr, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff", 16);
