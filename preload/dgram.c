@@ -289,6 +289,61 @@ static ssize_t nobody(int fd, struct note *n, const struct way *w, const uint8_t
 	return (ssize_t)size;
 }
 
+#define SEGMENTS_MAX 128u /* UDP_MAX_SEGMENTS of Linux */
+
+/* UDP_SEGMENT: what Linux looks at before it cuts. The interface's MTU counts, which of the way to
+ * an own address is lo's. */
+static int segments(int fd, const uint8_t addr[16], size_t size, size_t segment)
+{
+	struct bt_host_row host;
+	size_t mtu = 1500, header = bt_is_v4(addr) ? 28 : 48;
+	int none = 0;
+	socklen_t len = sizeof(none);
+	if (segment == 0)
+		return 0;
+	if (bt_host_read(bt_table(), bt_host(), &host))
+		for (uint16_t i = 0; i < host.n_addrs && i < BT_HOST_ADDRS; i++)
+			if (memcmp(host.addrs[i].addr, addr, 16) == 0)
+				mtu = 65536;
+	if (bt_is_v4(addr) && addr[12] == 127)
+		mtu = 65536;
+	if (header + (size < segment ? size : segment) > mtu)
+		return EMSGSIZE;
+	if (size <= segment)
+		return 0;
+	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_NO_CHECK, (long)&none, (long)&len, 0);
+	return (none && bt_is_v4(addr)) || size > segment * SEGMENTS_MAX ? EINVAL : 0;
+}
+
+static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m, int flags);
+
+/* One after the other. What fails after the first is lost, as each of them may be on its way. */
+static ssize_t send_cut(int fd, const struct msghdr *m, int flags, size_t size, size_t segment)
+{
+	struct note n;
+	char *all = malloc(size);
+	struct iovec piece;
+	struct msghdr one = *m;
+	ssize_t r = 0;
+	if (all == NULL)
+		return bt_fail(ENOBUFS);
+	for (size_t i = 0, at = 0; i < m->msg_iovlen; at += m->msg_iov[i++].iov_len)
+		memcpy(all + at, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
+	one.msg_iov = &piece;
+	one.msg_iovlen = 1;
+	for (size_t at = 0; at < size && r >= 0; at += segment) {
+		piece.iov_base = all + at;
+		piece.iov_len = size - at < segment ? size - at : segment;
+		r = bt_ident(fd, &n) ? send_one(fd, &n, &one, flags) : bt_fail(EBADF);
+		if (r < 0 && at > 0)
+			break;
+		if (r < 0)
+			size = 0;
+	}
+	free(all);
+	return size > 0 ? (ssize_t)size : -1;
+}
+
 static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m, int flags)
 {
 	struct note n = *note;
@@ -305,14 +360,20 @@ static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m,
 	int e = total(m, &size);
 	if (e == 0)
 		e = destination(&n, m, addr, &port);
+	if (e == 0 && UNLIKELY(n.cookie & COOKIE_BIT(CB_SEGMENT)))
+		choice.segment = bt_udp_segment(fd, &n);
 	if (e == 0 && UNLIKELY(m->msg_controllen > 0))
 		e = bt_control_read(&n, m, bt_is_v4(addr), &choice);
 	if (e == 0)
 		e = contents(m, size, bt_is_v4(addr));
+	if (e == 0 && UNLIKELY(choice.segment != 0))
+		e = segments(fd, addr, size, choice.segment);
 	if (e != 0) {
 		bt_udp_autobind(fd, &n);
 		return bt_fail(e);
 	}
+	if (UNLIKELY(choice.segment != 0 && size > choice.segment))
+		return send_cut(fd, m, flags, size, choice.segment);
 	struct way *w = way_to(&n, addr, port);
 	if (UNLIKELY(bt_table() == NULL || !(n.flags & NOTE_NAMED) || !fresh(w, &n, addr, port))) {
 		e = ask(fd, &n, addr, port, w);

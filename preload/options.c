@@ -68,6 +68,8 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_RECVTTL, 0, BIT, CB_RECVTTL, ANY, 0},
 	{IPPROTO_IP, IP_RECVTOS, 0, BIT, CB_RECVTOS, ANY, 0},
 	{IPPROTO_UDP, UDP_CORK, 17, BIT, CB_CORK, ANY, 0},
+	{IPPROTO_UDP, UDP_SEGMENT, 17, NUMBER, 0, 0, UINT16_MAX, 0},
+	{IPPROTO_UDP, UDP_GRO, 17, FLAG, 0, ANY, 0}, /* nothing is ever joined */
 	/* Those of AF_INET6 sockets, which take all of IPPROTO_IP as well. */
 	{IPPROTO_IPV6, IPV6_V6ONLY, 0, BIT, CB_V6ONLY, ANY, 0},
 	{IPPROTO_IPV6, IPV6_FREEBIND, 0, BIT, 4, ANY, 0},
@@ -237,6 +239,12 @@ static int get_number(int fd, const struct note *n, const struct option *o)
 									 : o->initial;
 }
 
+uint16_t bt_udp_segment(int fd, const struct note *n)
+{
+	const struct option *o = find(n, IPPROTO_UDP, UDP_SEGMENT);
+	return cookie_now(fd, n) & COOKIE_BIT(CB_SEGMENT) ? (uint16_t)get_number(fd, n, o) : 0;
+}
+
 /* Linux sets the priority with the type of service (rt_tos2priority). */
 static void prioritise(int fd, int tos)
 {
@@ -276,8 +284,12 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 		prioritise(fd, v);
 	int e = bt_name_it(fd, n);
 	uint64_t c = cookie_now(fd, n);
-	if (e == 0 && !(c & COOKIE_BIT(CB_STORED)))
-		e = bt_cookie_set(fd, n, c | COOKIE_BIT(CB_STORED));
+	uint64_t was = c;
+	c |= COOKIE_BIT(CB_STORED);
+	if (o->level == IPPROTO_UDP && o->name == UDP_SEGMENT)
+		c = v != 0 ? c | COOKIE_BIT(CB_SEGMENT) : c & ~COOKIE_BIT(CB_SEGMENT);
+	if (e == 0 && c != was)
+		e = bt_cookie_set(fd, n, c);
 	if (e != 0)
 		return e;
 	bt_tell_value(fd, n, o->level, o->name, (uint32_t)v);

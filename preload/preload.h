@@ -248,8 +248,8 @@ enum cookie_bit {
 	CB_V6,
 	CB_STORED, /* berthd keeps values for it (BT_GETVAL) */
 	CB_NOQUICKACK,
-	CB_PACING, /* the program set SO_MAX_PACING_RATE itself */
-	CB_UNUSED,
+	CB_PACING,  /* the program set SO_MAX_PACING_RATE itself */
+	CB_SEGMENT, /* UDP_SEGMENT is not 0 */
 	CB_NOMCLOOP,
 	CB_PKTINFO6,
 	CB_RECVHOPS,
@@ -429,7 +429,10 @@ struct bt_choice {
 	bool source;
 	uint8_t addr[16]; /* source: the address it comes from */
 	uint32_t value;	  /* as in BT_UDP_SEND */
+	uint16_t segment; /* bytes of each of the datagrams that it is cut into; 0: it is one */
 };
+/* options.c: UDP_SEGMENT of the socket */
+uint16_t bt_udp_segment(int fd, const struct note *n);
 /* Reads the control messages of a datagram to an IPv4 or IPv6 address. 0 or errno. */
 int bt_control_read(const struct note *n, const struct msghdr *m, bool v4,
 		    struct bt_choice *choice);
