@@ -319,8 +319,10 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 	if (r->proto == BT_UDP && r->state != BT_ROW_FREE && !(r->flags & BT_ROWF_ORPHAN) &&
 	    d_outside(d, r->host))
 		d_wire_udp_hear(d, slot);
-	if (flags & BT_NETF_FREED)
+	if (flags & BT_NETF_FREED) {
 		d_vals_forget(slot);
+		d_wire_groups(d, r->host);
+	}
 	if (flags & BT_NETF_FREED && r->proto == BT_UDP) {
 		d_relay_forget(d, slot);
 		d_wire_udp_forget(d, slot);

@@ -6,6 +6,7 @@
 
 #include "../lib/base/siphash.h"
 #include "../lib/engine/engine.h"
+#include "../lib/sock/groups.h"
 #include "../link/pair.h"
 
 #include <errno.h>
@@ -309,8 +310,8 @@ void d_wire_listens(struct daemon *d, uint32_t slot, bool on)
 
 /* ---- packets and time ---- */
 
-/* The host that an IP packet is for. */
-static uint16_t destination(const struct daemon *d, const struct berth_output *o)
+/* Whom an IP packet is for. */
+static struct bt_addr destination(const struct berth_output *o)
 {
 	const uint8_t *p = o->iov[0].iov_base;
 	struct bt_addr dst = {{[10] = 0xff, [11] = 0xff}};
@@ -318,7 +319,17 @@ static uint16_t destination(const struct daemon *d, const struct berth_output *o
 		memcpy(dst.b + 12, p + 16, 4);
 	else if (o->iov[0].iov_len >= 40 && p[0] >> 4 == 6)
 		memcpy(dst.b, p + 24, 16);
-	return bt_net_host_by_addr(d->net, &dst);
+	return dst;
+}
+
+static void send_to(struct daemon *d, uint16_t from, uint16_t to, const struct berth_output *o,
+		    uint64_t now)
+{
+	struct joint *j = to == BT_NET_NO_HOST || from == to ? NULL : joint_of(d, from, to);
+	if (j == NULL)
+		return;
+	d_capture(d, from, to, false, o->iov, o->n_iov);
+	bt_pair_in(j->pair, from == j->a ? 0 : 1, o->iov, o->n_iov, now);
 }
 
 static bool send_out(struct daemon *d)
@@ -329,14 +340,16 @@ static bool send_out(struct daemon *d)
 	for (size_t k = 0; k < n; k++) {
 		if (d_tap_send(d, &out[k], now))
 			continue;
-		uint16_t from = host_of_if(d, out[k].i), to = destination(d, &out[k]);
-		struct joint *j = from == BT_NET_NO_HOST || to == BT_NET_NO_HOST || from == to
-					  ? NULL
-					  : joint_of(d, from, to);
-		if (j == NULL)
+		const struct bt_addr dst = destination(&out[k]);
+		uint16_t from = host_of_if(d, out[k].i);
+		if (from == BT_NET_NO_HOST)
 			continue;
-		d_capture(d, from, to, false, out[k].iov, out[k].n_iov);
-		bt_pair_in(j->pair, from == j->a ? 0 : 1, out[k].iov, out[k].n_iov, now);
+		if (!bt_net_is_many(d->net, from, &dst))
+			send_to(d, from, bt_net_host_by_addr(d->net, &dst), &out[k], now);
+		else
+			for (uint16_t to = 0; to < bt_net_hosts(d->net); to++)
+				if (d_wired_group(d, from, to))
+					send_to(d, from, to, &out[k], now);
 	}
 	return n > 0;
 }
@@ -463,6 +476,7 @@ int d_wire_open(struct daemon *d)
 	for (uint32_t slot = 0; slot < d->table->high_water; slot++)
 		if (d_row(d, slot)->state == BT_ROW_LISTEN)
 			d_wire_listens(d, slot, true);
+	d_wire_groups(d, BT_NET_NO_HOST);
 	return 0;
 }
 
