@@ -5,14 +5,14 @@
  * or has the engine send them where a link does something, or a filter looks (wire_groups.c).
  *
  * Who has joined what is kept in the port space's neighbour (lib/sock/groups.h), and dies with
- * berthd, as the values of options do (vals.h): the table that is left then has rows of a fixed size
- * and no room for a list. A program that outlives its berthd has to join again.
+ * berthd, as the values of options do (vals.h): the table that is left then has rows of a fixed
+ * size and no room for a list. A program that outlives its berthd has to join again.
  */
 #include "calls.h"
 #include "errors.h"
 #include "filter.h"
-#include "vals.h"
 #include "tap.h"
+#include "vals.h"
 
 #include "../lib/sock/groups.h"
 
@@ -52,7 +52,8 @@ static uint32_t value(const struct call *k, uint16_t level, uint16_t name, uint3
 	return d_vals_get(k->slot, d_row(k->d, k->slot)->gen, level, name, &v) == 0 ? v : usual;
 }
 
-/* What the request and the socket's options say about a datagram; chosen: a source, or a wildcard. */
+/* What the request and the socket's options say about a datagram; chosen: a source, or a wildcard.
+ */
 static int asked(const struct call *k, const struct bt_addr *chosen, struct bt_net_spread *s)
 {
 	struct bt_port_info i;
@@ -178,9 +179,9 @@ static uint8_t hops_of(const struct call *k, const struct bt_net_spread *s)
 /* The sender's host has its copies (sk_mc_loop: the socket's family counts). */
 static bool loops(const struct call *k, const struct bt_net_spread *s)
 {
-	return s->broadcast || (d_row(k->d, k->slot)->family == 4
-					? value(k, IPPROTO_IP, IP_MULTICAST_LOOP, 1)
-					: value(k, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1));
+	return s->broadcast ||
+	       (d_row(k->d, k->slot)->family == 4 ? value(k, IPPROTO_IP, IP_MULTICAST_LOOP, 1)
+						  : value(k, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1));
 }
 
 /* RFC 4291 2.7: scope 1 is the interface alone. */

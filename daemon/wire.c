@@ -435,6 +435,11 @@ void d_wire_turn(struct daemon *d)
 	set_timer(d, more);
 }
 
+void d_wire_soon(struct daemon *d)
+{
+	set_timer(d, true);
+}
+
 static void on_timer(uv_poll_t *h, int status, int events)
 {
 	struct daemon *d = h->loop->data;
@@ -485,6 +490,7 @@ void d_wire_close(struct daemon *d)
 	struct wire *w = d->wire;
 	if (w == NULL)
 		return;
+	d_wire_groups_close(d);
 	d->wire = NULL;
 	for (struct joint *j = w->joints, *next; j != NULL; j = next) {
 		next = j->next;

@@ -64,6 +64,7 @@ void d_wire_settings(struct daemon *d, uint16_t host);
 /* Carries what the engine has to say, tells what has happened, sets the clock. To be called after
  * every call of the engine. */
 void d_wire_turn(struct daemon *d);
+void d_wire_soon(struct daemon *d); /* the same, when nothing else runs */
 /* The host's interface that leads to the network's others; as d_wire_host. */
 berth_if d_wire_if(struct daemon *d, uint16_t host);
 /* The engine's socket of a listener; 0: it has none. */
@@ -116,6 +117,7 @@ bool d_wired_group(const struct daemon *d, uint16_t from, uint16_t to);
 /* The engine learns which groups the host's sockets have joined; host BT_NET_NO_HOST: every host's.
  */
 void d_wire_groups(struct daemon *d, uint16_t host);
+void d_wire_groups_close(struct daemon *d); /* the engine is about to end */
 /* A datagram to the hosts that it reaches in packets. 0 or the errno of sendto(2). */
 int d_wire_group_send(struct daemon *d, const struct bt_net_spread *s, const struct d_from *from,
 		      uint16_t port, const uint8_t *data, size_t len);

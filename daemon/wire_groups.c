@@ -46,9 +46,8 @@ static void see(struct daemon *d, uint16_t host, berth_if i, const struct bt_add
 		}
 	struct joined *j = calloc(1, sizeof(*j));
 	memcpy(addr.b, group->b, 16);
-	if (j == NULL ||
-	    berth_open(b, d_wire_host(d, host), BERTH_UDP, bt_addr_is_v4(group) ? 4 : 6,
-		       &j->socket) < 0) {
+	if (j == NULL || berth_open(b, d_wire_host(d, host), BERTH_UDP,
+				    bt_addr_is_v4(group) ? 4 : 6, &j->socket) < 0) {
 		free(j);
 		return;
 	}
@@ -63,6 +62,22 @@ static void see(struct daemon *d, uint16_t host, berth_if i, const struct bt_add
 	j->seen = true;
 	j->next = all_joined;
 	all_joined = j;
+	d_wire_soon(d); /* what IGMP and MLD say of it goes out */
+}
+
+static void end(struct daemon *d, struct joined **p)
+{
+	struct joined *j = *p;
+	*p = j->next;
+	berth_close(d_wire_engine(d), j->socket, d_now());
+	free(j);
+	d_wire_soon(d);
+}
+
+void d_wire_groups_close(struct daemon *d)
+{
+	while (all_joined != NULL)
+		end(d, &all_joined);
 }
 
 static void look(struct daemon *d, uint16_t host)
@@ -77,16 +92,11 @@ static void look(struct daemon *d, uint16_t host)
 			see(d, host, d_wire_if(d, host), &group);
 			see(d, host, d_tap_if(host), &group);
 		}
-	for (struct joined **p = &all_joined; *p != NULL;) {
-		struct joined *j = *p;
-		if (j->host != host || j->seen) {
-			p = &j->next;
-			continue;
-		}
-		*p = j->next;
-		berth_close(d_wire_engine(d), j->socket, d_now());
-		free(j);
-	}
+	for (struct joined **p = &all_joined; *p != NULL;)
+		if ((*p)->host == host && !(*p)->seen)
+			end(d, p);
+		else
+			p = &(*p)->next;
 }
 
 void d_wire_groups(struct daemon *d, uint16_t host)
@@ -97,7 +107,6 @@ void d_wire_groups(struct daemon *d, uint16_t host)
 		look(d, host);
 	for (uint16_t h = 0; host == BT_NET_NO_HOST && h < bt_net_hosts(d->net); h++)
 		look(d, h);
-	d_wire_turn(d);
 }
 
 /* ---- sending ---- */

@@ -26,9 +26,10 @@ static uint16_t find_dev(const uint8_t addr[16], int index)
 	if (bt_table() == NULL || !bt_host_read(bt_table(), bt_host(), &host))
 		return 0;
 	for (uint16_t i = 0; i < host.n_addrs && i < BT_HOST_ADDRS; i++)
-		if (index != 0 ? host.addrs[i].dev == index
-			       : memcmp(host.addrs[i].addr, addr, 16) == 0 ||
-					 (bt_is_v4(addr) && addr[12] == 127 && host.addrs[i].dev == 1))
+		if (index != 0
+			    ? host.addrs[i].dev == index
+			    : memcmp(host.addrs[i].addr, addr, 16) == 0 ||
+				      (bt_is_v4(addr) && addr[12] == 127 && host.addrs[i].dev == 1))
 			return host.addrs[i].dev;
 	return 0;
 }
@@ -132,9 +133,9 @@ static int set_protocol_free(int fd, struct note *n, int level, const void *valu
 	memcpy(&in, &r.gr_group, sizeof(in));
 	memcpy(&in6, &r.gr_group, sizeof(in6));
 	if (level == IPPROTO_IPV6)
-		return in6.sin6_family != AF_INET6 ? EADDRNOTAVAIL
-						   : member6(fd, n, in6.sin6_addr.s6_addr,
-							     (int)r.gr_interface, leave);
+		return in6.sin6_family != AF_INET6
+			       ? EADDRNOTAVAIL
+			       : member6(fd, n, in6.sin6_addr.s6_addr, (int)r.gr_interface, leave);
 	const struct ip_mreqn m = {.imr_multiaddr = in.sin_addr,
 				   .imr_ifindex = (int)r.gr_interface};
 	return in.sin_family != AF_INET ? EINVAL : member4(fd, n, &m, leave);
@@ -152,10 +153,11 @@ static int set_if4(int fd, struct note *n, const void *value, socklen_t len)
 	uint16_t dev;
 	if (!(n->flags & NOTE_UDP) || len < sizeof(struct in_addr))
 		return EINVAL;
-	bool read = len >= sizeof(m)		  ? reads(value, len, &m, sizeof(m))
-		    : len >= sizeof(struct ip_mreq) ? reads(value, sizeof(struct ip_mreq), &m, sizeof(m))
-						  : reads(value, sizeof(struct in_addr),
-							  &m.imr_address, sizeof(m.imr_address));
+	bool read = len >= sizeof(m) ? reads(value, len, &m, sizeof(m))
+		    : len >= sizeof(struct ip_mreq)
+			    ? reads(value, sizeof(struct ip_mreq), &m, sizeof(m))
+			    : reads(value, sizeof(struct in_addr), &m.imr_address,
+				    sizeof(m.imr_address));
 	if (!read)
 		return EFAULT;
 	int e = bt_name_it(fd, n);

@@ -436,8 +436,7 @@ static bool next(const struct bt_net *net, const struct bt_net_spread *s, uint16
 {
 	for (; w->k < w->n; w->k++)
 		while ((w->slot = bt_port_lookup_next(net->ports, to, &s->dst, dport, &s->src,
-						      sport, w->devs[w->k], w->slot)) !=
-		       BT_NO_SLOT)
+						      sport, w->devs[w->k], w->slot)) != BT_NO_SLOT)
 			if (heard_by(net, s, w->slot, w->devs, w->n) == w->devs[w->k])
 				return true;
 	return false;

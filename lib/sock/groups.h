@@ -26,7 +26,8 @@ bool bt_net_is_many(const struct bt_net *net, uint16_t host, const struct bt_add
  * -ENOMEM. */
 int bt_net_group_join(struct bt_net *net, uint32_t slot, const struct bt_addr *group, uint8_t dev);
 /* IP_DROP_MEMBERSHIP, IPV6_LEAVE_GROUP; dev 0: by the routes, IPv6: on whichever it was joined.
- * -EADDRNOTAVAIL: it has not; -ENODEV: no route; -EINVAL: not a group, of IPv6. A socket leaves all of them when it is closed. */
+ * -EADDRNOTAVAIL: it has not; -ENODEV: no route; -EINVAL: not a group, of IPv6. A socket leaves all
+ * of them when it is closed. */
 int bt_net_group_leave(struct bt_net *net, uint32_t slot, const struct bt_addr *group, uint8_t dev);
 /* IP_MULTICAST_ALL (v4), IPV6_MULTICAST_ALL: it hears what others of its host have joined, too. */
 void bt_net_group_all(struct bt_net *net, uint32_t slot, bool v4, bool on);
