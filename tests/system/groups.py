@@ -495,5 +495,137 @@ def test_broadcast(net):
     a.gets('far', 'own', 'plain', WEB)
 
 
+# --- links and filters
+
+def packets(path):
+    """Source, destination, port and TTL of the datagrams of a capture."""
+    fields = ['ipv6.src', 'ipv6.dst', 'udp.dstport', 'ipv6.hlim'] if lib.V6 else \
+        ['ip.src', 'ip.dst', 'udp.dstport', 'ip.ttl']
+    p = subprocess.run(['tshark', '-r', path, '-Y', 'udp', '-T', 'fields', *(w for f in fields for w in ('-e', f))],
+                       capture_output=True, text=True, timeout=60)
+    lib.eq(p.returncode, 0, p.stderr)
+    return [line.split('\t') for line in p.stdout.splitlines()]
+
+
+def test_delay_and_capture(net):
+    lib.berth_only('berth link and capture')
+    lib.has('tshark')
+    a = three(net)
+    for name in ('pc', 'db'):
+        a.ok(name, 'join', 's')
+    net.link('web', 'pc', 'delay', '50ms')
+    out = os.path.join(tempfile.mkdtemp(), 'group.pcapng')
+    capture = subprocess.Popen([lib.BERTH, 'capture', '--network', net.name, '-w', out, 'pc', 'udp', 'port', str(PORT)],
+                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert 'Ctrl-C' in capture.stderr.readline()
+    a.ok('web', 'set', 's', 'ttl', 5)
+    a.ok('pc', 'inform', 's')
+    a.ok('web', 'send', 's', 'one', G)
+    a.gets('db', 's', 'one', WEB)
+    lib.eq(a('pc', 'informed', 's'), ['one', WEB, G, ETH0, 5] + [PC] * (not lib.V6))
+    # larger than a packet; and joined when the link was there already
+    a.ok('pc', 'open', 'late', ANY, PORT + 1)
+    a.ok('pc', 'join', 'late', H)
+    lib.eq(a('web', 'big', 's', 5000, H, PORT + 1), 5000)
+    lib.eq(a('pc', 'recv', 'late')[:2], [5000, WEB])
+    a.ok('pc', 'leave', 's')
+    a.ok('web', 'send', 's', 'two', G)
+    a.gets('db', 's', 'two', WEB)
+    a.silent('pc', 's')
+    # from the other end, to both sides
+    a.ok('web', 'open', 'own', ANY, PORT)
+    a.ok('web', 'join', 'own')
+    a.ok('pc', 'send', 's', 'back', G)
+    a.gets('web', 'own', 'back', PC)
+    a.gets('db', 's', 'back', PC)
+    lib.until('the capture', lambda: len(packets(out)) >= 3)
+    capture.send_signal(signal.SIGINT)
+    lib.eq(capture.wait(10), 0, 'the status after Ctrl-C')
+    capture.stderr.close()
+    assert [WEB, G, str(PORT), '5'] in packets(out), packets(out)
+    # nobody looks and nothing is delayed any more
+    net.berth('link', 'clear', 'web', 'pc')
+    a.ok('pc', 'join', 's')
+    a.ok('web', 'send', 's', 'three', G)
+    lib.eq(a('pc', 'informed', 's')[0], 'three')
+
+
+def test_link_down(net):
+    a = three(net)
+    for name in ('pc', 'db'):
+        a.ok(name, 'join', 's')
+    net.link('pc', 'web', 'down')
+    a.ok('web', 'send', 's', 'one', G)
+    a.gets('db', 's', 'one', WEB)
+    a.silent('pc', 's')
+    net.link('pc', 'web', 'up')
+
+    def there():
+        a.ok('web', 'send', 's', 'two', G)
+        return a('pc', 'recv', 's', 0.5) != 'nothing'
+    lib.until('the link is up', there)
+
+
+def test_filter(net):
+    a = three(net)
+    a.ok('web', 'open', 'own', ANY, PORT)
+    for name, s in (('pc', 's'), ('db', 's'), ('web', 'own')):
+        a.ok(name, 'join', s)
+    net.filter('pc', [f'drop in udp dport {PORT}'])
+    a.ok('web', 'send', 's', 'one', G)
+    a.gets('db', 's', 'one', WEB)
+    a.gets('web', 'own', 'one', WEB)
+    a.silent('pc', 's')
+    net.filter('pc', [f'drop in udp dport {PORT + 1}'])
+    a.ok('web', 'send', 's', 'two', G)
+    a.gets('pc', 's', 'two', WEB)
+    a.gets('db', 's', 'two', WEB)
+    a.gets('web', 'own', 'two', WEB)
+    net.filter('web', [f'drop out udp to {G}'])
+    lib.eq(a('web', 'send', 's', 'three', G), 'EPERM')
+    a.silent('pc', 's')
+    a.silent('db', 's')
+    a.silent('web', 'own')
+    a.ok('web', 'send', 's', 'plain', PC)
+    a.gets('pc', 's', 'plain', WEB)
+
+
+def test_broadcast_in_packets(net):
+    if lib.V6:
+        raise lib.Skip('IPv6 has no broadcast')
+    lib.berth_only('berth link')
+    a = Hosts(net, web=f'{WEB}/24', pc=f'{PC}/24', far='10.2.0.9/24')
+    net.link('web', 'pc', 'delay', '10ms')
+    for name in ('pc', 'far', 'web'):
+        a.ok(name, 'open', 's', ANY, PORT)
+    a.ok('web', 'open', 'sender')
+    a.ok('web', 'broadcast', 'sender', 1)
+    for address in ('255.255.255.255', '10.1.0.255'):
+        a.ok('web', 'send', 'sender', address, address)
+        a.gets('web', 's', address, WEB)
+        a.gets('pc', 's', address, WEB)
+    a.gets('far', 's', '255.255.255.255', WEB)
+    for name in ('pc', 'far', 'web'):
+        a.silent(name, 's')
+
+
+# --- a program of Debian's
+
+def test_socat(net):
+    lib.has('socat')
+    net.host('web', WEB)
+    net.host('pc', PC)
+    join_it = f'ipv6-join-group=[{G}]:eth0' if lib.V6 else f'ip-add-membership={G}:{PC}'
+    family = '6' if lib.V6 else '4'
+    to = f'[{G}]' if lib.V6 else G
+    hears = net.popen('pc', ['socat', '-u', f'UDP{family}-RECV:{PORT},{join_it}', '-'], stdin=subprocess.DEVNULL)
+
+    def heard():
+        net.run('web', ['socat', '-u', 'EXEC:echo hello', f'UDP{family}-DATAGRAM:{to}:{PORT}'])
+        return not hears.lines.empty()
+    lib.until('socat hears socat', heard)
+    lib.eq(hears.line(), 'hello\n')
+
+
 if __name__ == '__main__':
     lib.main()
