@@ -66,13 +66,16 @@ static bool fresh(const struct way *w, const struct note *n, const uint8_t addr[
 }
 
 /* Asks berthd; names the socket on the way if it has no name yet. 0 or errno. */
-static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, struct way *w)
+static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, uint16_t dev,
+	       struct way *w)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	bt_req_make(&q, BT_UDP_ROUTE, n, fd);
 	memcpy(q.addr, addr, 16);
 	q.port = port;
+	q.dev = dev;
+	q.flags = bt_may_broadcast(fd, addr);
 	w->used = false;
 	w->dev = device(n);
 	w->changes = bt_udp_changes;
@@ -153,8 +156,8 @@ void bt_udp_autobind(int fd, struct note *n)
 		return;
 	/* Whoever asks for a way gets a port. The interface that a socket is bound to may have one
 	 * for IPv4 alone. */
-	if (!v6 || ask(fd, n, any6, 1, way_to(n, any6, 1)) != 0)
-		ask(fd, n, any4, 1, way_to(n, any4, 1));
+	if (!v6 || ask(fd, n, any6, 1, 0, way_to(n, any6, 1)) != 0)
+		ask(fd, n, any4, 1, 0, way_to(n, any4, 1));
 }
 
 /* 0 or errno. */
@@ -208,7 +211,9 @@ static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16
 	q.value = choice->value;
 	/* With an answer: when it is here, the row says that all must come this way, so the next
 	 * datagram cannot overtake this one. */
-	q.flags = BT_REQF_SYNC | (choice->source ? BT_REQF_SOURCE : 0);
+	q.flags = (uint16_t)(BT_REQF_SYNC | (choice->source ? BT_REQF_SOURCE : 0) |
+			     bt_may_broadcast(fd, addr));
+	q.dev = choice->dev;
 	int e = bt_call(bt_proof(fd, n), &q, buf, &rep, NULL, NULL);
 	*waited = e != 0 && rep.flags & BT_REPF_WIRE;
 	if (buf != small)
@@ -362,6 +367,8 @@ static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m,
 		e = destination(&n, m, addr, &port);
 	if (e == 0 && UNLIKELY(n.cookie & COOKIE_BIT(CB_SEGMENT)))
 		choice.segment = bt_udp_segment(fd, &n);
+	if (e == 0 && m->msg_name != NULL && n.flags & NOTE_V6)
+		choice.dev = bt_scope(m->msg_name, m->msg_namelen);
 	if (e == 0 && UNLIKELY(m->msg_controllen > 0))
 		e = bt_control_read(&n, m, bt_is_v4(addr), &choice);
 	if (e == 0)
@@ -376,7 +383,7 @@ static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m,
 		return send_cut(fd, m, flags, size, choice.segment);
 	struct way *w = way_to(&n, addr, port);
 	if (UNLIKELY(bt_table() == NULL || !(n.flags & NOTE_NAMED) || !fresh(w, &n, addr, port))) {
-		e = ask(fd, &n, addr, port, w);
+		e = ask(fd, &n, addr, port, choice.dev, w);
 		if (e != 0) {
 			bt_udp_autobind(fd, &n);
 			return bt_fail(e);
