@@ -39,7 +39,7 @@ static void hosts(struct daemon *d)
 
 static bool legal(const struct bt_row *r, uint32_t hosts)
 {
-	return (r->proto == BT_TCP || r->proto == BT_UDP) &&
+	return (r->proto == BT_TCP || r->proto == BT_UDP || r->proto == BT_ECHO) &&
 	       (r->family == BT_V4 || r->family == BT_V6) && r->state >= BT_ROW_ESTABLISHED &&
 	       r->state <= BT_ROW_CLOSING && r->host < hosts && !(r->flags & BT_ROWF_ALIAS);
 }

@@ -343,7 +343,6 @@ static bool send_out(struct daemon *d)
 
 static bool take_in(struct daemon *d)
 {
-	static struct bt_engine_icmp said;
 	bool any = d_tap_take_in(d);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
@@ -354,8 +353,6 @@ static bool take_in(struct daemon *d)
 			d_capture(d, to, p.to == 0 ? j->b : j->a, true, &whole, 1);
 			if (know_host(d, to))
 				berth_input(d->wire->b, d->wire->ifs[to], p.data, p.len, now);
-			while (bt_engine_icmp(d->wire->b, &said))
-				d_errors_icmp(d, &said);
 			any = true;
 		}
 	}
@@ -364,8 +361,11 @@ static bool take_in(struct daemon *d)
 
 static bool tell(struct daemon *d)
 {
+	static struct bt_engine_icmp said;
 	struct berth_event e;
 	bool any = false;
+	while (bt_engine_icmp(d->wire->b, &said))
+		d_errors_icmp(d, &said);
 	for (unsigned n = 0; n < PACKETS && berth_event(d->wire->b, &e); n++) {
 		if (e.user >> 32 == D_WIRE_UDP)
 			d_wire_udp_event(d, &e);
