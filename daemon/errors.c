@@ -113,7 +113,8 @@ void d_errors_add(struct daemon *d, uint32_t slot, const struct bt_udp_error *he
 		if (n != NULL) {
 			n->next = NULL;
 			n->head = *head;
-			memcpy(n->data, data, head->len);
+			if (head->len > 0)
+				memcpy(n->data, data, head->len);
 			*e->last = n;
 			e->last = &n->next;
 			e->n++;

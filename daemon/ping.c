@@ -161,12 +161,11 @@ int d_ping_bind(struct daemon *d, uint32_t slot, const struct bt_addr *addr, uin
 }
 
 /* From where, and that the engine knows who is there. 0, BT_NET_LOST, or a negative errno. */
-static int route(const struct ping *p, struct bt_addr *dst, struct bt_addr *src)
+static int route(const struct ping *p, const struct bt_addr *bound, struct bt_addr *dst,
+		 struct bt_addr *src)
 {
-	struct bt_addr bound, remote;
-	uint16_t id, to;
-	ends(p, &bound, &id, &remote);
-	int r = bt_net_ping_route(p->d->net, p->number, &bound, dst, src, &to);
+	uint16_t to;
+	int r = bt_net_ping_route(p->d->net, p->number, bound, dst, src, &to);
 	if (r == 0 && to != BT_NET_OUTSIDE)
 		d_wire_host(p->d, to);
 	return r;
@@ -175,14 +174,16 @@ static int route(const struct ping *p, struct bt_addr *dst, struct bt_addr *src)
 int d_ping_connect(struct daemon *d, uint32_t slot, const struct bt_addr *dst, uint16_t port)
 {
 	struct ping *p = *place(slot);
-	struct bt_addr to, src;
+	struct bt_addr to, src, local, remote;
 	struct berth_endpoint end = {.port = 0};
+	uint16_t id;
 	if (p == NULL)
 		return -EBADF;
 	if (dst == NULL)
 		return changed(d, slot, berth_connect(d_wire_engine(d), p->socket, NULL, d_now()));
 	to = *dst;
-	int r = route(p, &to, &src);
+	ends(p, &local, &id, &remote);
+	int r = route(p, &local, &to, &src);
 	if (r < 0 && r != -EHOSTUNREACH)
 		return r;
 	memcpy(end.addr.b, to.b, sizeof(end.addr.b));
@@ -222,6 +223,21 @@ static void no_neighbour(const struct ping *p, const struct bt_addr *src, const 
 	d_errors_add(p->d, p->number, &e, quote, true);
 }
 
+/* ip_local_error: which is not raised, since the call says it. */
+static void too_long(const struct ping *p, const struct bt_addr *dst)
+{
+	struct bt_udp_error e = {.error = EMSGSIZE, .origin = SO_EE_ORIGIN_LOCAL};
+	int64_t mtu = 0;
+	if (!d_errors_wanted(p->d, p->number, bt_addr_is_v4(dst)))
+		return;
+	if (berth_get(d_wire_engine(p->d), p->socket, BERTH_IP_MTU, &mtu) == 0)
+		e.info = (uint32_t)mtu;
+	memcpy(e.dst, dst->b, sizeof(e.dst));
+	if (bt_addr_is_v4(dst))
+		e.from[10] = e.from[11] = 0xff;
+	d_errors_add(p->d, p->number, &e, NULL, false);
+}
+
 int d_ping_send(struct daemon *d, uint32_t slot, const struct d_from *from, const uint8_t *data,
 		size_t len)
 {
@@ -235,16 +251,21 @@ int d_ping_send(struct daemon *d, uint32_t slot, const struct d_from *from, cons
 	ends(p, &local, &id, &remote);
 	int r = id != 0 ? 0 : d_ping_bind(d, slot, &local, 0);
 	if (r == 0)
-		r = route(p, &dst, &src);
+		r = route(p, bt_addr_is_any(&from->src) ? &local : &from->src, &dst, &src);
 	if (r == -EHOSTUNREACH)
 		no_neighbour(p, &src, &dst, data, len);
 	if (r != 0)
 		return r == -EHOSTUNREACH || r == BT_NET_LOST ? 0 : r;
 	memcpy(to.addr.b, dst.b, sizeof(to.addr.b));
+	/* ping_v6_sendmsg takes no address for this host. */
+	if (!bt_addr_is_v4(&from->dst) && bt_addr_is_any(&from->dst))
+		return -ENETUNREACH;
 	berth_set(b, p->socket, BERTH_IP_TTL, (uint8_t)(64 - from->hops), d_now());
 	berth_set(b, p->socket, BERTH_IP_TOS, from->tos, d_now());
-	int64_t n = berth_send_to(b, p->socket, data, len, &to, d_now());
+	int64_t n = bt_engine_ping(b, p->socket, &src, data, len, &to, d_now());
 	d_wire_turn(d);
+	if (n == BERTH_EMSGSIZE)
+		too_long(p, &dst);
 	/* A full queue loses datagrams, and says so to nobody. */
 	return n < 0 && n != BERTH_ENOBUFS && n != BERTH_EAGAIN ? (int)n : 0;
 }

@@ -99,7 +99,7 @@ void d_ping_ends(uint32_t slot, struct bt_port_info *i);
 int d_ping_bind(struct daemon *d, uint32_t slot, const struct bt_addr *addr, uint16_t id);
 /* dst NULL: AF_UNSPEC. */
 int d_ping_connect(struct daemon *d, uint32_t slot, const struct bt_addr *dst, uint16_t port);
-/* A request to from->dst; of from, hops and tos count as well. */
+/* A request to from->dst; from->src: a wildcard, or the address of this one; hops and tos. */
 int d_ping_send(struct daemon *d, uint32_t slot, const struct d_from *from, const uint8_t *data,
 		size_t len);
 

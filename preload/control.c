@@ -73,7 +73,8 @@ static void put4(const struct note *n, const struct arrival *a, struct msghdr *m
 	struct in_pktinfo info = {.ipi_ifindex = a->dev};
 	uint8_t tos = (uint8_t)a->tos;
 	memcpy(&info.ipi_addr, a->dst + 12, 4);
-	info.ipi_spec_dst = info.ipi_addr;
+	if (!(n->flags & NOTE_PING)) /* ipv4_pktinfo_prepare */
+		info.ipi_spec_dst = info.ipi_addr;
 	if (n->cookie & COOKIE_BIT(CB_PKTINFO))
 		put(m, room, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	if (n->cookie & COOKIE_BIT(CB_RECVTTL))

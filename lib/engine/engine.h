@@ -44,6 +44,9 @@ struct bt_engine_icmp {
 #define BT_ENGINE_ICMP_MAX 16u /* that wait to be asked for; later ones are lost */
 /* The next; false: none. */
 bool bt_engine_icmp(struct berth *b, struct bt_engine_icmp *out);
+/* berth_send_to of a ping socket, from an address of its host for this once. */
+int64_t bt_engine_ping(struct berth *b, berth_socket s, const struct bt_addr *src, const void *data,
+		       size_t len, const struct berth_endpoint *to, uint64_t now_ns);
 /* The host's packet filter from now on (NULL: none), which stays the caller's and outlives it;
  * packets are counted in it. 0, or as bt_ip_filter. */
 int bt_engine_filter(struct berth *b, uint16_t host, struct bt_filter *f);

@@ -56,6 +56,10 @@ int bt_udp_connect(struct bt_udp *u, uint32_t slot, const struct berth_endpoint 
 		   uint64_t now_ns);
 int64_t bt_udp_send(struct bt_udp *u, uint32_t slot, const void *data, size_t len,
 		    const struct berth_endpoint *to, uint64_t now_ns);
+/* The same of a ping socket, from an address of its host. */
+int64_t bt_udp_send_from(struct bt_udp *u, uint32_t slot, const struct bt_addr *src,
+			 const void *data, size_t len, const struct berth_endpoint *to,
+			 uint64_t now_ns);
 int64_t bt_udp_recv(struct bt_udp *u, uint32_t slot, void *data, size_t len,
 		    struct berth_datagram *info, unsigned flags);
 int bt_udp_shutdown(struct bt_udp *u, uint32_t slot, enum berth_shut how);
