@@ -266,8 +266,11 @@ int d_ping_send(struct daemon *d, uint32_t slot, const struct d_from *from, cons
 	d_wire_turn(d);
 	if (n == BERTH_EMSGSIZE)
 		too_long(p, &dst);
-	/* A full queue loses datagrams, and says so to nobody. */
-	return n < 0 && n != BERTH_ENOBUFS && n != BERTH_EAGAIN ? (int)n : 0;
+	/* A full queue loses datagrams, and says so to nobody; nor does the filter of IPv6's
+	 * (icmpv6_push_pending_frames). */
+	bool silent = n == BERTH_ENOBUFS || n == BERTH_EAGAIN ||
+		      (n == BERTH_EPERM && !bt_addr_is_v4(&dst));
+	return n < 0 && !silent ? (int)n : 0;
 }
 
 /* An answer. */

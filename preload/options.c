@@ -483,6 +483,9 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 			e = o->kind == BIT ? set_bit(fd, &n, o, v != 0) : set_number(fd, &n, o, v);
 		return e == 0 ? 0 : bt_fail(e);
 	}
+	/* The interface for what it sends (ping -I); each leads to all hosts. */
+	if (level == IPPROTO_IPV6 && name == IPV6_PKTINFO && n.flags & NOTE_V6)
+		return len < sizeof(struct in6_pktinfo) ? bt_fail(EINVAL) : 0;
 	if (level == SOL_SOCKET)
 		return set_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && !(n.flags & NOTE_UDP))

@@ -17,7 +17,7 @@ enum bt_udp_flag {
 	UF_NO_LOOP = 1 << 3, /* IP_MULTICAST_LOOP is off */
 	UF_SHUT_RD = 1 << 4,
 	UF_SHUT_WR = 1 << 5,
-	UF_NO_ROOM = 1 << 6, /* the program was told that there is no room */
+	UF_NO_ROOM = 1 << 6,	/* the program was told that there is no room */
 	UF_BOUND_ADDR = 1 << 7, /* a ping socket's address, and identifier, are what bind gave */
 	UF_BOUND_ID = 1 << 8,
 };
