@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 
 import lib
 
@@ -487,6 +488,19 @@ def run(net, *words, host='pc', status=0):
     lost = re.search(r'([\d.]+)% packet loss', out)
     least = re.search(r'rtt min/avg/max/mdev = ([\d.]+)/', out)
     return out, lost and 100 - float(lost[1]), least and float(least[1])
+
+
+def test_program_with_capabilities(net):
+    lib.berth_only('berth run')
+    lib.has('ping', 'setpriv')
+    path = shutil.which('ping')
+    if os.geteuid() == 0 or 'security.capability' not in os.listxattr(path):
+        raise lib.Skip('root, or a ping without file capabilities')
+    hosts(net)
+    for before in ([], ['setpriv', '--no-new-privs', '--']):  # which the loader does not care about
+        p = subprocess.run(before + net.argv('pc', [path, '-c', '1', WEB]), capture_output=True, text=True)
+        lib.eq(p.returncode, 126, p.stdout + p.stderr)
+        assert f'cp {path} .' in p.stderr, p.stderr
 
 
 def test_program(net):
