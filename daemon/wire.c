@@ -40,6 +40,13 @@ struct listener {
 	berth_socket socket;
 };
 
+/* Packets on their way over links that do nothing; between send_out and take_in only. */
+struct straight {
+	struct berth_input in[PACKETS];
+	size_t n, used;
+	uint8_t room[PACKETS * 65536u];
+};
+
 struct wire {
 	struct berth *b;
 	struct bt_port_net *ports;
@@ -55,6 +62,7 @@ struct wire {
 	uint64_t armed; /* when it rings, or 0 */
 	uv_poll_t timer;
 	bool turning;
+	struct straight straight;
 };
 
 struct berth *d_wire_engine(const struct daemon *d)
@@ -179,7 +187,9 @@ static bool make_host(struct daemon *d, uint16_t host)
 {
 	/* Every host of the network is reached directly, whatever its prefix (lib/sock/hosts.c). */
 	static const struct berth_addr all4 = {{[10] = 0xff, [11] = 0xff}}, all6;
-	const struct berth_if_config config = {.mtu = 1500};
+	/* What a link does nothing to need not be packets of a wire's size (send_cut). */
+	const struct berth_if_config config = {.flags = BERTH_IF_TSO | BERTH_IF_TX_CHECKSUM,
+					       .mtu = 1500};
 	struct wire *w = d->wire;
 	uint16_t n = w->n_hosts;
 	int h = bt_port_host_add(w->ports, n) < 0 ? -1 : bt_engine_host_add(w->b, n);
@@ -321,11 +331,54 @@ static uint16_t destination(const struct daemon *d, const struct berth_output *o
 	return bt_net_host_by_addr(d->net, &dst);
 }
 
+/* The engine knows all addresses of the host. (To tell it of one would end what it has put out.) */
+static bool known(const struct daemon *d, uint16_t host)
+{
+	return d->wire->hosts[host] != NOT_YET &&
+	       d->wire->n_addrs[host] == bt_net_host(d->net, host)->n_addrs;
+}
+
+/* What the link does something to, or somebody looks at, must be packets as on a wire. */
+static void send_cut(struct daemon *d, struct joint *j, uint16_t from, uint16_t to,
+		     const struct berth_output *o, uint64_t now)
+{
+	static struct berth_output one;
+	struct berth_cut cut;
+	berth_cut_begin(&cut, o, false);
+	while (berth_cut_next(&cut, &one)) {
+		d_capture(d, from, to, false, one.iov, one.n_iov);
+		bt_pair_in(j->pair, from == j->a ? 0 : 1, one.iov, one.n_iov, now);
+	}
+}
+
+/* Nothing happens to it on its way: it is copied once, and goes in as it came out. False: there is
+ * no room for more. */
+static bool send_straight(struct wire *w, struct joint *j, uint16_t from, uint16_t to,
+			  const struct berth_output *o)
+{
+	struct straight *s = &w->straight;
+	uint8_t *at = s->room + s->used;
+	if (o->len > sizeof(s->room) - s->used)
+		return false;
+	s->in[s->n++] = (struct berth_input){.packet = at,
+					     .len = o->len,
+					     .i = w->ifs[to],
+					     .segment = o->segment,
+					     .checked = o->checksum != 0};
+	for (uint16_t i = 0; i < o->n_iov; at += o->iov[i++].iov_len)
+		memcpy(at, o->iov[i].iov_base, o->iov[i].iov_len);
+	s->used += o->len;
+	uint64_t pkts = o->segment == 0 ? 1 : (o->len + o->segment - 1u) / o->segment;
+	bt_pair_passed(j->pair, from == j->a ? 0 : 1, pkts, o->len);
+	return true;
+}
+
 static bool send_out(struct daemon *d)
 {
+	struct wire *w = d->wire;
 	struct berth_output out[PACKETS];
 	uint64_t now = d_now();
-	size_t n = berth_output(d->wire->b, out, PACKETS, now);
+	size_t n = berth_output(w->b, out, PACKETS, now);
 	for (size_t k = 0; k < n; k++) {
 		if (d_tap_send(d, &out[k], now))
 			continue;
@@ -335,15 +388,37 @@ static bool send_out(struct daemon *d)
 					  : joint_of(d, from, to);
 		if (j == NULL)
 			continue;
-		d_capture(d, from, to, false, out[k].iov, out[k].n_iov);
-		bt_pair_in(j->pair, from == j->a ? 0 : 1, out[k].iov, out[k].n_iov, now);
+		if (!known(d, to) || d_captured(d, from, to) ||
+		    !bt_pair_passes(j->pair, from == j->a ? 0 : 1) ||
+		    !send_straight(w, j, from, to, &out[k]))
+			send_cut(d, j, from, to, &out[k], now);
 	}
+	return n > 0;
+}
+
+static void given(struct daemon *d)
+{
+	static struct bt_engine_icmp said;
+	while (bt_engine_icmp(d->wire->b, &said))
+		d_errors_icmp(d, &said);
+}
+
+_Static_assert(PACKETS <= BT_ENGINE_ICMP_MAX, "each of them may be an error about a datagram");
+
+static bool take_straight(struct daemon *d)
+{
+	struct straight *s = &d->wire->straight;
+	size_t n = s->n;
+	given(d);
+	berth_input_batch(d->wire->b, s->in, n, d_now());
+	given(d);
+	s->n = s->used = 0;
 	return n > 0;
 }
 
 static bool take_in(struct daemon *d)
 {
-	bool any = d_tap_take_in(d);
+	bool any = d_tap_take_in(d) | take_straight(d);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
 		uint64_t now = d_now();
@@ -353,6 +428,7 @@ static bool take_in(struct daemon *d)
 			d_capture(d, to, p.to == 0 ? j->b : j->a, true, &whole, 1);
 			if (know_host(d, to))
 				berth_input(d->wire->b, d->wire->ifs[to], p.data, p.len, now);
+			given(d);
 			any = true;
 		}
 	}
@@ -361,11 +437,9 @@ static bool take_in(struct daemon *d)
 
 static bool tell(struct daemon *d)
 {
-	static struct bt_engine_icmp said;
 	struct berth_event e;
 	bool any = false;
-	while (bt_engine_icmp(d->wire->b, &said))
-		d_errors_icmp(d, &said);
+	given(d); /* neighbours that did not answer */
 	for (unsigned n = 0; n < PACKETS && berth_event(d->wire->b, &e); n++) {
 		if (e.user >> 32 == D_WIRE_UDP)
 			d_wire_udp_event(d, &e);

@@ -288,6 +288,23 @@ void bt_pair_in(struct bt_pair *p, unsigned from, const struct iovec *parts, siz
 	}
 }
 
+bool bt_pair_passes(const struct bt_pair *p, unsigned from)
+{
+	const struct direction *d = &p->way[from & 1];
+
+	return p->n_heap == 0 && d->head == NULL && bt_link_passes(&d->s);
+}
+
+void bt_pair_passed(struct bt_pair *p, unsigned from, uint64_t pkts, uint64_t bytes)
+{
+	struct bt_pair_counts *c = &p->way[from & 1].counts;
+
+	c->in_pkts += pkts;
+	c->in_bytes += bytes;
+	c->out_pkts += pkts;
+	c->out_bytes += bytes;
+}
+
 /* ---- what comes out ---- */
 
 static struct packet *land(struct bt_pair *p)

@@ -37,6 +37,10 @@ const struct bt_link_settings *bt_pair_settings(const struct bt_pair *p, unsigne
  */
 void bt_pair_in(struct bt_pair *p, unsigned from, const struct iovec *parts, size_t n,
 		uint64_t now_ns);
+/* The wire does nothing to what end `from` sends, and nothing is on its way: a packet may be
+ * carried past the pair, which is told here how many packets and bytes it was. */
+bool bt_pair_passes(const struct bt_pair *p, unsigned from);
+void bt_pair_passed(struct bt_pair *p, unsigned from, uint64_t pkts, uint64_t bytes);
 struct bt_pair_packet {
 	unsigned to; /* the end it arrives at */
 	const void *data;

@@ -29,7 +29,7 @@ static enum bt_ip_got transport(struct bt_in *in, const uint8_t *data, const str
 			     .proto = ext->proto,
 			     .tos = h->tos,
 			     .hops = h->hops,
-			     .checked = in->looped || (in->f->flags & BERTH_IF_RX_CHECKSUM) != 0,
+			     .checked = in->checked,
 			     .multicast = h->dst.b[0] == 0xff,
 			     .src = h->src,
 			     .dst = h->dst,
