@@ -154,6 +154,15 @@ void bt_udp_autobind(int fd, struct note *n)
 	bool have = bt_note_row(n, &row), v6 = n->flags & NOTE_V6 && !(have && bt_is_v4(row.laddr));
 	if ((have && bt_row_port(&row) != 0) || bt_table() == NULL)
 		return;
+	if (n->flags & NOTE_PING) { /* as bind to any identifier */
+		struct bt_req q;
+		struct bt_rep rep;
+		bt_req_make(&q, BT_BIND, n, fd);
+		bt_req_addr(&q, v6 ? any6 : any4, 0);
+		if (bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0)
+			bt_take_name(fd, n, &rep);
+		return;
+	}
 	/* Whoever asks for a way gets a port. The interface that a socket is bound to may have one
 	 * for IPv4 alone. */
 	if (!v6 || ask(fd, n, any6, 1, 0, way_to(n, any6, 1)) != 0)
@@ -349,6 +358,72 @@ static ssize_t send_cut(int fd, const struct msghdr *m, int flags, size_t size, 
 	return size > 0 ? (ssize_t)size : -1;
 }
 
+/* ping_common_sendmsg, ping_v4_sendmsg, ping_v6_sendmsg: only whole echo requests, which are looked
+ * at before the address is. */
+static int echo_request(const struct note *n, const struct msghdr *m, size_t size, int flags)
+{
+	uint8_t head[8];
+	size_t have = 0;
+	if (size > UINT16_MAX)
+		return EMSGSIZE;
+	if (size < sizeof(head))
+		return EINVAL;
+	if (flags & MSG_OOB)
+		return EOPNOTSUPP;
+	for (size_t i = 0; have < sizeof(head) && i < m->msg_iovlen; i++) {
+		const struct iovec *v = &m->msg_iov[i];
+		size_t part = v->iov_len < sizeof(head) - have ? v->iov_len : sizeof(head) - have;
+		if (part > 0 && bt_bad_pointer(v->iov_base))
+			return EFAULT;
+		memcpy(head + have, v->iov_base, part);
+		have += part;
+	}
+	return head[0] == (n->flags & NOTE_V6 ? 128 : 8) && head[1] == 0 ? 0 : EINVAL;
+}
+
+/* The port of an address means nothing. */
+static int ping_destination(const struct note *n, const struct msghdr *m, uint8_t addr[16])
+{
+	struct bt_row row;
+	bool v6 = n->flags & NOTE_V6;
+	uint16_t port;
+	if (m->msg_name != NULL) {
+		int e = bt_addr_in(m->msg_name, m->msg_namelen, v6, addr, &port);
+		return e == 0 && v6 && bt_is_v4(addr) ? EINVAL : e;
+	}
+	if (!bt_note_row(n, &row) || row.state != BT_ROW_ESTABLISHED)
+		return EDESTADDRREQ;
+	memcpy(addr, row.raddr, 16);
+	return 0;
+}
+
+static ssize_t send_ping(int fd, struct note *n, const struct msghdr *m, int flags)
+{
+	struct bt_choice choice = {0};
+	uint8_t addr[16];
+	size_t size;
+	bool waited;
+	int e = total(m, &size);
+	if (e == 0)
+		e = echo_request(n, m, size, flags);
+	if (e == 0)
+		e = ping_destination(n, m, addr);
+	if (e == 0 && UNLIKELY(m->msg_controllen > 0))
+		e = bt_control_read(n, m, bt_is_v4(addr), &choice);
+	if (e == 0)
+		e = contents(m, size, false);
+	if (e == 0 && n->flags & NOTE_SHUT_WR)
+		e = EPIPE;
+	if (e == 0)
+		e = bt_name_it(fd, n);
+	if (e == 0)
+		e = by_relay(fd, n, addr, 0, m, size, &choice, &waited);
+	if (e == 0)
+		return (ssize_t)size;
+	bt_udp_autobind(fd, n);
+	return bt_fail(e);
+}
+
 static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m, int flags)
 {
 	struct note n = *note;
@@ -359,6 +434,8 @@ static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m,
 		return bt_setting_write(fd, m);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_send(fd, &n, m, flags);
+	if (UNLIKELY(n.flags & NOTE_PING))
+		return send_ping(fd, &n, m, flags);
 	if (flags & MSG_OOB)
 		return bt_fail(EOPNOTSUPP);
 	size_t size;

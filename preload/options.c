@@ -25,7 +25,7 @@ enum kind { BIT, NUMBER, BYTE, FLAG };
 
 struct option {
 	uint16_t level, name;
-	uint8_t proto; /* 6, 17, 0: both */
+	uint8_t proto; /* 6, 17, 1, 0: all */
 	uint8_t kind;  /* FLAG: a number that is kept as 0 or 1 */
 	uint8_t bit;   /* BIT: in the cookie */
 	int min, max, initial;
@@ -65,6 +65,7 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_TRANSPARENT, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_TRANSPARENT, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IP, IP_LOCAL_PORT_RANGE, 0, NUMBER, 0, ANY, 0},
+	{IPPROTO_IP, IP_RETOPTS, 0, FLAG, 0, ANY, 0}, /* no packet here has any */
 	{IPPROTO_IP, IP_RECVERR, 0, BIT, CB_RECVERR, ANY, 0},
 	{IPPROTO_IP, IP_PKTINFO, 0, BIT, CB_PKTINFO, ANY, 0},
 	{IPPROTO_IP, IP_RECVTTL, 0, BIT, CB_RECVTTL, ANY, 0},
@@ -107,7 +108,7 @@ static const struct option options[] = {
 
 static const struct option *find(const struct note *n, int level, int name)
 {
-	uint8_t proto = n->flags & NOTE_UDP ? 17 : 6;
+	uint8_t proto = n->flags & NOTE_PING ? 1 : n->flags & NOTE_UDP ? 17 : 6;
 	if (level == IPPROTO_IPV6 && !(n->flags & NOTE_V6))
 		return NULL;
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
@@ -509,6 +510,9 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 			e = o->kind == BIT ? set_bit(fd, &n, o, v != 0) : set_number(fd, &n, o, v);
 		return e == 0 ? 0 : bt_fail(e);
 	}
+	/* The interface for what it sends (ping -I); each leads to all hosts. */
+	if (level == IPPROTO_IPV6 && name == IPV6_PKTINFO && n.flags & NOTE_V6)
+		return len < sizeof(struct in6_pktinfo) ? bt_fail(EINVAL) : 0;
 	if (level == SOL_SOCKET)
 		return set_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && !(n.flags & NOTE_UDP))
@@ -550,6 +554,13 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	return give_int(NULL, e, value, len);
 }
 
+static int protocol(const struct note *n)
+{
+	if (n->flags & NOTE_PING)
+		return n->flags & NOTE_V6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	return n->flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP;
+}
+
 static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *len)
 {
 	static const struct ucred nobody = {0, (uid_t)-1, (gid_t)-1};
@@ -559,7 +570,7 @@ static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *
 	case SO_DOMAIN:
 		return give_int(NULL, n->flags & NOTE_V6 ? AF_INET6 : AF_INET, value, len);
 	case SO_PROTOCOL:
-		return give_int(NULL, n->flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP, value, len);
+		return give_int(NULL, protocol(n), value, len);
 	case SO_ERROR:
 		return get_error(fd, n, value, len);
 	case SO_PEERCRED:
@@ -674,7 +685,7 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	    (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_TRANSPARENT))
 		return give_int(NULL, 0, value, len);
 	bool own_level = level == IPPROTO_IP || (level == IPPROTO_IPV6 && n.flags & NOTE_V6) ||
-			 level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
+			 (level == protocol(&n) && !(n.flags & NOTE_PING));
 	/* ipv6_getsockopt does not tell levels apart. */
 	return bt_fail(own_level || n.flags & NOTE_V6 ? ENOPROTOOPT : EOPNOTSUPP);
 }

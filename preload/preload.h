@@ -20,7 +20,7 @@
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
  *	errqueue.c	MSG_ERRQUEUE
  *	meter.c		bytes counted, while somebody asks for them
- *	dgram.c		UDP's sending and receiving
+ *	dgram.c		UDP's and ping sockets' sending and receiving
  *	control.c	UDP's control messages
  *	options.c	setsockopt getsockopt ioctl
  *	groups.c	groups and broadcast
@@ -215,6 +215,7 @@ enum note_flag {
 	NOTE_NETLINK = 1 << 25,	 /* netlink.c's; `link` points to its state */
 	NOTE_WIRE = 1 << 22,	 /* its bytes travel in packets */
 	NOTE_JOINING = 1 << 23,	 /* and it is not connected yet, as far as we know: plugged */
+	NOTE_PING = 1 << 27,	 /* ICMP echo, with NOTE_UDP: datagrams as those */
 	NOTE_NONBLOCK = 1 << 14, /* O_NONBLOCK is set; holds while the socket is not SHARED */
 };
 
@@ -237,7 +238,8 @@ struct note {
 #define COOKIE_BIT(n)	     (1ull << (n))
 #define COOKIE_CONGESTION(c) ((int)((c) >> CB_CONGESTION & 3))
 enum cookie_bit {
-	CB_V6ONLY = 2, /* BT_V6ONLY; the port space's others are named in options.c only */
+	CB_REUSEADDR = 0, /* the port space's; its others are named in options.c only */
+	CB_V6ONLY = 2,
 	CB_NODELAY = 8,
 	CB_CORK,
 	CB_RECVERR,
@@ -251,7 +253,7 @@ enum cookie_bit {
 	CB_NOQUICKACK,
 	CB_PACING,  /* the program set SO_MAX_PACING_RATE itself */
 	CB_SEGMENT, /* UDP_SEGMENT is not 0 */
-	CB_UNUSED,
+	CB_PING,    /* ICMP echo: its type is a UDP socket's */
 	CB_PKTINFO6,
 	CB_RECVHOPS,
 	CB_RECVTCLASS,
