@@ -7,6 +7,7 @@
 #include "../lib/base/siphash.h"
 #include "../lib/engine/engine.h"
 #include "../link/pair.h"
+#include "../link/segment.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -179,7 +180,9 @@ static bool make_host(struct daemon *d, uint16_t host)
 {
 	/* Every host of the network is reached directly, whatever its prefix (lib/sock/hosts.c). */
 	static const struct berth_addr all4 = {{[10] = 0xff, [11] = 0xff}}, all6;
-	const struct berth_if_config config = {.mtu = 1500};
+	/* Most links do nothing to packets; wires that do cut and finish them (send_over). */
+	const struct berth_if_config config = {.flags = BERTH_IF_TSO | BERTH_IF_TX_CHECKSUM,
+					       .mtu = 1500};
 	struct wire *w = d->wire;
 	uint16_t n = w->n_hosts;
 	int h = bt_port_host_add(w->ports, n) < 0 ? -1 : bt_engine_host_add(w->b, n);
@@ -321,6 +324,41 @@ static uint16_t destination(const struct daemon *d, const struct berth_output *o
 	return bt_net_host_by_addr(d->net, &dst);
 }
 
+/* As it is where nobody would see the difference, else in the packets that it stands for. */
+static void send_over(struct daemon *d, struct joint *j, uint16_t from, uint16_t to,
+		      const struct berth_output *o, uint64_t now)
+{
+	const struct bt_pair_mark mark = {o->segment, o->checksum, true};
+	unsigned end = from == j->a ? 0 : 1;
+	struct iovec parts[BT_SEGMENT_PARTS];
+	struct bt_segments s;
+	size_t n;
+	if (bt_pair_is_plain(j->pair, end) && !d_captured(d, from, to)) {
+		bt_pair_in_marked(j->pair, end, o->iov, o->n_iov, &mark, now);
+		return;
+	}
+	if (!bt_segments_begin(&s, o->iov, o->n_iov, o->segment, o->checksum))
+		return;
+	while (bt_segments_next(&s, parts, &n)) {
+		d_capture(d, from, to, false, parts, n);
+		bt_pair_in(j->pair, end, parts, n, now);
+	}
+}
+
+/* What arrives, to who looks at it. It may have been sent when nobody did. */
+static void show(struct daemon *d, uint16_t host, uint16_t peer, const struct bt_pair_packet *p)
+{
+	const struct iovec whole = {(void *)(uintptr_t)p->data, p->len};
+	struct iovec parts[BT_SEGMENT_PARTS];
+	struct bt_segments s;
+	size_t n;
+	if (d->captures == NULL ||
+	    !bt_segments_begin(&s, &whole, 1, p->mark.segment, p->mark.checksum))
+		return;
+	while (bt_segments_next(&s, parts, &n))
+		d_capture(d, host, peer, true, parts, n);
+}
+
 static bool send_out(struct daemon *d)
 {
 	struct berth_output out[PACKETS];
@@ -333,10 +371,8 @@ static bool send_out(struct daemon *d)
 		struct joint *j = from == BT_NET_NO_HOST || to == BT_NET_NO_HOST || from == to
 					  ? NULL
 					  : joint_of(d, from, to);
-		if (j == NULL)
-			continue;
-		d_capture(d, from, to, false, out[k].iov, out[k].n_iov);
-		bt_pair_in(j->pair, from == j->a ? 0 : 1, out[k].iov, out[k].n_iov, now);
+		if (j != NULL)
+			send_over(d, j, from, to, &out[k], now);
 	}
 	return n > 0;
 }
@@ -350,10 +386,12 @@ static bool take_in(struct daemon *d)
 		uint64_t now = d_now();
 		for (unsigned n = 0; n < PACKETS && bt_pair_out(j->pair, now, &p); n++) {
 			uint16_t to = p.to == 0 ? j->a : j->b;
-			const struct iovec whole = {(void *)(uintptr_t)p.data, p.len};
-			d_capture(d, to, p.to == 0 ? j->b : j->a, true, &whole, 1);
-			if (know_host(d, to))
-				berth_input(d->wire->b, d->wire->ifs[to], p.data, p.len, now);
+			show(d, to, p.to == 0 ? j->b : j->a, &p);
+			if (know_host(d, to)) {
+				const struct berth_input in = {p.data, p.len, d->wire->ifs[to],
+							       p.mark.segment, p.mark.unchanged};
+				berth_input_batch(d->wire->b, &in, 1, now);
+			}
 			while (bt_engine_icmp(d->wire->b, &said))
 				d_errors_icmp(d, &said);
 			any = true;

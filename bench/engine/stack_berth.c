@@ -276,8 +276,9 @@ void stack_input_batch(const uint8_t *packets, unsigned n)
 	struct berth_input in[BURST];
 
 	for (unsigned i = 0; i < n; i++)
-		in[i] = (struct berth_input){packets + (size_t)i * STACK_ACK, STACK_ACK,
-					     (berth_if)nets[1]};
+		in[i] = (struct berth_input){.packet = packets + (size_t)i * STACK_ACK,
+					     .len = STACK_ACK,
+					     .i = (berth_if)nets[1]};
 	berth_input_batch(b, in, n, now);
 	no_answer(answers);
 }

@@ -139,6 +139,9 @@ struct berth_input {
 	const void *packet;
 	size_t len;
 	berth_if i;
+	uint16_t segment; /* as in struct berth_output, whose packet this is; 0: it is one */
+	bool checked; /* like BERTH_IF_RX_CHECKSUM, for this packet: nothing on its way has changed
+			 it, and its checksum may be unfinished */
 };
 /* The same for several, with the look-ups done together: what a packet loop should use. */
 void berth_input_batch(struct berth *b, const struct berth_input *packets, size_t n,

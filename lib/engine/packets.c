@@ -125,9 +125,7 @@ void berth_input_batch(struct berth *b, const struct berth_input *packets, size_
 
 		if (packets[k].packet == NULL)
 			continue;
-		take(b, &batch,
-		     bt_ip_input(b->ip, packets[k].i, packets[k].packet, packets[k].len, b->now_ns,
-				 &batch.rx[batch.n], &e),
+		take(b, &batch, bt_ip_input(b->ip, &packets[k], b->now_ns, &batch.rx[batch.n], &e),
 		     &e);
 	}
 	flush(b, &batch);

@@ -45,8 +45,7 @@ static void finish(const struct bt_in *in, const struct bt_iface *out, uint8_t *
 {
 	uint8_t at = proto == BT_IPPROTO_TCP ? 16 : 6;
 
-	if ((in->f->flags & BERTH_IF_RX_CHECKSUM) == 0 ||
-	    (out->flags & BERTH_IF_TX_CHECKSUM) != 0 ||
+	if (!in->checked || (out->flags & BERTH_IF_TX_CHECKSUM) != 0 ||
 	    (proto != BT_IPPROTO_TCP && proto != BT_IPPROTO_UDP) || len < at + 2u)
 		return;
 	if (proto == BT_IPPROTO_UDP && bt_addr_is_v4(src) && bt_get16(data + at) == 0)

@@ -17,7 +17,7 @@ static enum bt_ip_got frame(struct bt_in *in, const uint8_t *data, size_t len)
 	len -= BT_ETHER_HEADER;
 	switch (e.type) {
 	case BT_ETHER_IPV4:
-		if (!in->link_group && bt_ip4_expected(in->ip, in->f, data, len, in->rx))
+		if (!in->link_group && bt_ip4_expected(in, data, len))
 			return BT_IP_PACKET;
 		return bt_ip4_input(in, data, len);
 	case BT_ETHER_IPV6:
@@ -37,26 +37,32 @@ static enum bt_ip_got bare(struct bt_in *in, const uint8_t *data, size_t len)
 	return bt_ip4_input(in, data, len);
 }
 
-enum bt_ip_got bt_ip_input(struct bt_ip *ip, berth_if i, const void *packet, size_t len,
-			   uint64_t now_ns, struct bt_rx *rx, struct bt_icmp_error *error)
+enum bt_ip_got bt_ip_input(struct bt_ip *ip, const struct berth_input *packet, uint64_t now_ns,
+			   struct bt_rx *rx, struct bt_icmp_error *error)
 {
-	struct bt_iface *f = bt_iface(ip, i);
+	struct bt_iface *f = bt_iface(ip, packet->i);
 	struct bt_in in;
 
 	if (f == NULL)
 		return BT_IP_NOTHING;
 	ip->now_ns = now_ns;
+	in = (struct bt_in){.ip = ip,
+			    .f = f,
+			    .now_ns = now_ns,
+			    .checked = packet->checked || (f->flags & BERTH_IF_RX_CHECKSUM) != 0,
+			    .segment = packet->segment,
+			    .rx = rx,
+			    .error = error};
 	if ((f->flags & (BERTH_IF_ETHERNET | BERTH_IF_DOWN)) == 0 &&
-	    bt_ip4_expected(ip, f, packet, len, rx))
+	    bt_ip4_expected(&in, packet->packet, packet->len))
 		return BT_IP_PACKET;
-	in = (struct bt_in){.ip = ip, .f = f, .now_ns = now_ns, .rx = rx, .error = error};
 	in.h = ip->hosts[f->host];
 	if ((f->flags & BERTH_IF_DOWN) != 0)
 		return bt_in_drop(&in, BERTH_DROP_IF_DOWN);
 	if (f->lo) /* nothing comes to it by a wire */
 		return bt_in_drop(&in, BERTH_DROP_LINK_NOT_FOR_US);
-	return (f->flags & BERTH_IF_ETHERNET) != 0 ? frame(&in, packet, len)
-						   : bare(&in, packet, len);
+	return (f->flags & BERTH_IF_ETHERNET) != 0 ? frame(&in, packet->packet, packet->len)
+						   : bare(&in, packet->packet, packet->len);
 }
 
 /* A packet of ours that found no neighbour: its sender is told as by a router (RFC 1122 3.3.1.6).
@@ -96,7 +102,12 @@ enum bt_ip_got bt_ip_next(struct bt_ip *ip, uint64_t now_ns, struct bt_rx *rx,
 			  struct bt_icmp_error *error)
 {
 	struct bt_pkt *p = bt_pkts_take(&ip->loop);
-	struct bt_in in = {.ip = ip, .now_ns = now_ns, .rx = rx, .error = error, .looped = true};
+	struct bt_in in = {.ip = ip,
+			   .now_ns = now_ns,
+			   .looped = true,
+			   .checked = true,
+			   .rx = rx,
+			   .error = error};
 
 	if (p == NULL)
 		return BT_IP_NOTHING;

@@ -80,9 +80,11 @@ static bool plain_source(const struct bt_ip *ip, const struct bt_iface *f, uint3
 	       !bt_addr_may_be_own(ip, f->host, &addr);
 }
 
-bool bt_ip4_expected(struct bt_ip *ip, struct bt_iface *f, const uint8_t *data, size_t len,
-		     struct bt_rx *rx)
+bool bt_ip4_expected(struct bt_in *in, const uint8_t *data, size_t len)
 {
+	struct bt_ip *ip = in->ip;
+	struct bt_iface *f = in->f;
+	struct bt_rx *rx = in->rx;
 	uint32_t w[5], total; /* in memory order: the first byte is the lowest */
 	uint64_t sum;
 
@@ -106,14 +108,14 @@ bool bt_ip4_expected(struct bt_ip *ip, struct bt_iface *f, const uint8_t *data, 
 	rx->proto = BT_IPPROTO_TCP;
 	rx->tos = (uint8_t)(w[0] >> 8);
 	rx->hops = (uint8_t)w[2];
-	rx->checked = (f->flags & BERTH_IF_RX_CHECKSUM) != 0;
+	rx->checked = in->checked;
 	rx->multicast = false;
 	rx->src = bt_addr_v4(__builtin_bswap32(w[3]));
 	rx->dst = bt_addr_v4(__builtin_bswap32(w[4]));
 	rx->data = data + sizeof(w);
 	rx->len = total - (uint32_t)sizeof(w);
 	rx->mtu = f->mtu;
-	rx->segment = 0;
+	rx->segment = in->segment;
 	rx->ip = data;
 	rx->ip_len = total;
 	return true;
@@ -141,7 +143,7 @@ static enum bt_ip_got deliver(struct bt_in *in, const uint8_t *data, const struc
 			     .proto = h->proto,
 			     .tos = h->tos,
 			     .hops = h->ttl,
-			     .checked = in->looped || (in->f->flags & BERTH_IF_RX_CHECKSUM) != 0,
+			     .checked = in->checked,
 			     .multicast = group,
 			     .src = h->src,
 			     .dst = h->dst,
@@ -200,6 +202,7 @@ static enum bt_ip_got fragment(struct bt_in *in, const uint8_t *data, struct bt_
 	h->header_len = (uint8_t)((whole[0] & 15) * 4u);
 	h->total_len = (uint16_t)p->len;
 	h->tos = whole[1];
+	in->checked = bt_in_checked(in); /* the mark was the last piece's alone */
 	return deliver(in, whole, h, group);
 }
 

@@ -163,10 +163,10 @@ struct bt_icmp_error {
 	const uint8_t *quoted; /* transport header, len >= 8 bytes of it */
 	uint32_t len;
 };
-/* A packet from the wire of interface i; nothing if there is none. What *rx and *error point to
+/* A packet from the wire of an interface; nothing if there is none. What *rx and *error point to
  * stays until bt_ip_reap (or is the caller's packet). */
-enum bt_ip_got bt_ip_input(struct bt_ip *ip, berth_if i, const void *packet, size_t len,
-			   uint64_t now_ns, struct bt_rx *rx, struct bt_icmp_error *error);
+enum bt_ip_got bt_ip_input(struct bt_ip *ip, const struct berth_input *packet, uint64_t now_ns,
+			   struct bt_rx *rx, struct bt_icmp_error *error);
 /* The same for what waits inside: packets of hosts to themselves, errors. BT_IP_NOTHING says only
  * that this one is dealt with: go on while bt_ip_waiting(). */
 enum bt_ip_got bt_ip_next(struct bt_ip *ip, uint64_t now_ns, struct bt_rx *rx,

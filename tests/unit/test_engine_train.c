@@ -86,7 +86,8 @@ static void carry_both(uint32_t loss)
 			q->bytes[at] ^= 1;
 		}
 		berth_input(side[0].w.b, other(&side[0].w, p->i), p->bytes, p->len, side[0].w.now);
-		in[n++] = (struct berth_input){q->bytes, q->len, other(&side[1].w, q->i)};
+		in[n++] = (struct berth_input){
+			.packet = q->bytes, .len = q->len, .i = other(&side[1].w, q->i)};
 	}
 	for (size_t at = 0, m; at < n; at += m) {
 		m = 1 + rnd(20);
