@@ -13,7 +13,7 @@ _berth()
 	--like) COMPREPLY=($(compgen -W "linux windows macos" -- "$cur")); return ;;
 	--range) COMPREPLY=($(compgen -W "well-known registered dynamic" -- "$cur")); return ;;
 	-p) [[ ${COMP_WORDS[1]} == netstat ]] && COMPREPLY=($(compgen -W "tcp udp tcpv6 udpv6" -- "$cur")) && return ;;
-	--ip | --sysctl | --time-wait | --listen) return ;;
+	--ip | --sysctl | --time-wait | --link | --listen) return ;;
 	esac
 	if [[ $cur != -* ]]; then
 		case ${COMP_WORDS[1]} in
@@ -46,7 +46,7 @@ _berth()
 	if [[ ${COMP_WORDS[1]} == run ]]; then
 		for ((i = 2; i < COMP_CWORD; i++)); do
 			case ${COMP_WORDS[i]} in
-			--network | --host | --ip | --sysctl | --like | --time-wait) ((i++)) ;;
+			--network | --host | --ip | --sysctl | --like | --time-wait | --link) ((i++)) ;;
 			--) ((i++)); break ;;
 			-*) ;;
 			*) break ;;

@@ -48,21 +48,22 @@ static bool is_host(const struct bt_table *t, const char *word)
 	return false;
 }
 
-static int set(struct bt_client *c, const struct bt_args *args, const char *network)
+int bt_link_set(struct bt_client *c, const char *network, const char *host, char *const *words,
+		int n)
 {
 	struct request r = {.len = 0};
 	struct bt_req q = {.type = BT_LINK_SET};
 	struct bt_rep rep;
 	char answer[512] = "";
 	size_t got = sizeof(answer) - 1;
-	int at = 2;
-	add(&r, args->rest[1], '\0');
-	if (args->n_rest > 2 && is_host(c->table, args->rest[2]))
-		add(&r, args->rest[at++], '\0');
+	int at = 0;
+	add(&r, host, '\0');
+	if (n > 0 && is_host(c->table, words[0]))
+		add(&r, words[at++], '\0');
 	else
 		add(&r, "", '\0');
-	for (; at < args->n_rest; at++)
-		add(&r, args->rest[at], ' ');
+	for (; at < n; at++)
+		add(&r, words[at], ' ');
 	add(&r, "", '\0');
 	if (r.full) {
 		bt_say("more words than a link can have");
@@ -75,9 +76,8 @@ static int set(struct bt_client *c, const struct bt_args *args, const char *netw
 		return BT_EXIT_USAGE;
 	}
 	if (err == 0 && rep.err == ENOENT) {
-		bt_say("no host '%s'%s in network '%s'; berth hosts lists them", args->rest[1],
-		       r.bytes[strlen(args->rest[1]) + 1] ? ", or not two different ones" : "",
-		       network);
+		bt_say("no host '%s'%s in network '%s'; berth hosts lists them", host,
+		       r.bytes[strlen(host) + 1] ? ", or not two different ones" : "", network);
 		return BT_EXIT_FAIL;
 	}
 	if (err != 0 || rep.err != 0) {
@@ -266,7 +266,9 @@ int bt_cmd_link(const struct bt_args *args)
 		return BT_EXIT_FAIL;
 	int status;
 	if (setting)
-		status = is_tap(&c, args) ? set_tap(&c, args, network) : set(&c, args, network);
+		status = is_tap(&c, args) ? set_tap(&c, args, network)
+					  : bt_link_set(&c, network, args->rest[1], args->rest + 2,
+							args->n_rest - 2);
 	else
 		status = clearing ? clear(&c, args, network)
 				  : show(&c, bt_args_has(args, BT_OPT_JSON), network);

@@ -5,6 +5,7 @@
  */
 #include "addr.h"
 #include "cli.h"
+#include "links.h"
 #include "program.h"
 #include "settings.h"
 
@@ -227,6 +228,33 @@ static bool set_all(struct bt_client *c, uint32_t index, const char *host,
 	return true;
 }
 
+/* Before the program makes its first connection. */
+static bool set_link(struct bt_client *c, const char *host, const char *text, const char *network)
+{
+	enum { WORDS = 64 };
+	char *words[WORDS], *copy = strdup(text), *save = NULL;
+	int n = 0;
+	for (char *w = copy ? strtok_r(copy, " \t", &save) : NULL; w && n < WORDS;
+	     w = strtok_r(NULL, " \t", &save))
+		words[n++] = w;
+	if (n == 0)
+		bt_say("--link needs words, as --link 'loss 1%% delay 20ms'; berth link --help "
+		       "lists them");
+	bool ok = n > 0 && bt_link_set(c, network, host, words, n) == BT_EXIT_OK;
+	free(copy);
+	return ok;
+}
+
+static bool set_links(struct bt_client *c, const char *host, const struct bt_args *args,
+		      const char *network)
+{
+	for (unsigned i = 0; i < args->n_given; i++)
+		if (args->given[i].id == BT_OPT_LINK &&
+		    !set_link(c, host, args->given[i].value, network))
+			return false;
+	return true;
+}
+
 /* ---- the program ---- */
 
 /* Ours first, so that it sees each call before any other; once is enough when a host's program runs
@@ -319,7 +347,7 @@ int bt_cmd_run(const struct bt_args *args)
 	if (!find_preload(preload) || !start(&c, network))
 		return BT_EXIT_RUN;
 	if (!open_host(&c, &host, &index, name, token, network) ||
-	    !set_all(&c, index, name, &settings, network)) {
+	    !set_all(&c, index, name, &settings, network) || !set_links(&c, name, args, network)) {
 		bt_client_close(&c);
 		return BT_EXIT_RUN;
 	}

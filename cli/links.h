@@ -34,4 +34,9 @@ struct bt_links {
 bool bt_links_read(struct bt_client *c, struct bt_links *l);
 void bt_links_done(struct bt_links *l);
 
+/* Sets the link between the host and all others, or the one that the first word names, as the words
+ * say (berth-link(1)). An exit status, after a sentence if it is not BT_EXIT_OK. */
+int bt_link_set(struct bt_client *c, const char *network, const char *host, char *const *words,
+		int n);
+
 #endif

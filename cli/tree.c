@@ -29,6 +29,8 @@ static const struct bt_opt run_opts[] = {
 	{BT_OPT_LIKE, "like", "SYSTEM",
 	 "the host's ports and TIME_WAIT are those of linux, windows or macos"},
 	{BT_OPT_TIME_WAIT, "time-wait", "SECONDS", "how long TIME_WAIT lasts; default: 60"},
+	{BT_OPT_LINK, "link", "'[HOST] WORDS...'",
+	 "first set a link, as berth link set does; repeatable: --link 'loss 1% delay 20ms'"},
 	OPT_HELP,
 };
 

@@ -7,7 +7,6 @@
 #include "../lib/base/siphash.h"
 #include "../lib/engine/engine.h"
 #include "../link/pair.h"
-#include "../link/segment.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,6 +40,13 @@ struct listener {
 	berth_socket socket;
 };
 
+/* Packets on their way over links that do nothing; between send_out and take_in only. */
+struct straight {
+	struct berth_input in[PACKETS];
+	size_t n, used;
+	uint8_t room[PACKETS * 65536u];
+};
+
 struct wire {
 	struct berth *b;
 	struct bt_port_net *ports;
@@ -56,6 +62,7 @@ struct wire {
 	uint64_t armed; /* when it rings, or 0 */
 	uv_poll_t timer;
 	bool turning;
+	struct straight straight;
 };
 
 struct berth *d_wire_engine(const struct daemon *d)
@@ -180,7 +187,7 @@ static bool make_host(struct daemon *d, uint16_t host)
 {
 	/* Every host of the network is reached directly, whatever its prefix (lib/sock/hosts.c). */
 	static const struct berth_addr all4 = {{[10] = 0xff, [11] = 0xff}}, all6;
-	/* Most links do nothing to packets; wires that do cut and finish them (send_over). */
+	/* What a link does nothing to need not be packets of a wire's size (send_cut). */
 	const struct berth_if_config config = {.flags = BERTH_IF_TSO | BERTH_IF_TX_CHECKSUM,
 					       .mtu = 1500};
 	struct wire *w = d->wire;
@@ -324,46 +331,54 @@ static uint16_t destination(const struct daemon *d, const struct berth_output *o
 	return bt_net_host_by_addr(d->net, &dst);
 }
 
-/* As it is where nobody would see the difference, else in the packets that it stands for. */
-static void send_over(struct daemon *d, struct joint *j, uint16_t from, uint16_t to,
-		      const struct berth_output *o, uint64_t now)
+/* The engine knows all addresses of the host. (To tell it of one would end what it has put out.) */
+static bool known(const struct daemon *d, uint16_t host)
 {
-	const struct bt_pair_mark mark = {o->segment, o->checksum, true};
-	unsigned end = from == j->a ? 0 : 1;
-	struct iovec parts[BT_SEGMENT_PARTS];
-	struct bt_segments s;
-	size_t n;
-	if (bt_pair_is_plain(j->pair, end) && !d_captured(d, from, to)) {
-		bt_pair_in_marked(j->pair, end, o->iov, o->n_iov, &mark, now);
-		return;
-	}
-	if (!bt_segments_begin(&s, o->iov, o->n_iov, o->segment, o->checksum))
-		return;
-	while (bt_segments_next(&s, parts, &n)) {
-		d_capture(d, from, to, false, parts, n);
-		bt_pair_in(j->pair, end, parts, n, now);
+	return d->wire->hosts[host] != NOT_YET &&
+	       d->wire->n_addrs[host] == bt_net_host(d->net, host)->n_addrs;
+}
+
+/* What the link does something to, or somebody looks at, must be packets as on a wire. */
+static void send_cut(struct daemon *d, struct joint *j, uint16_t from, uint16_t to,
+		     const struct berth_output *o, uint64_t now)
+{
+	static struct berth_output one;
+	struct berth_cut cut;
+	berth_cut_begin(&cut, o, false);
+	while (berth_cut_next(&cut, &one)) {
+		d_capture(d, from, to, false, one.iov, one.n_iov);
+		bt_pair_in(j->pair, from == j->a ? 0 : 1, one.iov, one.n_iov, now);
 	}
 }
 
-/* What arrives, to who looks at it. It may have been sent when nobody did. */
-static void show(struct daemon *d, uint16_t host, uint16_t peer, const struct bt_pair_packet *p)
+/* Nothing happens to it on its way: it is copied once, and goes in as it came out. False: there is
+ * no room for more. */
+static bool send_straight(struct wire *w, struct joint *j, uint16_t from, uint16_t to,
+			  const struct berth_output *o)
 {
-	const struct iovec whole = {(void *)(uintptr_t)p->data, p->len};
-	struct iovec parts[BT_SEGMENT_PARTS];
-	struct bt_segments s;
-	size_t n;
-	if (d->captures == NULL ||
-	    !bt_segments_begin(&s, &whole, 1, p->mark.segment, p->mark.checksum))
-		return;
-	while (bt_segments_next(&s, parts, &n))
-		d_capture(d, host, peer, true, parts, n);
+	struct straight *s = &w->straight;
+	uint8_t *at = s->room + s->used;
+	if (o->len > sizeof(s->room) - s->used)
+		return false;
+	s->in[s->n++] = (struct berth_input){.packet = at,
+					     .len = o->len,
+					     .i = w->ifs[to],
+					     .segment = o->segment,
+					     .checked = o->checksum != 0};
+	for (uint16_t i = 0; i < o->n_iov; at += o->iov[i++].iov_len)
+		memcpy(at, o->iov[i].iov_base, o->iov[i].iov_len);
+	s->used += o->len;
+	uint64_t pkts = o->segment == 0 ? 1 : (o->len + o->segment - 1u) / o->segment;
+	bt_pair_passed(j->pair, from == j->a ? 0 : 1, pkts, o->len);
+	return true;
 }
 
 static bool send_out(struct daemon *d)
 {
+	struct wire *w = d->wire;
 	struct berth_output out[PACKETS];
 	uint64_t now = d_now();
-	size_t n = berth_output(d->wire->b, out, PACKETS, now);
+	size_t n = berth_output(w->b, out, PACKETS, now);
 	for (size_t k = 0; k < n; k++) {
 		if (d_tap_send(d, &out[k], now))
 			continue;
@@ -371,29 +386,56 @@ static bool send_out(struct daemon *d)
 		struct joint *j = from == BT_NET_NO_HOST || to == BT_NET_NO_HOST || from == to
 					  ? NULL
 					  : joint_of(d, from, to);
-		if (j != NULL)
-			send_over(d, j, from, to, &out[k], now);
+		if (j == NULL)
+			continue;
+		if (!known(d, to) || d_captured(d, from, to) ||
+		    !bt_pair_passes(j->pair, from == j->a ? 0 : 1) ||
+		    !send_straight(w, j, from, to, &out[k]))
+			send_cut(d, j, from, to, &out[k], now);
 	}
+	return n > 0;
+}
+
+static void given(struct daemon *d)
+{
+	static struct bt_engine_icmp said;
+	while (bt_engine_icmp(d->wire->b, &said))
+		d_errors_icmp(d, &said);
+}
+
+/* Each by itself where one may be an error about a datagram, of which the engine keeps one. */
+static bool take_straight(struct daemon *d)
+{
+	struct straight *s = &d->wire->straight;
+	size_t n = s->n;
+	bool all_tcp = true;
+	for (size_t k = 0; k < n; k++) {
+		const uint8_t *ip = s->in[k].packet;
+		all_tcp = all_tcp && (ip[0] >> 4 == 4 ? ip[9] : ip[6]) == BT_TCP;
+	}
+	if (all_tcp)
+		berth_input_batch(d->wire->b, s->in, n, d_now());
+	for (size_t k = 0; !all_tcp && k < n; k++) {
+		berth_input_batch(d->wire->b, &s->in[k], 1, d_now());
+		given(d);
+	}
+	s->n = s->used = 0;
 	return n > 0;
 }
 
 static bool take_in(struct daemon *d)
 {
-	static struct bt_engine_icmp said;
-	bool any = d_tap_take_in(d);
+	bool any = d_tap_take_in(d) | take_straight(d);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
 		uint64_t now = d_now();
 		for (unsigned n = 0; n < PACKETS && bt_pair_out(j->pair, now, &p); n++) {
 			uint16_t to = p.to == 0 ? j->a : j->b;
-			show(d, to, p.to == 0 ? j->b : j->a, &p);
-			if (know_host(d, to)) {
-				const struct berth_input in = {p.data, p.len, d->wire->ifs[to],
-							       p.mark.segment, p.mark.unchanged};
-				berth_input_batch(d->wire->b, &in, 1, now);
-			}
-			while (bt_engine_icmp(d->wire->b, &said))
-				d_errors_icmp(d, &said);
+			const struct iovec whole = {(void *)(uintptr_t)p.data, p.len};
+			d_capture(d, to, p.to == 0 ? j->b : j->a, true, &whole, 1);
+			if (know_host(d, to))
+				berth_input(d->wire->b, d->wire->ifs[to], p.data, p.len, now);
+			given(d);
 			any = true;
 		}
 	}

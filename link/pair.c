@@ -14,10 +14,6 @@
 
 #define DEFAULT_CAP ((size_t)64 << 20)
 #define PACKET_MAX  ((size_t)128 << 10)
-/* Large packets get memory that is kept: the allocator would hand it back to the kernel and fetch
- * it again for each. */
-#define LARGE  ((size_t)16 << 10)
-#define SPARES 16u
 
 struct packet {
 	struct packet *next; /* in the queue */
@@ -25,7 +21,6 @@ struct packet {
 	uint32_t len;
 	uint8_t to;
 	bool overtakes;
-	struct bt_pair_mark mark;
 	uint8_t data[];
 };
 
@@ -45,8 +40,6 @@ struct bt_pair {
 	size_t bytes, max_bytes;
 	uint64_t serial, now_ns;
 	struct packet *lent;
-	struct packet *spares; /* of PACKET_MAX */
-	unsigned n_spares;
 };
 
 struct bt_pair *bt_pair_new(uint64_t seed, size_t max_bytes)
@@ -72,26 +65,7 @@ static size_t cost(size_t len)
 static void drop(struct bt_pair *p, struct packet *k)
 {
 	p->bytes -= cost(k->len);
-	if (k->len < LARGE || p->n_spares == SPARES) {
-		free(k);
-		return;
-	}
-	k->next = p->spares;
-	p->spares = k;
-	p->n_spares++;
-}
-
-static struct packet *memory(struct bt_pair *p, size_t len)
-{
-	struct packet *k = p->spares;
-
-	if (len < LARGE)
-		return malloc(cost(len));
-	if (k == NULL)
-		return malloc(cost(PACKET_MAX));
-	p->spares = k->next;
-	p->n_spares--;
-	return k;
+	free(k);
 }
 
 static void give_back(struct bt_pair *p)
@@ -111,8 +85,6 @@ void bt_pair_free(struct bt_pair *p)
 			p->way[i].head = k->next;
 	while (p->n_heap > 0)
 		drop(p, p->heap[--p->n_heap]);
-	for (struct packet *k; (k = p->spares) != NULL; free(k))
-		p->spares = k->next;
 	free(p->heap);
 	free(p);
 }
@@ -226,7 +198,7 @@ static struct packet *copy(struct bt_pair *p, const struct iovec *parts, size_t 
 
 	if (len > PACKET_MAX || cost(len) > p->max_bytes - p->bytes || !heap_reserve(p))
 		return NULL;
-	k = memory(p, len);
+	k = malloc(cost(len));
 	if (k == NULL)
 		return NULL;
 	for (size_t i = 0; i < n; at += parts[i++].iov_len)
@@ -244,7 +216,7 @@ static bool queue_has_room(const struct direction *d, size_t len)
 }
 
 static void send_copy(struct bt_pair *p, unsigned from, const struct iovec *parts, size_t n,
-		      size_t len, const struct bt_pair_mark *mark)
+		      size_t len)
 {
 	struct direction *d = &p->way[from];
 	bool corrupt = bt_random_chance(&d->random, d->s.corrupt_ppm) && len > 0;
@@ -262,7 +234,6 @@ static void send_copy(struct bt_pair *p, unsigned from, const struct iovec *part
 	k->to = (uint8_t)!from;
 	k->sent_ns = p->now_ns;
 	k->serial = p->serial++;
-	k->mark = *mark;
 	k->overtakes = bt_random_chance(&d->random, d->s.reorder_ppm);
 	d->counts.reordered += k->overtakes;
 	if (corrupt) {
@@ -296,25 +267,8 @@ static bool loses(struct direction *d)
 	return false;
 }
 
-bool bt_pair_is_plain(const struct bt_pair *p, unsigned from)
-{
-	const struct direction *d = &p->way[from & 1];
-
-	return d->s.loss_ppm == 0 && d->s.burst_enter_ppm == 0 && d->s.delay_ns == 0 &&
-	       d->s.jitter_ns == 0 && d->s.rate_bits == 0 && d->s.duplicate_ppm == 0 &&
-	       d->s.reorder_ppm == 0 && d->s.corrupt_ppm == 0 && d->head == NULL;
-}
-
 void bt_pair_in(struct bt_pair *p, unsigned from, const struct iovec *parts, size_t n,
 		uint64_t now_ns)
-{
-	static const struct bt_pair_mark none;
-
-	bt_pair_in_marked(p, from, parts, n, &none, now_ns);
-}
-
-void bt_pair_in_marked(struct bt_pair *p, unsigned from, const struct iovec *parts, size_t n,
-		       const struct bt_pair_mark *mark, uint64_t now_ns)
 {
 	struct direction *d = &p->way[from & 1];
 	size_t len = 0;
@@ -327,11 +281,28 @@ void bt_pair_in_marked(struct bt_pair *p, unsigned from, const struct iovec *par
 	d->counts.in_bytes += len;
 	if (loses(d))
 		return;
-	send_copy(p, from & 1, parts, n, len, mark);
+	send_copy(p, from & 1, parts, n, len);
 	if (bt_random_chance(&d->random, d->s.duplicate_ppm)) {
 		d->counts.duplicated++;
-		send_copy(p, from & 1, parts, n, len, mark);
+		send_copy(p, from & 1, parts, n, len);
 	}
+}
+
+bool bt_pair_passes(const struct bt_pair *p, unsigned from)
+{
+	const struct direction *d = &p->way[from & 1];
+
+	return p->n_heap == 0 && d->head == NULL && bt_link_passes(&d->s);
+}
+
+void bt_pair_passed(struct bt_pair *p, unsigned from, uint64_t pkts, uint64_t bytes)
+{
+	struct bt_pair_counts *c = &p->way[from & 1].counts;
+
+	c->in_pkts += pkts;
+	c->in_bytes += bytes;
+	c->out_pkts += pkts;
+	c->out_bytes += bytes;
 }
 
 /* ---- what comes out ---- */
@@ -360,7 +331,7 @@ bool bt_pair_out(struct bt_pair *p, uint64_t now_ns, struct bt_pair_packet *pack
 	d = &p->way[!k->to];
 	d->counts.out_pkts++;
 	d->counts.out_bytes += k->len;
-	*packet = (struct bt_pair_packet){k->to, k->data, k->len, k->sent_ns, k->due_ns, k->mark};
+	*packet = (struct bt_pair_packet){k->to, k->data, k->len, k->sent_ns, k->due_ns};
 	return true;
 }
 

@@ -33,28 +33,19 @@ void bt_pair_set(struct bt_pair *p, unsigned from, const struct bt_link_settings
 		 uint64_t now_ns);
 const struct bt_link_settings *bt_pair_settings(const struct bt_pair *p, unsigned from);
 
-/* True: the direction gives each packet on at once as it is, or none, so that it makes no
- * difference whether one is cut (segment.h) before or behind it. */
-bool bt_pair_is_plain(const struct bt_pair *p, unsigned from);
-
 /* A packet that end `from` sends, in parts, copied. At most 128 KiB: more is dropped (no_memory).
  */
 void bt_pair_in(struct bt_pair *p, unsigned from, const struct iovec *parts, size_t n,
 		uint64_t now_ns);
-/* What is left to be done to a packet of a plain direction. */
-struct bt_pair_mark {
-	uint16_t segment, checksum; /* of struct berth_output */
-	bool unchanged;		    /* the wire will not have changed it */
-};
-/* The same for a packet with a mark, which bt_pair_out gives back. It counts as one. */
-void bt_pair_in_marked(struct bt_pair *p, unsigned from, const struct iovec *parts, size_t n,
-		       const struct bt_pair_mark *mark, uint64_t now_ns);
+/* The wire does nothing to what end `from` sends, and nothing is on its way: a packet may be
+ * carried past the pair, which is told here how many packets and bytes it was. */
+bool bt_pair_passes(const struct bt_pair *p, unsigned from);
+void bt_pair_passed(struct bt_pair *p, unsigned from, uint64_t pkts, uint64_t bytes);
 struct bt_pair_packet {
 	unsigned to; /* the end it arrives at */
 	const void *data;
 	size_t len;
 	uint64_t sent_ns, due_ns; /* when it was handed in, when it arrived */
-	struct bt_pair_mark mark;
 };
 /* The next packet that has arrived by now; false: none. Its data is the pair's, until the next call
  * on the pair but bt_pair_counts and bt_pair_deadline. */

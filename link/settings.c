@@ -12,6 +12,14 @@
 
 const struct bt_link_settings bt_link_perfect = {.limit_pkts = 1000};
 
+bool bt_link_passes(const struct bt_link_settings *s)
+{
+	return !s->down &&
+	       (s->loss_ppm | s->burst_enter_ppm | s->duplicate_ppm | s->reorder_ppm |
+		s->corrupt_ppm) == 0 &&
+	       (s->delay_ns | s->jitter_ns | s->rate_bits) == 0;
+}
+
 #define HOUR_NS	 3600000000000u
 #define RATE_MAX 1000000000000u
 #define GIB	 1073741824u

@@ -39,6 +39,8 @@ struct bt_link_settings {
 
 /* A wire that does nothing: no loss, no delay, no rate, a limit of 1,000 packets. */
 extern const struct bt_link_settings bt_link_perfect;
+/* True: the limit is all in which it may differ from a wire that does nothing. */
+bool bt_link_passes(const struct bt_link_settings *s);
 
 #define BT_LINK_TEXT 256 /* bytes that hold any settings' text, and any error */
 

@@ -395,6 +395,10 @@ int bt_wire_wait(int fd, struct note *n);	   /* as connect, with EINPROGRESS and
 /* How a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
  * the errno of its failure, told once. Only with NOTE_JOINING. */
 int bt_wire_outcome(int fd, struct note *n);
+/* connect.c: MSG_FASTOPEN on a TCP socket, as Linux has it while it holds no cookie of the
+ * server's: connects, and what would not wait for that says EINPROGRESS and sends nothing. 0 or
+ * errno. */
+int bt_fastopen(int fd, struct note *n, const struct msghdr *m, int flags);
 /* renew.c: a fresh socket takes the place of the one that fd is; n becomes its note. 0 or errno. */
 int bt_renew(int fd, struct note *n);
 /* This process has another descriptor of the same socket, or may have. */

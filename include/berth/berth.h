@@ -139,9 +139,8 @@ struct berth_input {
 	const void *packet;
 	size_t len;
 	berth_if i;
-	uint16_t segment; /* as in struct berth_output, whose packet this is; 0: it is one */
-	bool checked; /* like BERTH_IF_RX_CHECKSUM, for this packet: nothing on its way has changed
-			 it, and its checksum may be unfinished */
+	uint16_t segment; /* payload bytes of a segment where several came as one packet, else 0 */
+	bool checked;	  /* whoever carried it vouches for its TCP or UDP checksum */
 };
 /* The same for several, with the look-ups done together: what a packet loop should use. */
 void berth_input_batch(struct berth *b, const struct berth_input *packets, size_t n,
@@ -163,6 +162,25 @@ struct berth_output {
  * point to is the engine's and stays as it is until the next call on this engine other than
  * berth_output. */
 size_t berth_output(struct berth *b, struct berth_output *packets, size_t n, uint64_t now_ns);
+
+/*
+ * For a carrier that offers BERTH_IF_TSO or BERTH_IF_TX_CHECKSUM and has a packet to which they do
+ * not apply, as the wire is a real one or somebody looks: cuts a packet that is several into
+ * these, and finishes checksums. Others it gives back as they are.
+ */
+struct berth_cut {
+	const struct berth_output *packet;
+	uint32_t at;   /* how much of the payload has been given */
+	uint16_t part; /* where that is */
+	uint32_t part_at;
+	uint16_t n;    /* packets given */
+	uint8_t ether; /* bytes before the IP header */
+};
+/* ethernet: the packet came from an interface with BERTH_IF_ETHERNET. */
+void berth_cut_begin(struct berth_cut *c, const struct berth_output *packet, bool ethernet);
+/* The next one, whose parts point into the packet, for as long as the packet's do. False: that was
+ * all. */
+bool berth_cut_next(struct berth_cut *c, struct berth_output *one);
 
 /* When berth_advance must be called next; UINT64_MAX: never. */
 uint64_t berth_deadline(const struct berth *b);

@@ -146,6 +146,25 @@ uint64_t bt_csum_add(uint64_t sum, const void *data, size_t len)
 	return add(sum, data, len);
 }
 
+/* A part at an odd offset counts with its bytes swapped (RFC 1071 2B). */
+uint64_t bt_csum_parts(uint64_t sum, const struct iovec *parts, size_t n)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (at & 1) {
+			uint16_t part = (uint16_t)~bt_csum_fold(
+				bt_csum_add(0, parts[i].iov_base, parts[i].iov_len));
+
+			sum += (uint16_t)(part << 8 | part >> 8);
+		} else {
+			sum = bt_csum_add(sum, parts[i].iov_base, parts[i].iov_len);
+		}
+		at += parts[i].iov_len;
+	}
+	return sum;
+}
+
 uint64_t bt_csum_copy(uint64_t sum, void *dst, const void *src, size_t len)
 {
 #ifdef WITH_AVX2

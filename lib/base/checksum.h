@@ -10,8 +10,11 @@
 #include "addr.h"
 
 #include <stddef.h>
+#include <sys/uio.h>
 
 uint64_t bt_csum_add(uint64_t sum, const void *data, size_t len);
+/* The same of parts that follow each other, of any lengths. */
+uint64_t bt_csum_parts(uint64_t sum, const struct iovec *parts, size_t n);
 /* The same while copying. */
 uint64_t bt_csum_copy(uint64_t sum, void *dst, const void *src, size_t len);
 /* Pseudo-header: RFC 9293 3.1 (IPv4), RFC 8200 8.1 (IPv6); of mapped addresses the IPv4 one. */

@@ -2,8 +2,11 @@
 /* In: frames, and what the host sent to itself. */
 #include "internal.h"
 
-static enum bt_ip_got frame(struct bt_in *in, const uint8_t *data, size_t len)
+static enum bt_ip_got frame(struct bt_in *in, const struct berth_input *packet)
 {
+	struct berth_input inner = *packet;
+	const uint8_t *data = packet->packet;
+	size_t len = packet->len;
 	struct bt_ether e;
 	struct bt_mac own;
 
@@ -13,11 +16,11 @@ static enum bt_ip_got frame(struct bt_in *in, const uint8_t *data, size_t len)
 	in->link_group = bt_mac_is_group(&e.dst);
 	if (!in->link_group && !bt_mac_eq(&e.dst, &own))
 		return bt_in_drop(in, BERTH_DROP_LINK_NOT_FOR_US);
-	data += BT_ETHER_HEADER;
-	len -= BT_ETHER_HEADER;
+	inner.packet = data += BT_ETHER_HEADER;
+	inner.len = len -= BT_ETHER_HEADER;
 	switch (e.type) {
 	case BT_ETHER_IPV4:
-		if (!in->link_group && bt_ip4_expected(in, data, len))
+		if (!in->link_group && bt_ip4_expected(in->ip, in->f, &inner, in->rx))
 			return BT_IP_PACKET;
 		return bt_ip4_input(in, data, len);
 	case BT_ETHER_IPV6:
@@ -46,6 +49,9 @@ enum bt_ip_got bt_ip_input(struct bt_ip *ip, const struct berth_input *packet, u
 	if (f == NULL)
 		return BT_IP_NOTHING;
 	ip->now_ns = now_ns;
+	if ((f->flags & (BERTH_IF_ETHERNET | BERTH_IF_DOWN)) == 0 &&
+	    bt_ip4_expected(ip, f, packet, rx))
+		return BT_IP_PACKET;
 	in = (struct bt_in){.ip = ip,
 			    .f = f,
 			    .now_ns = now_ns,
@@ -53,15 +59,12 @@ enum bt_ip_got bt_ip_input(struct bt_ip *ip, const struct berth_input *packet, u
 			    .segment = packet->segment,
 			    .rx = rx,
 			    .error = error};
-	if ((f->flags & (BERTH_IF_ETHERNET | BERTH_IF_DOWN)) == 0 &&
-	    bt_ip4_expected(&in, packet->packet, packet->len))
-		return BT_IP_PACKET;
 	in.h = ip->hosts[f->host];
 	if ((f->flags & BERTH_IF_DOWN) != 0)
 		return bt_in_drop(&in, BERTH_DROP_IF_DOWN);
 	if (f->lo) /* nothing comes to it by a wire */
 		return bt_in_drop(&in, BERTH_DROP_LINK_NOT_FOR_US);
-	return (f->flags & BERTH_IF_ETHERNET) != 0 ? frame(&in, packet->packet, packet->len)
+	return (f->flags & BERTH_IF_ETHERNET) != 0 ? frame(&in, packet)
 						   : bare(&in, packet->packet, packet->len);
 }
 
@@ -104,10 +107,10 @@ enum bt_ip_got bt_ip_next(struct bt_ip *ip, uint64_t now_ns, struct bt_rx *rx,
 	struct bt_pkt *p = bt_pkts_take(&ip->loop);
 	struct bt_in in = {.ip = ip,
 			   .now_ns = now_ns,
-			   .looped = true,
-			   .checked = true,
 			   .rx = rx,
-			   .error = error};
+			   .error = error,
+			   .looped = true,
+			   .checked = true};
 
 	if (p == NULL)
 		return BT_IP_NOTHING;

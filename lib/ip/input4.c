@@ -80,11 +80,11 @@ static bool plain_source(const struct bt_ip *ip, const struct bt_iface *f, uint3
 	       !bt_addr_may_be_own(ip, f->host, &addr);
 }
 
-bool bt_ip4_expected(struct bt_in *in, const uint8_t *data, size_t len)
+bool bt_ip4_expected(struct bt_ip *ip, struct bt_iface *f, const struct berth_input *packet,
+		     struct bt_rx *rx)
 {
-	struct bt_ip *ip = in->ip;
-	struct bt_iface *f = in->f;
-	struct bt_rx *rx = in->rx;
+	const uint8_t *data = packet->packet;
+	size_t len = packet->len;
 	uint32_t w[5], total; /* in memory order: the first byte is the lowest */
 	uint64_t sum;
 
@@ -108,14 +108,14 @@ bool bt_ip4_expected(struct bt_in *in, const uint8_t *data, size_t len)
 	rx->proto = BT_IPPROTO_TCP;
 	rx->tos = (uint8_t)(w[0] >> 8);
 	rx->hops = (uint8_t)w[2];
-	rx->checked = in->checked;
+	rx->checked = packet->checked || (f->flags & BERTH_IF_RX_CHECKSUM) != 0;
 	rx->multicast = false;
 	rx->src = bt_addr_v4(__builtin_bswap32(w[3]));
 	rx->dst = bt_addr_v4(__builtin_bswap32(w[4]));
 	rx->data = data + sizeof(w);
 	rx->len = total - (uint32_t)sizeof(w);
 	rx->mtu = f->mtu;
-	rx->segment = in->segment;
+	rx->segment = packet->segment;
 	rx->ip = data;
 	rx->ip_len = total;
 	return true;

@@ -437,8 +437,8 @@ struct bt_in {
 	struct bt_host *h;
 	uint64_t now_ns;
 	bool link_group; /* the frame was to a group or to all */
-	bool looped;	 /* sent by the own host: its checksums are not looked at */
-	bool checked;	 /* nor are those of this one */
+	bool looped;	 /* sent by the own host */
+	bool checked;	 /* the transport's checksum need not be looked at */
 	bool whole;	 /* it was reassembled */
 	bool router_alert;
 	uint16_t segment;
@@ -452,9 +452,9 @@ static inline bool bt_in_checked(const struct bt_in *in)
 }
 enum bt_ip_got bt_ip4_input(struct bt_in *in, const uint8_t *data, size_t len);
 /* The short way of a segment of TCP, whole and without options, to the address that the last one
- * was for; the host need not be known. True: *in->rx is filled in, as bt_ip4_input would have.
- * False: nothing has happened. */
-bool bt_ip4_expected(struct bt_in *in, const uint8_t *data, size_t len);
+ * was for. True: *rx is filled in, as bt_ip4_input would have. False: nothing has happened. */
+bool bt_ip4_expected(struct bt_ip *ip, struct bt_iface *f, const struct berth_input *packet,
+		     struct bt_rx *rx);
 enum bt_ip_got bt_ip6_input(struct bt_in *in, const uint8_t *data, size_t len);
 /* *in->rx is filled in. */
 enum bt_ip_got bt_icmp_input(struct bt_in *in);

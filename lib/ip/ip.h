@@ -163,7 +163,7 @@ struct bt_icmp_error {
 	const uint8_t *quoted; /* transport header, len >= 8 bytes of it */
 	uint32_t len;
 };
-/* A packet from the wire of an interface; nothing if there is none. What *rx and *error point to
+/* A packet from a wire; nothing if there is no such interface. What *rx and *error point to
  * stays until bt_ip_reap (or is the caller's packet). */
 enum bt_ip_got bt_ip_input(struct bt_ip *ip, const struct berth_input *packet, uint64_t now_ns,
 			   struct bt_rx *rx, struct bt_icmp_error *error);

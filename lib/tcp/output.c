@@ -22,25 +22,6 @@ struct out {
 	bool sacks; /* bare ACKs say what is out of order */
 };
 
-/* A part at an odd offset counts with its bytes swapped (RFC 1071 2B). */
-static uint64_t sum_parts(uint64_t sum, const struct iovec *iov, unsigned n)
-{
-	uint32_t at = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		if (at & 1) {
-			uint16_t part = (uint16_t)~bt_csum_fold(
-				bt_csum_add(0, iov[i].iov_base, iov[i].iov_len));
-
-			sum += (uint16_t)(part << 8 | part >> 8);
-		} else {
-			sum = bt_csum_add(sum, iov[i].iov_base, iov[i].iov_len);
-		}
-		at += (uint32_t)iov[i].iov_len;
-	}
-	return sum;
-}
-
 /* RFC 9293 MUST-2 */
 static void checksum(struct bt_tx *tx, unsigned n_iov)
 {
@@ -55,7 +36,7 @@ static void checksum(struct bt_tx *tx, unsigned n_iov)
 		return;
 	}
 	sum = bt_csum_add(sum, h, tx->header_len);
-	bt_csum_put(h + 16, sum_parts(sum, tx->out->iov + 1, n_iov));
+	bt_csum_put(h + 16, bt_csum_parts(sum, tx->out->iov + 1, n_iov));
 }
 
 /* The way may have changed, and with it the MSS. */
@@ -564,7 +545,7 @@ static void train_header(const struct bt_tcp *t, const struct bt_conn *c,
 	if (t->train.sums) {
 		uint64_t sum = t->train.sum + __builtin_bswap32(c->snd_nxt.n);
 
-		bt_csum_put(h + 16, sum_parts(sum, out->iov + 1, parts));
+		bt_csum_put(h + 16, bt_csum_parts(sum, out->iov + 1, parts));
 	}
 	out->i = last->i;
 	out->n_iov = (uint16_t)(1 + parts);

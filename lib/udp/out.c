@@ -36,14 +36,6 @@ static int check_size(const struct bt_udp *u, const struct bt_udp_sock *s, bool 
 
 /* ---- the headers ---- */
 
-/* The sum of the payload's parts; all but the last have an even length. */
-static uint64_t sum_parts(uint64_t sum, const struct berth_output *out)
-{
-	for (unsigned i = 1; i < out->n_iov; i++)
-		sum = bt_csum_add(sum, out->iov[i].iov_base, out->iov[i].iov_len);
-	return sum;
-}
-
 static void udp_header(const struct bt_dgram *d, struct bt_tx *tx, uint32_t path_flags)
 {
 	uint8_t *h = tx->out->header + tx->header_at;
@@ -60,7 +52,8 @@ static void udp_header(const struct bt_dgram *d, struct bt_tx *tx, uint32_t path
 		tx->checksum_at = 6;
 		return;
 	}
-	bt_udp_csum_put(h + 6, sum_parts(bt_csum_add(sum, h, BT_UDP_HEADER), tx->out));
+	bt_udp_csum_put(h + 6, bt_csum_parts(bt_csum_add(sum, h, BT_UDP_HEADER), tx->out->iov + 1,
+					     tx->out->n_iov - 1u));
 }
 
 /* The program's own header, with the socket's identifier: it is the first part of the payload. */
@@ -73,7 +66,8 @@ static void ping_header(const struct bt_dgram *d, struct bt_tx *tx)
 	bt_put16(h + 4, d->sport);
 	if (d->proto == BT_PROTO_ICMPV6)
 		sum = bt_csum_pseudo(&d->src, &d->dst, BT_PROTO_ICMPV6, d->len);
-	bt_csum_put(h + 2, sum_parts(bt_csum_add(sum, h, BT_ICMP_HEADER), tx->out));
+	bt_csum_put(h + 2, bt_csum_parts(bt_csum_add(sum, h, BT_ICMP_HEADER), tx->out->iov + 1,
+					 tx->out->n_iov - 1u));
 }
 
 /* Gives the datagram, whose payload the parts from 1 on of out are, to IP. An ICMP header is in

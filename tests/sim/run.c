@@ -3,7 +3,6 @@
 #include "sim.h"
 
 #include "pcapng.h"
-#include "segment.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -69,23 +68,15 @@ static void mix(struct sim *s, const void *data, size_t len)
 		s->hash = (s->hash ^ p[i]) * 0x100000001b3u;
 }
 
-/* Over the wire as it is, where that does nothing and nobody forwards it, else in the packets that
- * it stands for. */
-static void send(struct sim *s, struct link *l, unsigned from, const struct berth_output *o)
+/* Into the wire, cut and finished. */
+static void send_cut(struct sim *s, struct link *l, unsigned from, const struct berth_output *o)
 {
-	const struct bt_pair_mark mark = {o->segment, o->checksum, true};
-	struct iovec parts[BT_SEGMENT_PARTS];
-	struct bt_segments cut;
-	size_t n;
+	struct berth_output one;
+	struct berth_cut cut;
 
-	if (l->offload && s->n_routers == 0 && bt_pair_is_plain(l->pair, from)) {
-		bt_pair_in_marked(l->pair, from, o->iov, o->n_iov, &mark, s->now_ns);
-		return;
-	}
-	if (!bt_segments_begin(&cut, o->iov, o->n_iov, o->segment, o->checksum))
-		broken(s, "a packet that cannot be cut");
-	while (bt_segments_next(&cut, parts, &n))
-		bt_pair_in(l->pair, from, parts, n, s->now_ns);
+	berth_cut_begin(&cut, o, l->ethernet);
+	while (berth_cut_next(&cut, &one))
+		bt_pair_in(l->pair, from, one.iov, one.n_iov, s->now_ns);
 }
 
 static void collect(struct sim *s)
@@ -104,7 +95,7 @@ static void collect(struct sim *s)
 			for (unsigned p = 0; p < out[i].n_iov; p++)
 				mix(s, out[i].iov[p].iov_base, out[i].iov[p].iov_len);
 			trace(s, (unsigned)at / 2, at % 2 == 0, out[i].iov, out[i].n_iov, "sent");
-			send(s, &s->links[at / 2], (unsigned)at % 2, &out[i]);
+			send_cut(s, &s->links[at / 2], (unsigned)at % 2, &out[i]);
 		}
 }
 
@@ -114,10 +105,7 @@ static void deliver(struct sim *s)
 
 	for (int i = 0; i < s->n_links; i++)
 		while (bt_pair_out(s->links[i].pair, s->now_ns, &k)) {
-			const struct berth_input in = {k.data, k.len, (berth_if)s->links[i].i[k.to],
-						       k.mark.segment, k.mark.unchanged};
-
-			berth_input_batch(s->b, &in, 1, s->now_ns);
+			berth_input(s->b, (berth_if)s->links[i].i[k.to], k.data, k.len, s->now_ns);
 			s->steps++;
 		}
 }

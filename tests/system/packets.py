@@ -2,6 +2,7 @@
 """Connections whose bytes travel in packets: what programs see is what they see on Linux."""
 import errno
 import hashlib
+import json
 import os
 import select
 import signal
@@ -421,6 +422,43 @@ def test_bad_words(net):
     assert 'nobody' in said, said
     for p in net.procs:
         p.kill()
+
+
+def first_connection():
+    c = lib.connect(WEB, 80)
+    lib.say(lib.recv_end(c).decode())
+
+
+def hello():
+    s = lib.listen(lib.addr('0.0.0.0'), 80)
+    lib.say('ready')
+    while True:
+        c, _ = s.accept()
+        c.sendall(b'hello')
+        c.close()
+
+
+def test_set_by_run(net):
+    """The first connection of a program meets the link that its berth run sets."""
+    lib.berth_only('links')
+    net.host('web', WEB)
+    net.host('pc', PC)
+    s = net.part('web', hello)
+    s.get()
+    net.options['pc'] = ['--link', 'web delay 5ms', '--link', 'loss 0.1% rate 100mbit']
+    c = net.part('pc', first_connection)
+    lib.eq(c.get(), 'hello')
+    c.done()
+    links = {'+'.join(sorted((x['host'], x['with']))): x for x in json.loads(net.berth('link', 'show', '--json')[0])['links']}
+    lib.eq(sorted(links), ['*+pc', 'pc+web'])
+    lib.eq((links['pc+web']['settings'], links['*+pc']['packets']), ('delay 5ms', 0))
+    assert links['pc+web']['packets'] > 5, links
+    for words, said in (('', 'needs words'), ('nobody loss 1%', 'nobody'), ('loss 1', 'loss'), ('pc down', 'pc')):
+        net.options['pc'] = ['--link', words]
+        out = net.run('pc', ['/bin/echo', 'ran'], status=125)
+        assert out.startswith('berth: ') and out.count('\n') == 1 and said in out, (words, out)
+    lib.eq(len(json.loads(net.berth('link', 'show', '--json')[0])['links']), 2, 'none of these has set one')
+    s.kill()
 
 
 def test_real_programs(net):

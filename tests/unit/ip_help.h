@@ -155,8 +155,8 @@ static enum bt_ip_got give(struct net *n, berth_if i, const void *packet, size_t
 	enum bt_ip_got kind;
 
 	memcpy(copy, packet, len);
-	kind = bt_ip_input(n->ip, &(struct berth_input){copy, len, i, 0, false}, n->now, &rx,
-			   &error);
+	kind = bt_ip_input(n->ip, &(struct berth_input){.packet = copy, .len = len, .i = i}, n->now,
+			   &rx, &error);
 	if (kind != BT_IP_NOTHING)
 		note_got(n, kind, &rx, &error);
 	free(copy);

@@ -312,6 +312,59 @@ static void choice_is_uniform_when_nearly_full(void **state)
 	end(net);
 }
 
+enum { CHOSEN = 2000 };
+
+static void choose_many(struct bt_port_net *net, const char *dst, uint16_t ports[CHOSEN])
+{
+	uint32_t taken, slot = sock(net, BT_TCP, BT_V4, 0, 1);
+	struct bt_reason why;
+
+	for (int n = 0; n < CHOSEN; n++) {
+		assert_int_equal(connect_to(net, slot, "10.0.0.1", dst, 80, 0, &taken, &why), 0);
+		ports[n] = port_of(net, slot);
+		bt_port_disconnect(net, slot);
+	}
+}
+
+/* How often the difference of both, modulo the range, is the one that comes most often. */
+static int most_often(const uint16_t a[], const uint16_t b[], int n)
+{
+	static int times[60999 - 32768 + 1];
+	int most = 0;
+
+	memset(times, 0, sizeof(times));
+	for (int i = 0; i < n; i++) {
+		int *t = &times[(a[i] - b[i] + 28232) % 28232];
+
+		most = ++*t > most ? *t : most;
+	}
+	return most;
+}
+
+/* CVE-2022-1012, CVE-2022-32296, RFC 6056 3.3: what ports one destination sees tells nobody those
+ * of another, the next ones, or (another key) those of another network. Linux chose by a counter
+ * that destinations shared: a difference that came again and again. That one of 28,232
+ * comes six times in 2,000 by chance is one in 200,000, and the keys are always these. */
+static void choice_is_not_predicted(void **state)
+{
+	static const uint8_t other_key[16] = {17};
+	struct bt_port_net *net = make(10), *other = bt_port_net_new(other_key, 10);
+	static uint16_t one[CHOSEN], two[CHOSEN], elsewhere[CHOSEN];
+
+	(void)state;
+	assert_non_null(other);
+	assert_int_equal(bt_port_host_add(other, 0), 0);
+	choose_many(net, "10.0.0.1", one);
+	choose_many(net, "10.0.0.2", two);
+	choose_many(other, "10.0.0.1", elsewhere);
+	assert_in_range(most_often(one, two, CHOSEN), 1, 5);
+	assert_in_range(most_often(one, elsewhere, CHOSEN), 1, 5);
+	assert_in_range(most_often(one + 1, one, CHOSEN - 1), 1, 5);
+	assert_in_range(most_often(two + 1, one, CHOSEN - 1), 1, 5);
+	end(net);
+	end(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +376,7 @@ int main(void)
 		cmocka_unit_test(small_range),
 		cmocka_unit_test(choice_is_uniform),
 		cmocka_unit_test(choice_is_uniform_when_nearly_full),
+		cmocka_unit_test(choice_is_not_predicted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,7 @@ static void overlaps(void **state)
 	net_done(&n);
 }
 
-/* Budgets: FIELD's "fragments that cost memory" (CVE-2018-5391): the oldest give way, what comes
+/* Budgets: fragments that cost memory (CVE-2018-5391): the oldest give way, what comes
  * after still gets through. */
 static void budgets(void **state)
 {

@@ -201,7 +201,9 @@ static void hostile(struct net *n, berth_if i, const uint8_t *p, uint32_t len)
 	struct bt_rx rx;
 
 	memcpy(exact, p, len);
-	take(n, bt_ip_input(n->ip, &(struct berth_input){exact, len, i, 0, false}, n->now, &rx, &e),
+	take(n,
+	     bt_ip_input(n->ip, &(struct berth_input){.packet = exact, .len = len, .i = i}, n->now,
+			 &rx, &e),
 	     &rx, &e);
 	free(exact);
 }

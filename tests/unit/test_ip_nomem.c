@@ -58,10 +58,10 @@ static void run(struct bt_ip *ip, struct bt_wheel *wheel, const berth_if peer[8]
 				at += (uint32_t)out.iov[k].iov_len;
 			}
 			if (out.i < 8 && peer[out.i] != 0)
-				bt_ip_input(
-					ip,
-					&(struct berth_input){packet, at, peer[out.i], 0, false},
-					*now, &rx, &e);
+				bt_ip_input(ip,
+					    &(struct berth_input){
+						    .packet = packet, .len = at, .i = peer[out.i]},
+					    *now, &rx, &e);
 		}
 		while (bt_ip_waiting(ip))
 			bt_ip_next(ip, *now, &rx, &e);

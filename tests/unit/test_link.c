@@ -343,78 +343,12 @@ static void test_deterministic(void **state)
 	bt_pair_free(b);
 }
 
-/* Only a wire that does nothing may be handed more than one packet at a time. */
-static void test_plain(void **state)
-{
-	static const char *const words[] = {
-		"loss 0.0001%",	 "burst 1% 30%",	 "delay 1ns",
-		"rate 1000gbit", "rate 1mbit limit 1",	 "duplicate 1%",
-		"corrupt 1%",	 "delay 2ns jitter 1ns", "delay 1ns reorder 1%",
-	};
-	struct bt_link_settings s = bt_link_perfect;
-	struct bt_pair *p = wire(1, "limit 1");
-
-	(void)state;
-	assert_true(bt_pair_is_plain(p, 0));
-	assert_true(bt_pair_is_plain(p, 1));
-	bt_pair_free(p);
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		p = wire(1, words[i]);
-		assert_false(bt_pair_is_plain(p, 0));
-		assert_true(bt_pair_is_plain(p, 1));
-		bt_pair_free(p);
-	}
-	/* What waits still for a rate that is no more has left, so the wire is plain at once. */
-	p = wire(1, "rate 1mbit");
-	put(p, 1, 100, 0);
-	bt_pair_set(p, 0, &s, 0);
-	assert_true(bt_pair_is_plain(p, 0));
-	bt_pair_free(p);
-}
-
-/* Large packets, whose memory is used again: what comes out is what went in, with its mark. */
-static void test_large_and_marked(void **state)
-{
-	static uint8_t data[128 << 10];
-	struct bt_pair *p = bt_pair_new(1, 0);
-	struct bt_pair_packet k;
-
-	(void)state;
-	for (uint32_t round = 0; round < 50; round++) {
-		size_t most = 1 + round % 40, len = sizeof(data) - round * 2000;
-
-		for (uint32_t i = 0; i < most; i++) {
-			const struct bt_pair_mark mark = {(uint16_t)i, (uint16_t)round, i & 1};
-			const struct iovec part = {data, len};
-
-			memset(data, (int)(round * 41 + i), len);
-			bt_pair_in_marked(p, 0, &part, 1, &mark, round);
-		}
-		for (uint32_t i = 0; i < most; i++) {
-			memset(data, (int)(round * 41 + i), len);
-			assert_true(bt_pair_out(p, round, &k));
-			assert_int_equal(k.len, len);
-			assert_memory_equal(k.data, data, len);
-			assert_int_equal(k.mark.segment, i);
-			assert_int_equal(k.mark.checksum, round);
-			assert_int_equal(k.mark.unchanged, i & 1);
-		}
-		assert_false(bt_pair_out(p, round, &k));
-	}
-	put(p, 1, 100, 50);
-	assert_true(bt_pair_out(p, 50, &k));
-	assert_false(k.mark.unchanged);
-	bt_pair_free(p);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_large_and_marked),
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_bursts),
 		cmocka_unit_test(test_delay_and_jitter),
