@@ -63,8 +63,8 @@ int d_call_setval(struct call *k);
 int d_call_getval(struct call *k);
 int d_call_tcp_info(struct call *k);
 
-/* groups.c. many: the request's address is that of several hosts; then the others do what the calls
- * of the same names do. */
+/* groups.c. many: the request of a UDP socket has the address of several hosts; then the others do
+ * what the calls of the same names do. */
 bool d_group_many(const struct call *k);
 int d_group_connect(struct call *k);
 int d_group_route(struct call *k);

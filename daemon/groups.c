@@ -25,7 +25,9 @@
 
 bool d_group_many(const struct call *k)
 {
-	return bt_net_is_many(k->d->net, k->c->host, &k->addr);
+	uint32_t slot = k->req->id.slot;
+	uint8_t proto = slot < BT_MAX_ROWS ? d_row(k->d, slot)->proto : k->req->proto;
+	return proto == BT_UDP && bt_net_is_many(k->d->net, k->c->host, &k->addr);
 }
 
 int d_call_group(struct call *k)

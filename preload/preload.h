@@ -17,7 +17,8 @@
  *	wire.c		connections in packets: joining, outcome, options
  *	fds.c		close dup and kin
  *	fork.c		fork vfork clone posix_spawn system popen
- *	stream.c	send recv read write on streams: errors and ends as TCP has them
+ *	stream.c	recv and read: errors and ends of streams as TCP has them
+ *	send.c		send and write
  *	errqueue.c	MSG_ERRQUEUE
  *	meter.c		bytes counted, while somebody asks for them
  *	dgram.c		UDP's and ping sockets' sending and receiving
@@ -447,6 +448,12 @@ bool bt_control_usual(const struct note *n, const struct bt_choice *choice);
 bool bt_control_asked(const struct note *n);
 void bt_control_give(const struct note *n, const struct sockaddr_un *sun, socklen_t len,
 		     struct msghdr *m, size_t room);
+/* stream.c: the connection is over for both ends; come: by the peer's reset, which waits to be
+ * told. A reset is said once, to whichever holder asks first: whether it was, and that it is. own:
+ * fd's note, or NULL. */
+void bt_end_by_reset(int fd, const struct note *n, bool come);
+bool bt_reset_said(int fd, const struct note *own);
+void bt_reset_say(int fd);
 /* The peer's reset that this descriptor has not told yet; then it has. */
 bool bt_reset_untold(int fd, const struct note *n);
 /* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
