@@ -6,7 +6,6 @@ import signal
 import socket
 import struct
 import subprocess
-import tempfile
 
 import lib
 
@@ -514,7 +513,7 @@ def test_delay_and_capture(net):
     for name in ('pc', 'db'):
         a.ok(name, 'join', 's')
     net.link('web', 'pc', 'delay', '50ms')
-    out = os.path.join(tempfile.mkdtemp(), 'group.pcapng')
+    out = os.path.join(os.getcwd(), f'group{lib.AF}.pcapng')
     capture = subprocess.Popen([lib.BERTH, 'capture', '--network', net.name, '-w', out, 'pc', 'udp', 'port', str(PORT)],
                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert 'Ctrl-C' in capture.stderr.readline()
