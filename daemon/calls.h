@@ -36,6 +36,7 @@ int d_take(struct call *k);
 /* What the reply tells of it after the call's result r, which is returned; a fresh socket whose
  * request failed never was. */
 int d_finish(struct call *k, int r);
+bool d_is_ping(const struct call *k); /* k->slot is a ping socket's */
 struct bt_ident d_ident(const struct daemon *d, uint32_t slot);
 
 /* bind(2) and listen(2) of k->slot; conflicts with sockets of the dead do not count. */

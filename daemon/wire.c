@@ -424,29 +424,23 @@ static void given(struct daemon *d)
 		d_errors_icmp(d, &said);
 }
 
-/* Each by itself where one may be an error about a datagram, of which the engine keeps one. */
+_Static_assert(PACKETS <= BT_ENGINE_ICMP_MAX, "each of them may be an error about a datagram");
+
 static bool take_straight(struct daemon *d)
 {
 	struct straight *s = &d->wire->straight;
 	size_t n = s->n;
-	bool all_tcp = true;
-	for (size_t k = 0; k < n; k++) {
-		const uint8_t *ip = s->in[k].packet;
-		all_tcp = all_tcp && (ip[0] >> 4 == 4 ? ip[9] : ip[6]) == BT_TCP;
-	}
-	if (all_tcp)
-		berth_input_batch(d->wire->b, s->in, n, d_now());
-	for (size_t k = 0; !all_tcp && k < n; k++) {
-		berth_input_batch(d->wire->b, &s->in[k], 1, d_now());
-		given(d);
-	}
+	given(d);
+	berth_input_batch(d->wire->b, s->in, n, d_now());
+	given(d);
 	s->n = s->used = 0;
 	return n > 0;
 }
 
 static bool take_in(struct daemon *d)
 {
-	bool any = d_tap_take_in(d) | take_straight(d);
+	bool any = d_tap_take_in(d);
+	any |= take_straight(d);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
 		uint64_t now = d_now();
@@ -467,6 +461,7 @@ static bool tell(struct daemon *d)
 {
 	struct berth_event e;
 	bool any = false;
+	given(d); /* neighbours that did not answer */
 	for (unsigned n = 0; n < PACKETS && berth_event(d->wire->b, &e); n++) {
 		if (e.user >> 32 == D_WIRE_UDP)
 			d_wire_udp_event(d, &e);

@@ -13,7 +13,7 @@
  *	capture.c who looks at packets
  *	wire_udp.c datagrams
  *	wire_groups.c those that go to several
- *	ping.c	ICMP echo from a host
+ *	ping.c	ICMP echo: programs' sockets, berth ping
  *	tap.c	what is beyond the network
  *	carry_options.c options of connections, TCP_INFO
  *	carry_begin.c how connections begin
@@ -89,7 +89,23 @@ void d_capture(struct daemon *d, uint16_t host, uint16_t peer, bool got, const s
 
 /* ---- ping.c ---- */
 
-/* The descriptor that BT_PING answers with, or -errno. */
+/* Of a program's socket, which is a slot of BT_ECHO: its engine's socket is made, and closed.
+ * Errors here are those of the call in Linux, negative. */
+int d_ping_make(struct daemon *d, uint32_t slot);
+void d_ping_forget(uint32_t slot); /* no BT_ECHO: nothing */
+/* The port space's options, and others, of such a socket. */
+void d_ping_opts(struct daemon *d, uint32_t slot, unsigned opts);
+void d_ping_option(struct daemon *d, uint32_t slot, uint16_t level, uint16_t name, uint32_t value);
+/* What its row tells: addresses, identifier and state. */
+void d_ping_ends(uint32_t slot, struct bt_port_info *i);
+int d_ping_bind(struct daemon *d, uint32_t slot, const struct bt_addr *addr, uint16_t id);
+/* dst NULL: AF_UNSPEC. */
+int d_ping_connect(struct daemon *d, uint32_t slot, const struct bt_addr *dst, uint16_t port);
+/* A request to from->dst; from->src: a wildcard, or the address of this one; hops and tos. */
+int d_ping_send(struct daemon *d, uint32_t slot, const struct d_from *from, const uint8_t *data,
+		size_t len);
+
+/* The descriptor that BT_ECHO answers with, or -errno. */
 int d_ping_open(struct daemon *d, uint16_t host, struct bt_addr dst);
 void d_ping_event(struct daemon *d, const struct berth_event *e);
 

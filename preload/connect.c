@@ -104,7 +104,8 @@ static int connect_again(int fd, struct note *n)
 }
 
 /* bad: what is wrong with the address, which counts only where the socket may connect at all. */
-static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, int bad)
+static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, int bad,
+		       bool async)
 {
 	struct bt_req q;
 	struct bt_rep rep;
@@ -128,7 +129,6 @@ static int tcp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t 
 			return fresh;
 		bt_ident(fd, n);
 	}
-	bool async = nonblocking(fd, n);
 	bt_req_make(&q, BT_CONNECT, n, fd);
 	bt_req_addr(&q, addr, port);
 	q.flags = async ? BT_REQF_ASYNC : 0;
@@ -225,7 +225,7 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	if (!udp && unspec)
 		e = tcp_disconnect(fd, &n);
 	else if (!udp)
-		e = tcp_connect(fd, &n, addr, port, e);
+		e = tcp_connect(fd, &n, addr, port, e, nonblocking(fd, &n));
 	else if (e == 0 && n.flags & NOTE_V6 && !v6 && !unspec && v6only(fd))
 		e = EAFNOSUPPORT;
 	else if (e == 0)
@@ -235,4 +235,22 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	if (udp && e != 0)
 		bt_udp_autobind(fd, &n);
 	return e == 0 ? 0 : bt_fail(e);
+}
+
+int bt_fastopen(int fd, struct note *n, const struct msghdr *m, int flags)
+{
+	const struct sockaddr *sa = m->msg_name;
+	uint8_t addr[16] = {0};
+	uint16_t port = 0;
+	int e = EINVAL;
+	if (sa != NULL && (m->msg_namelen > sizeof(struct sockaddr_storage) ||
+			   m->msg_namelen < sizeof(sa_family_t)))
+		return EINVAL;
+	if (sa != NULL && bt_bad_pointer(sa))
+		return EFAULT;
+	if (sa != NULL && sa->sa_family == AF_UNSPEC)
+		return EOPNOTSUPP;
+	if (sa != NULL)
+		e = bt_addr_in(sa, m->msg_namelen, n->flags & NOTE_V6, addr, &port);
+	return tcp_connect(fd, n, addr, port, e, flags & MSG_DONTWAIT || nonblocking(fd, n));
 }

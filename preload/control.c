@@ -6,6 +6,8 @@
  */
 #include "preload.h"
 
+#include <netinet/udp.h>
+
 #define ASKS                                                                                       \
 	(COOKIE_BIT(CB_PKTINFO) | COOKIE_BIT(CB_RECVTTL) | COOKIE_BIT(CB_RECVTOS) |                \
 	 COOKIE_BIT(CB_PKTINFO6) | COOKIE_BIT(CB_RECVHOPS) | COOKIE_BIT(CB_RECVTCLASS))
@@ -80,7 +82,8 @@ static void put4(const struct note *n, const struct arrival *a, struct msghdr *m
 	struct in_pktinfo info = {.ipi_ifindex = a->dev};
 	uint8_t tos = (uint8_t)a->tos;
 	memcpy(&info.ipi_addr, a->dst + 12, 4);
-	memcpy(&info.ipi_spec_dst, a->own + 12, 4);
+	if (!(n->flags & NOTE_PING)) /* ipv4_pktinfo_prepare */
+		memcpy(&info.ipi_spec_dst, a->own + 12, 4);
 	if (n->cookie & COOKIE_BIT(CB_PKTINFO))
 		put(m, room, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	if (n->cookie & COOKIE_BIT(CB_RECVTTL))
@@ -237,6 +240,15 @@ static int one6(const struct cmsghdr *c, struct bt_choice *choice)
 	}
 }
 
+/* udp_cmsg_send of Linux */
+static int segment(const struct cmsghdr *c, struct bt_choice *choice)
+{
+	if (c->cmsg_type != UDP_SEGMENT || c->cmsg_len != CMSG_LEN(sizeof(choice->segment)))
+		return EINVAL;
+	memcpy(&choice->segment, CMSG_DATA(c), sizeof(choice->segment));
+	return 0;
+}
+
 int bt_control_read(const struct note *n, const struct msghdr *m, bool v4, struct bt_choice *choice)
 {
 	struct msghdr *w = (struct msghdr *)(uintptr_t)m;
@@ -255,6 +267,8 @@ int bt_control_read(const struct note *n, const struct msghdr *m, bool v4, struc
 					    c->cmsg_type == SO_TIMESTAMPING
 				    ? 0
 				    : EINVAL;
+		else if (c->cmsg_level == IPPROTO_UDP && !(n->flags & NOTE_PING))
+			e = segment(c, choice);
 		else
 			e = v4 ? one4(c, n->flags & NOTE_V6, choice) : one6(c, choice);
 		if (e != 0)

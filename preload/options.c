@@ -25,7 +25,7 @@ enum kind { BIT, NUMBER, BYTE, FLAG };
 
 struct option {
 	uint16_t level, name;
-	uint8_t proto; /* 6, 17, 0: both */
+	uint8_t proto; /* 6, 17, 1, 0: all */
 	uint8_t kind;  /* FLAG: a number that is kept as 0 or 1 */
 	uint8_t bit;   /* BIT: in the cookie */
 	int min, max, initial;
@@ -65,11 +65,14 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_TRANSPARENT, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_TRANSPARENT, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IP, IP_LOCAL_PORT_RANGE, 0, NUMBER, 0, ANY, 0},
+	{IPPROTO_IP, IP_RETOPTS, 0, FLAG, 0, ANY, 0}, /* no packet here has any */
 	{IPPROTO_IP, IP_RECVERR, 0, BIT, CB_RECVERR, ANY, 0},
 	{IPPROTO_IP, IP_PKTINFO, 0, BIT, CB_PKTINFO, ANY, 0},
 	{IPPROTO_IP, IP_RECVTTL, 0, BIT, CB_RECVTTL, ANY, 0},
 	{IPPROTO_IP, IP_RECVTOS, 0, BIT, CB_RECVTOS, ANY, 0},
 	{IPPROTO_UDP, UDP_CORK, 17, BIT, CB_CORK, ANY, 0},
+	{IPPROTO_UDP, UDP_SEGMENT, 17, NUMBER, 0, 0, UINT16_MAX, 0},
+	{IPPROTO_UDP, UDP_GRO, 17, FLAG, 0, ANY, 0}, /* nothing is ever joined */
 	/* Those of AF_INET6 sockets, which take all of IPPROTO_IP as well. */
 	{IPPROTO_IPV6, IPV6_V6ONLY, 0, BIT, CB_V6ONLY, ANY, 0},
 	{IPPROTO_IPV6, IPV6_FREEBIND, 0, BIT, 4, ANY, 0},
@@ -105,7 +108,7 @@ static const struct option options[] = {
 
 static const struct option *find(const struct note *n, int level, int name)
 {
-	uint8_t proto = n->flags & NOTE_UDP ? 17 : 6;
+	uint8_t proto = n->flags & NOTE_PING ? 1 : n->flags & NOTE_UDP ? 17 : 6;
 	if (level == IPPROTO_IPV6 && !(n->flags & NOTE_V6))
 		return NULL;
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
@@ -253,6 +256,12 @@ int bt_keep_value(int fd, struct note *n, int level, int name, uint32_t value)
 	return e;
 }
 
+uint16_t bt_udp_segment(int fd, const struct note *n)
+{
+	const struct option *o = find(n, IPPROTO_UDP, UDP_SEGMENT);
+	return cookie_now(fd, n) & COOKIE_BIT(CB_SEGMENT) ? (uint16_t)get_number(fd, n, o) : 0;
+}
+
 /* Linux sets the priority with the type of service (rt_tos2priority). */
 static void prioritise(int fd, int tos)
 {
@@ -291,6 +300,11 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 	if (o->level == IPPROTO_IP && o->name == IP_TOS && get_number(fd, n, o) != v)
 		prioritise(fd, v);
 	int e = bt_keep_value(fd, n, o->level, o->name, (uint32_t)v);
+	uint64_t c = cookie_now(fd, n), was = c;
+	if (o->level == IPPROTO_UDP && o->name == UDP_SEGMENT)
+		c = v != 0 ? c | COOKIE_BIT(CB_SEGMENT) : c & ~COOKIE_BIT(CB_SEGMENT);
+	if (e == 0 && c != was)
+		e = bt_cookie_set(fd, n, c);
 	if (e != 0)
 		return e;
 	if (o->name == TCP_NOTSENT_LOWAT && o->level == IPPROTO_TCP && n->flags & NOTE_WIRE)
@@ -496,6 +510,9 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 			e = o->kind == BIT ? set_bit(fd, &n, o, v != 0) : set_number(fd, &n, o, v);
 		return e == 0 ? 0 : bt_fail(e);
 	}
+	/* The interface for what it sends (ping -I); each leads to all hosts. */
+	if (level == IPPROTO_IPV6 && name == IPV6_PKTINFO && n.flags & NOTE_V6)
+		return len < sizeof(struct in6_pktinfo) ? bt_fail(EINVAL) : 0;
 	if (level == SOL_SOCKET)
 		return set_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && !(n.flags & NOTE_UDP))
@@ -537,6 +554,13 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	return give_int(NULL, e, value, len);
 }
 
+static int protocol(const struct note *n)
+{
+	if (n->flags & NOTE_PING)
+		return n->flags & NOTE_V6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	return n->flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP;
+}
+
 static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *len)
 {
 	static const struct ucred nobody = {0, (uid_t)-1, (gid_t)-1};
@@ -546,7 +570,7 @@ static int get_socket(int fd, struct note *n, int name, void *value, socklen_t *
 	case SO_DOMAIN:
 		return give_int(NULL, n->flags & NOTE_V6 ? AF_INET6 : AF_INET, value, len);
 	case SO_PROTOCOL:
-		return give_int(NULL, n->flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP, value, len);
+		return give_int(NULL, protocol(n), value, len);
 	case SO_ERROR:
 		return get_error(fd, n, value, len);
 	case SO_PEERCRED:
@@ -661,7 +685,7 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	    (level == IPPROTO_IPV6 && n.flags & NOTE_V6 && name == IPV6_TRANSPARENT))
 		return give_int(NULL, 0, value, len);
 	bool own_level = level == IPPROTO_IP || (level == IPPROTO_IPV6 && n.flags & NOTE_V6) ||
-			 level == (n.flags & NOTE_UDP ? IPPROTO_UDP : IPPROTO_TCP);
+			 (level == protocol(&n) && !(n.flags & NOTE_PING));
 	/* ipv6_getsockopt does not tell levels apart. */
 	return bt_fail(own_level || n.flags & NOTE_V6 ? ENOPROTOOPT : EOPNOTSUPP);
 }

@@ -20,7 +20,7 @@
  *	stream.c	send recv read write on streams: errors and ends as TCP has them
  *	errqueue.c	MSG_ERRQUEUE
  *	meter.c		bytes counted, while somebody asks for them
- *	dgram.c		UDP's sending and receiving
+ *	dgram.c		UDP's and ping sockets' sending and receiving
  *	control.c	UDP's control messages
  *	options.c	setsockopt getsockopt ioctl
  *	groups.c	groups and broadcast
@@ -215,6 +215,7 @@ enum note_flag {
 	NOTE_NETLINK = 1 << 25,	 /* netlink.c's; `link` points to its state */
 	NOTE_WIRE = 1 << 22,	 /* its bytes travel in packets */
 	NOTE_JOINING = 1 << 23,	 /* and it is not connected yet, as far as we know: plugged */
+	NOTE_PING = 1 << 27,	 /* ICMP echo, with NOTE_UDP: datagrams as those */
 	NOTE_NONBLOCK = 1 << 14, /* O_NONBLOCK is set; holds while the socket is not SHARED */
 };
 
@@ -237,7 +238,8 @@ struct note {
 #define COOKIE_BIT(n)	     (1ull << (n))
 #define COOKIE_CONGESTION(c) ((int)((c) >> CB_CONGESTION & 3))
 enum cookie_bit {
-	CB_V6ONLY = 2, /* BT_V6ONLY; the port space's others are named in options.c only */
+	CB_REUSEADDR = 0, /* the port space's; its others are named in options.c only */
+	CB_V6ONLY = 2,
 	CB_NODELAY = 8,
 	CB_CORK,
 	CB_RECVERR,
@@ -249,9 +251,9 @@ enum cookie_bit {
 	CB_V6,
 	CB_STORED, /* berthd keeps values for it (BT_GETVAL) */
 	CB_NOQUICKACK,
-	CB_PACING, /* the program set SO_MAX_PACING_RATE itself */
-	CB_UNUSED,
-	CB_UNUSED2,
+	CB_PACING,  /* the program set SO_MAX_PACING_RATE itself */
+	CB_SEGMENT, /* UDP_SEGMENT is not 0 */
+	CB_PING,    /* ICMP echo: its type is a UDP socket's */
 	CB_PKTINFO6,
 	CB_RECVHOPS,
 	CB_RECVTCLASS,
@@ -396,6 +398,10 @@ int bt_wire_wait(int fd, struct note *n);	   /* as connect, with EINPROGRESS and
 /* How a connection in packets stands, without waiting: EINPROGRESS, 0 (connected), or
  * the errno of its failure, told once. Only with NOTE_JOINING. */
 int bt_wire_outcome(int fd, struct note *n);
+/* connect.c: MSG_FASTOPEN on a TCP socket, as Linux has it while it holds no cookie of the
+ * server's: connects, and what would not wait for that says EINPROGRESS and sends nothing. 0 or
+ * errno. */
+int bt_fastopen(int fd, struct note *n, const struct msghdr *m, int flags);
 /* renew.c: a fresh socket takes the place of the one that fd is; n becomes its note. 0 or errno. */
 int bt_renew(int fd, struct note *n);
 /* This process has another descriptor of the same socket, or may have. */
@@ -427,7 +433,10 @@ struct bt_choice {
 	uint16_t dev;	  /* interface, where it goes to several hosts; 0: none */
 	uint8_t addr[16]; /* source: the address it comes from */
 	uint32_t value;	  /* as in BT_UDP_SEND */
+	uint16_t segment; /* bytes of each of the datagrams that it is cut into; 0: it is one */
 };
+/* options.c: UDP_SEGMENT of the socket */
+uint16_t bt_udp_segment(int fd, const struct note *n);
 /* Reads the control messages of a datagram to an IPv4 or IPv6 address. 0 or errno. */
 int bt_control_read(const struct note *n, const struct msghdr *m, bool v4,
 		    struct bt_choice *choice);

@@ -406,11 +406,12 @@ static bool known_udp(int fd, struct note *n)
 PUBLIC ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
 	struct iovec iov = {(void *)(uintptr_t)buf, len};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 	struct note n;
-	if (known_udp(fd, &n)) {
-		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	if (known_udp(fd, &n))
 		return bt_udp_send(fd, &n, &m, flags);
-	}
+	if (UNLIKELY(flags & MSG_FASTOPEN))
+		return sendmsg(fd, &m, flags);
 	bulk(fd, len);
 	ssize_t r = bt_real()->send(fd, buf, len, flags);
 	return LIKELY(r >= 0) ? bt_meter(fd, r, true) : send_failed(fd, &iov, 1, flags);
@@ -491,6 +492,13 @@ PUBLIC ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 		    ((struct sockaddr *)m->msg_name)->sa_family != AF_UNIX;
 	if (known_udp(fd, &n) || (inet && bt_ident_inet(fd, &n) && n.flags & NOTE_UDP))
 		return bt_udp_send(fd, &n, m, flags);
+	if (UNLIKELY(flags & MSG_FASTOPEN) && (inet ? bt_ident_inet : bt_ident)(fd, &n)) {
+		struct msghdr plain = *m;
+		int e = bt_fastopen(fd, &n, m, flags);
+		plain.msg_name = NULL;
+		plain.msg_namelen = 0;
+		return e != 0 ? bt_fail(e) : sendmsg(fd, &plain, flags & ~MSG_FASTOPEN);
+	}
 	if (m->msg_name != NULL && bt_ident(fd, &n)) {
 		/* TCP takes no notice of an address, once the kernel has copied it. */
 		if ((int)m->msg_namelen < 0 ||

@@ -42,7 +42,7 @@ enum bt_msg_type {
 	 * this request; the reply's id names it and the program binds the descriptor to that name)
 	 */
 	BT_IDENT,     /* only make it */
-	BT_BIND,      /* addr, port, opts. Reply: addr, port */
+	BT_BIND,      /* addr, port (ICMP echo: identifier), opts. Reply: addr, port */
 	BT_LISTEN_ON, /* value = backlog. Reply: addr, port */
 	BT_CONNECT, /* TCP: addr, port = destination. Reply: id (also with ECONNREFUSED), addr/port
 		       = local end, target = listener */
@@ -60,7 +60,7 @@ enum bt_msg_type {
 	BT_UDP_SEND,  /* addr, port, extra: payload; flag BT_REQF_SYNC: wants a reply;
 		       * BT_REQF_SOURCE: the payload comes after 16 bytes, the source address that
 		       * the program chose; value: bits 0-7 the TTL if BT_SEND_TTL, bits 8-15 the
-		       * TOS if BT_SEND_TOS */
+		       * TOS if BT_SEND_TOS. ICMP echo: the request, as BT_PING has it */
 	BT_OPTS,      /* opts: new option bits (enum bt_port_opt) */
 	BT_SETVAL,    /* notice: flags = level, port = option name, value; TCP_CONGESTION: a number
 		       * (include/berth/berth.h) */
@@ -217,7 +217,7 @@ struct bt_req {
 	uint16_t flags;	 /* enum bt_req_flag */
 	uint32_t serial; /* comes back in the reply */
 	struct bt_ident id;
-	uint8_t proto, family; /* 6 or 17; 4 or 6 */
+	uint8_t proto, family; /* 6, 17 or 1 (ICMP echo); 4 or 6 */
 	uint16_t opts;	       /* enum bt_port_opt */
 	uint16_t port;
 	uint16_t dev; /* UDP, BT_GROUP: the interface that the program names; 0: none */

@@ -229,7 +229,7 @@ static void some_dest(struct bt_req *q)
 		struct bt_addr a;
 
 		if (q->type == BT_CONNECT ? r->state != BT_ROW_LISTEN
-					  : r->state == BT_ROW_FREE || r->proto != BT_UDP)
+					  : r->state == BT_ROW_FREE || r->proto == BT_TCP)
 			continue;
 		memcpy(a.b, r->laddr, 16);
 		if (bt_addr_is_any(&a) && h != NULL)
@@ -278,6 +278,10 @@ static uint32_t some_extra(struct bt_req *q, uint8_t *extra)
 		memset(extra, how, n);
 		for (uint32_t i = 0; i < n && i < 24; i++)
 			extra[i] = u8();
+		if (n > 0 && how & 1) { /* an echo request, which a ping socket takes */
+			extra[0] = 8;
+			extra[1] = 0;
+		}
 	}
 	return n;
 }
@@ -328,7 +332,9 @@ static void message(unsigned n, uint8_t type)
 	if (type == BT_CONNECT || type == BT_LISTEN_ON)
 		q.proto = how > 250 ? how : BT_TCP;
 	if (type >= BT_UDP_CONNECT && type <= BT_UDP_SEND)
-		q.proto = BT_UDP;
+		q.proto = how & 8 ? BT_ECHO : BT_UDP;
+	else if (type != BT_CONNECT && how % 8 == 7)
+		q.proto = BT_ECHO;
 	q.family = how & 128 && how & 2 ? BT_V6 : BT_V4;
 	how = u8();
 	q.opts = how & 16 ? u8() : BT_REUSEADDR;
@@ -419,6 +425,8 @@ static void check(void)
 		}
 		if (r->state != BT_ROW_FREE && r->flags & BT_ROWF_ALIAS)
 			continue;
+		if (i.proto == BT_ECHO)
+			d_ping_ends(slot, &i);
 		MUST(r->state == i.state && r->proto == i.proto && r->host == i.host);
 		peer = bt_net_peer(d->net, slot);
 		MUST(r->peer == peer && r->link == bt_net_link(d->net, slot));

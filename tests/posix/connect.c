@@ -284,6 +284,49 @@ static void self_connect(void)
 	close(l);
 }
 
+/* Connect and send in one call, without a cookie of the server's. */
+static void fast_open(void)
+{
+	char text[16] = "";
+	const int fast = MSG_FASTOPEN | MSG_NOSIGNAL;
+	int l = t_listener(LO, 7116), c = t_socket(SOCK_STREAM), s;
+	t_case("fast open");
+	T(send(c, "no address", 10, fast));
+	T(sendto(c, "hello", 5, fast, IN(LO, 7116)));
+	s = FD(accept(l, NULL, NULL));
+	T(recv(s, text, sizeof(text), 0));
+	t_say("text", text);
+	T(sendto(c, "again", 5, fast, IN(LO, 7116)));
+	T(send(c, "again", 5, fast));
+	T(sendto(l, "listens", 7, fast, IN(LO, 7116)));
+	T(recv(s, text, sizeof(text), MSG_DONTWAIT));
+	close(c);
+	close(s);
+	t_case("fast open refused");
+	c = t_socket(SOCK_STREAM);
+	T(sendto(c, "hello", 5, fast, IN(LO, 7117)));
+	t_error("after", c);
+	T(send(c, "hello", 5, MSG_NOSIGNAL));
+	close(c);
+	c = t_socket(SOCK_STREAM);
+	T(sendto(c, "hello", 5, fast, (struct sockaddr *)text, sizeof(struct sockaddr_in)));
+	T(sendto(c, "hello", 5, fast, t_in(LO, 7116), 1));
+	close(c);
+	t_case("fast open without waiting");
+	for (int flag = 0; flag < 2; flag++) {
+		c = t_socket(SOCK_STREAM);
+		t_nonblock(c, flag == 0);
+		T(sendto(c, "lost", 4, fast | (flag ? MSG_DONTWAIT : 0), IN(LO, 7116)));
+		t_poll_wait("connected", c, POLLOUT);
+		T(send(c, "later", 5, 0));
+		s = FD(accept(l, NULL, NULL));
+		T(recv(s, text, sizeof(text), 0));
+		close(c);
+		close(s);
+	}
+	close(l);
+}
+
 int main(void)
 {
 	T_RUN(blocking);
@@ -296,5 +339,6 @@ int main(void)
 	T_RUN(undone);
 	T_RUN(full_backlog);
 	T_RUN(self_connect);
+	T_RUN(fast_open);
 	return 0;
 }

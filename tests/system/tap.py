@@ -179,7 +179,11 @@ def test_ping(net):
         assert ' 3 received, 0% packet loss' in out, out
         out = net.berth('ping', '-c', '3', '-i', '0.05', '-s', size, 'web', MACHINE)[0]
         assert '3 sent, 3 received, 0 errors, 0% lost' in out, out
+        out = net.run('web', ['ping', '-c', '3', '-i', '0.05', '-W', '5', '-s', size, MACHINE])
+        assert ' 3 received, 0% packet loss' in out, out
     machine.run('ping', '-c', '1', '-W', '1', HOST[:-1] + '9', status=1)
+    out = net.run('web', ['ping', '-c', '3', '-i', '0.05', HOST[:-1] + '9'], status=1)
+    assert '+3 errors' in out and 'nreachable' in out, out
     out = net.berth('ping', '-c', '1', '-i', '0', 'web', HOST[:-1] + '8', status=1)[0]
     assert ' 0 received' in out, out
     capture.end()
