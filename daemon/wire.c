@@ -352,15 +352,23 @@ static void send_cut(struct daemon *d, struct joint *j, uint16_t from, uint16_t 
 	}
 }
 
-/* Nothing happens to it on its way: it is copied once, and goes in as it came out. False: there is
- * no room for more. */
+/* Nothing happens to it on its way: bytes that the other end waits for go there at once, unless
+ * others are before them; all else is copied, and goes in as it came out. False: there is no room
+ * for more.
+ *
+ * So a byte is copied five times on such a link, where veth needs two: write(2), readv(2) into the
+ * engine's send buffer, from there into the receive buffer, sendmsg(2), read(2). */
 static bool send_straight(struct wire *w, struct joint *j, uint16_t from, uint16_t to,
-			  const struct berth_output *o)
+			  const struct berth_output *o, uint64_t now)
 {
 	struct straight *s = &w->straight;
 	uint8_t *at = s->room + s->used;
+	uint64_t pkts = o->segment == 0 ? 1 : (o->len + o->segment - 1u) / o->segment;
 	if (o->len > sizeof(s->room) - s->used)
 		return false;
+	bt_pair_passed(j->pair, from == j->a ? 0 : 1, pkts, o->len);
+	if (s->n == 0 && bt_engine_carry(w->b, o, w->ifs[to], now))
+		return true;
 	s->in[s->n++] = (struct berth_input){.packet = at,
 					     .len = o->len,
 					     .i = w->ifs[to],
@@ -369,8 +377,6 @@ static bool send_straight(struct wire *w, struct joint *j, uint16_t from, uint16
 	for (uint16_t i = 0; i < o->n_iov; at += o->iov[i++].iov_len)
 		memcpy(at, o->iov[i].iov_base, o->iov[i].iov_len);
 	s->used += o->len;
-	uint64_t pkts = o->segment == 0 ? 1 : (o->len + o->segment - 1u) / o->segment;
-	bt_pair_passed(j->pair, from == j->a ? 0 : 1, pkts, o->len);
 	return true;
 }
 
@@ -382,7 +388,7 @@ static void send_one(struct daemon *d, uint16_t from, uint16_t to, const struct 
 		return;
 	if (!known(d, to) || d_captured(d, from, to) ||
 	    !bt_pair_passes(j->pair, from == j->a ? 0 : 1) ||
-	    !send_straight(d->wire, j, from, to, o))
+	    !send_straight(d->wire, j, from, to, o, now))
 		send_cut(d, j, from, to, o, now);
 }
 
