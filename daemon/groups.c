@@ -87,14 +87,12 @@ static int asked(const struct call *k, const struct bt_addr *chosen, struct bt_n
 int d_group_connect(struct call *k)
 {
 	struct bt_net_spread s;
-	int r = d_take(k);
-	if (r == 0)
-		r = asked(k, &(struct bt_addr){{0}}, &s);
+	int r = asked(k, &(struct bt_addr){{0}}, &s);
 	if (r == 0)
 		r = bt_net_spread(k->d->net, k->slot, &s);
 	if (r == 0)
 		r = bt_net_spread_connect(k->d->net, k->slot, &s, k->req->port, d_now(), &k->why);
-	return d_finish(k, r);
+	return r;
 }
 
 static int way(struct call *k, const struct bt_addr *chosen, struct bt_net_spread *s)

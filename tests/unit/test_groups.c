@@ -136,6 +136,10 @@ static void ways(void **state)
 	/* of another prefix it is an address like others */
 	const struct bt_addr other = ip(10, 0, 0, 255);
 	assert_true(bt_net_is_many(net, 1, &other) && !bt_net_is_many(net, 0, &other));
+	/* others than UDP's */
+	uint32_t stream = sock(net, 0, BT_TCP);
+	assert_int_equal(way(net, stream, g, 0, false, &w), -EOPNOTSUPP);
+	bt_net_closed(net, stream, 0);
 	/* IPv6 */
 	assert_int_equal(way(net, s[3], g6, 0, false, &w), 0);
 	assert_true(w.dev == ETH0 && bt_addr_eq(&w.src, &ula1));
