@@ -64,7 +64,7 @@ int d_call_getval(struct call *k);
 int d_call_tcp_info(struct call *k);
 
 /* groups.c. many: the request of a UDP socket has the address of several hosts; then the others do
- * what the calls of the same names do. */
+ * what the calls of the same names do; connect for k->slot. */
 bool d_group_many(const struct call *k);
 int d_group_connect(struct call *k);
 int d_group_route(struct call *k);

@@ -11,14 +11,14 @@
 
 int d_call_udp_connect(struct call *k)
 {
-	if (!(k->req->flags & BT_REQF_UNSPEC) && d_group_many(k))
-		return d_group_connect(k);
 	int r = d_take(k);
 	if (r == 0 && d_is_ping(k))
 		r = d_ping_connect(k->d, k->slot, k->req->flags & BT_REQF_UNSPEC ? NULL : &k->addr,
 				   k->req->port);
 	else if (r == 0 && k->req->flags & BT_REQF_UNSPEC)
 		bt_net_disconnect(k->d->net, k->slot);
+	else if (r == 0 && d_group_many(k))
+		r = d_group_connect(k);
 	else if (r == 0)
 		r = bt_net_udp_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &k->why);
 	return d_finish(k, r);

@@ -38,9 +38,17 @@ int d_call_group(struct call *k)
 	int r = d_take(k);
 	if (r < 0)
 		return d_finish(k, r);
-	r = k->req->flags & BT_REQF_LEAVE
-		    ? bt_net_group_leave(net, k->slot, &k->addr, (uint8_t)k->req->dev)
-		    : bt_net_group_join(net, k->slot, &k->addr, (uint8_t)k->req->dev);
+	bool leave = k->req->flags & BT_REQF_LEAVE;
+	if (k->req->flags & BT_REQF_SOURCE) {
+		struct bt_net_source s = {.add = !leave, .include = k->req->value != 0};
+		if (k->req->extra == sizeof(s.addr))
+			memcpy(s.addr.b, k->extra, sizeof(s.addr));
+		r = k->req->extra != sizeof(s.addr)
+			    ? -EPROTO
+			    : bt_net_group_source(net, k->slot, &k->addr, (uint8_t)k->req->dev, &s);
+	} else
+		r = leave ? bt_net_group_leave(net, k->slot, &k->addr, (uint8_t)k->req->dev)
+			  : bt_net_group_join(net, k->slot, &k->addr, (uint8_t)k->req->dev);
 	if (r == 0)
 		d_wire_groups(k->d, k->c->host);
 	return d_finish(k, r);
@@ -81,14 +89,12 @@ static int asked(const struct call *k, const struct bt_addr *chosen, struct bt_n
 int d_group_connect(struct call *k)
 {
 	struct bt_net_spread s;
-	int r = d_take(k);
-	if (r == 0)
-		r = asked(k, &(struct bt_addr){{0}}, &s);
+	int r = asked(k, &(struct bt_addr){{0}}, &s);
 	if (r == 0)
 		r = bt_net_spread(k->d->net, k->slot, &s);
 	if (r == 0)
 		r = bt_net_spread_connect(k->d->net, k->slot, &s, k->req->port, d_now(), &k->why);
-	return d_finish(k, r);
+	return r;
 }
 
 static int way(struct call *k, const struct bt_addr *chosen, struct bt_net_spread *s)

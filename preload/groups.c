@@ -54,45 +54,54 @@ static int name_dev(const struct ip_mreqn *m, uint16_t *dev)
 	return *dev == 0 ? ENODEV : 0;
 }
 
-static int member(int fd, struct note *n, const uint8_t group[16], uint16_t dev, bool leave)
+/* What is done to a membership: all of it, or to the list of its sources. */
+struct act {
+	bool leave, sources, include;
+	uint8_t source[16];
+};
+
+static int member(int fd, struct note *n, const uint8_t group[16], uint16_t dev,
+		  const struct act *a)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	bt_req_make(&q, BT_GROUP, n, fd);
 	memcpy(q.addr, group, 16);
 	q.dev = dev;
-	q.flags = leave ? BT_REQF_LEAVE : 0;
-	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
+	q.flags = (uint16_t)((a->leave ? BT_REQF_LEAVE : 0) | (a->sources ? BT_REQF_SOURCE : 0));
+	q.value = a->include;
+	q.extra = a->sources ? sizeof(a->source) : 0;
+	int e = bt_call(bt_proof(fd, n), &q, a->source, &rep, NULL, NULL);
 	return e == 0 ? bt_take_name(fd, n, &rep) : e;
 }
 
-static int member4(int fd, struct note *n, const struct ip_mreqn *m, bool leave)
+static int member4(int fd, struct note *n, const struct ip_mreqn *m, const struct act *a)
 {
 	uint8_t group[16];
 	uint16_t dev;
 	mapped(group, &m->imr_multiaddr);
 	bool is_group = group[12] >> 4 == 14;
-	if (!leave && !is_group)
+	if ((!a->leave || a->sources) && !is_group)
 		return EINVAL;
 	int e = bt_name_it(fd, n); /* and then there is a table */
 	if (e == 0)
 		e = name_dev(m, &dev);
-	if (e == ENODEV && leave)
+	if (e == ENODEV && a->leave && !a->sources)
 		return EADDRNOTAVAIL;
 	if (e == 0)
-		e = member(fd, n, group, dev, leave);
+		e = member(fd, n, group, dev, a);
 	return e;
 }
 
-static int member6(int fd, struct note *n, const uint8_t group[16], int index, bool leave)
+static int member6(int fd, struct note *n, const uint8_t group[16], int index, const struct act *a)
 {
 	if (group[0] != 0xff)
 		return EINVAL;
 	int e = bt_name_it(fd, n);
 	uint16_t dev = e == 0 ? find_dev(none, index) : 0;
 	if (e == 0 && index != 0 && dev == 0)
-		return leave ? EADDRNOTAVAIL : ENODEV;
-	return e == 0 ? member(fd, n, group, index == 0 ? 0 : dev, leave) : e;
+		return a->leave && !a->sources ? EADDRNOTAVAIL : ENODEV;
+	return e == 0 ? member(fd, n, group, index == 0 ? 0 : dev, a) : e;
 }
 
 static int set_member4(int fd, struct note *n, const void *value, socklen_t len, bool leave)
@@ -104,7 +113,7 @@ static int set_member4(int fd, struct note *n, const void *value, socklen_t len,
 		return EINVAL;
 	if (!reads(value, len < sizeof(m) ? sizeof(struct ip_mreq) : sizeof(m), &m, sizeof(m)))
 		return EFAULT;
-	return member4(fd, n, &m, leave);
+	return member4(fd, n, &m, &(struct act){.leave = leave});
 }
 
 static int set_member6(int fd, struct note *n, const void *value, socklen_t len, bool leave)
@@ -116,7 +125,8 @@ static int set_member6(int fd, struct note *n, const void *value, socklen_t len,
 		return EPROTO;
 	if (!reads(value, len, &m, sizeof(m)))
 		return EFAULT;
-	return member6(fd, n, m.ipv6mr_multiaddr.s6_addr, (int)m.ipv6mr_interface, leave);
+	return member6(fd, n, m.ipv6mr_multiaddr.s6_addr, (int)m.ipv6mr_interface,
+		       &(struct act){.leave = leave});
 }
 
 /* MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP, RFC 3678 5.1 */
@@ -132,13 +142,63 @@ static int set_protocol_free(int fd, struct note *n, int level, const void *valu
 		return EFAULT;
 	memcpy(&in, &r.gr_group, sizeof(in));
 	memcpy(&in6, &r.gr_group, sizeof(in6));
+	const struct act a = {.leave = leave};
 	if (level == IPPROTO_IPV6)
 		return in6.sin6_family != AF_INET6
 			       ? EADDRNOTAVAIL
-			       : member6(fd, n, in6.sin6_addr.s6_addr, (int)r.gr_interface, leave);
+			       : member6(fd, n, in6.sin6_addr.s6_addr, (int)r.gr_interface, &a);
 	const struct ip_mreqn m = {.imr_multiaddr = in.sin_addr,
 				   .imr_ifindex = (int)r.gr_interface};
-	return in.sin_family != AF_INET ? EINVAL : member4(fd, n, &m, leave);
+	return in.sin_family != AF_INET ? EINVAL : member4(fd, n, &m, &a);
+}
+
+/* IP_ADD_SOURCE_MEMBERSHIP and kin, RFC 3678 4.1.1, 4.1.2 */
+static int set_source4(int fd, struct note *n, int name, const void *value, socklen_t len)
+{
+	struct ip_mreq_source r;
+	struct act a = {.sources = true,
+			.leave = name == IP_DROP_SOURCE_MEMBERSHIP || name == IP_UNBLOCK_SOURCE,
+			.include = name == IP_ADD_SOURCE_MEMBERSHIP ||
+				   name == IP_DROP_SOURCE_MEMBERSHIP};
+	if (len != sizeof(r))
+		return EINVAL;
+	if (!reads(value, len, &r, sizeof(r)))
+		return EFAULT;
+	const struct ip_mreqn m = {.imr_multiaddr = r.imr_multiaddr,
+				   .imr_address = r.imr_interface};
+	mapped(a.source, &r.imr_sourceaddr);
+	return member4(fd, n, &m, &a);
+}
+
+/* MCAST_JOIN_SOURCE_GROUP and kin, RFC 3678 5.1.2, 5.1.3 */
+static int set_source(int fd, struct note *n, int level, int name, const void *value, socklen_t len)
+{
+	struct group_source_req r;
+	struct sockaddr_in in[2];
+	struct sockaddr_in6 in6[2];
+	struct act a = {.sources = true,
+			.leave = name == MCAST_LEAVE_SOURCE_GROUP || name == MCAST_UNBLOCK_SOURCE,
+			.include = name == MCAST_JOIN_SOURCE_GROUP ||
+				   name == MCAST_LEAVE_SOURCE_GROUP};
+	if (level == IPPROTO_IP ? len != sizeof(r) : len < sizeof(r))
+		return EINVAL;
+	if (!reads(value, len, &r, sizeof(r)))
+		return EFAULT;
+	memcpy(&in[0], &r.gsr_group, sizeof(in[0]));
+	memcpy(&in[1], &r.gsr_source, sizeof(in[1]));
+	memcpy(&in6[0], &r.gsr_group, sizeof(in6[0]));
+	memcpy(&in6[1], &r.gsr_source, sizeof(in6[1]));
+	const sa_family_t family = level == IPPROTO_IP ? AF_INET : AF_INET6;
+	if (in[0].sin_family != family || in[1].sin_family != family)
+		return EADDRNOTAVAIL;
+	if (family == AF_INET6) {
+		memcpy(a.source, &in6[1].sin6_addr, 16);
+		return member6(fd, n, in6[0].sin6_addr.s6_addr, (int)r.gsr_interface, &a);
+	}
+	const struct ip_mreqn m = {.imr_multiaddr = in[0].sin_addr,
+				   .imr_ifindex = (int)r.gsr_interface};
+	mapped(a.source, &in[1].sin_addr);
+	return member4(fd, n, &m, &a);
 }
 
 static uint8_t bound_dev(const struct note *n)
@@ -197,6 +257,8 @@ int bt_group_set(int fd, struct note *n, int level, int name, const void *value,
 		return -1;
 	if (name == MCAST_JOIN_GROUP || name == MCAST_LEAVE_GROUP)
 		return set_protocol_free(fd, n, level, value, len, name == MCAST_LEAVE_GROUP);
+	if (name >= MCAST_BLOCK_SOURCE && name <= MCAST_LEAVE_SOURCE_GROUP)
+		return set_source(fd, n, level, name, value, len);
 	if (v6 && (name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP))
 		return set_member6(fd, n, value, len, name == IPV6_LEAVE_GROUP);
 	if (v6 && name == IPV6_MULTICAST_IF)
@@ -207,6 +269,11 @@ int bt_group_set(int fd, struct note *n, int level, int name, const void *value,
 	case IP_ADD_MEMBERSHIP:
 	case IP_DROP_MEMBERSHIP:
 		return set_member4(fd, n, value, len, name == IP_DROP_MEMBERSHIP);
+	case IP_ADD_SOURCE_MEMBERSHIP:
+	case IP_DROP_SOURCE_MEMBERSHIP:
+	case IP_BLOCK_SOURCE:
+	case IP_UNBLOCK_SOURCE:
+		return set_source4(fd, n, name, value, len);
 	case IP_MULTICAST_IF:
 		return set_if4(fd, n, value, len);
 	case IP_MULTICAST_TTL:

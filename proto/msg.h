@@ -66,7 +66,9 @@ enum bt_msg_type {
 		       * (include/berth/berth.h) */
 	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set.
 		       * SO_ERROR is told once */
-	BT_GROUP,     /* addr = group, dev: the socket joins it; flag BT_REQF_LEAVE: leaves it */
+	BT_GROUP,     /* addr = group, dev: the socket joins it; flag BT_REQF_LEAVE: leaves it;
+		       * BT_REQF_SOURCE: extra: a source, 16 bytes, which is added to those of the
+		       * membership, or taken from them; value 1: they are let in, 0: kept out */
 	BT_ERRQUEUE,  /* UDP: reply extra: struct bt_udp_error and what it quotes; EAGAIN: none */
 	BT_TCP_INFO,  /* Reply extra: struct tcp_info (linux/tcp.h), then the name of the congestion
 			 control, BT_CONGESTION_NAME bytes; ENOENT: its bytes travel in no packets */

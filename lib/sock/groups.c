@@ -8,15 +8,19 @@
 
 struct btn_member {
 	struct btn_member *next;
+	struct btn_member *of_host; /* the next that has joined the same there */
 	uint32_t slot;
 	uint8_t dev;
+	bool include; /* from these sources alone; else from all but these */
+	uint8_t n_sources;
 	struct bt_addr group;
+	struct bt_addr sources[BT_NET_SOURCES];
 };
 
 /* What at least one socket of a host has joined. */
 struct btn_joined {
 	struct btn_joined *next;
-	uint32_t members;
+	struct btn_member *members;
 	uint8_t dev;
 	struct bt_addr group;
 };
@@ -93,43 +97,77 @@ static struct btn_joined *find_joined(const struct host *h, const struct bt_addr
 	return NULL;
 }
 
-static bool has_joined(const struct host *h, const struct bt_addr *group, uint8_t dev)
+static unsigned find_source(const struct btn_member *m, const struct bt_addr *source)
+{
+	unsigned i = 0;
+	while (i < m->n_sources && !bt_addr_eq(&m->sources[i], source))
+		i++;
+	return i;
+}
+
+/* RFC 3376 3.2, RFC 3810 4.2 */
+static bool takes(const struct btn_member *m, const struct bt_addr *source)
+{
+	return (find_source(m, source) < m->n_sources) == m->include;
+}
+
+/* ip_check_mc_rcu, ipv6_chk_mcast_addr: one that takes it is enough. */
+static bool has_joined(const struct host *h, const struct bt_addr *group, uint8_t dev,
+		       const struct bt_addr *source)
 {
 	static const struct bt_addr all_nodes = {{[0] = 0xff, [1] = 2, [15] = 1}};
 	bool all = bt_addr_is_v4(group) ? bt_addr_to_v4(group) == 0xe0000001
 					: bt_addr_eq(group, &all_nodes);
-	return all || find_joined(h, group, dev) != NULL;
+	const struct btn_joined *j = find_joined(h, group, dev);
+	for (const struct btn_member *m = j == NULL ? NULL : j->members; m != NULL && !all;
+	     m = m->of_host)
+		all = takes(m, source);
+	return all;
 }
 
-static int count_in(struct host *h, const struct bt_addr *group, uint8_t dev)
+static int enlist(struct host *h, struct btn_member *m)
 {
-	struct btn_joined *j = find_joined(h, group, dev);
+	struct btn_joined *j = find_joined(h, &m->group, m->dev);
 	if (j == NULL) {
 		j = calloc(1, sizeof(*j));
 		if (j == NULL)
 			return -ENOMEM;
-		j->dev = dev;
-		j->group = *group;
+		j->dev = m->dev;
+		j->group = m->group;
 		j->next = h->joined;
 		h->joined = j;
 	}
-	j->members++;
+	m->of_host = j->members;
+	j->members = m;
 	return 0;
 }
 
-static void count_out(struct host *h, const struct bt_addr *group, uint8_t dev)
+static void strike(struct host *h, const struct btn_member *m)
 {
 	struct btn_joined **p = &h->joined;
-	while ((*p)->dev != dev || !bt_addr_eq(&(*p)->group, group))
+	while ((*p)->dev != m->dev || !bt_addr_eq(&(*p)->group, &m->group))
 		p = &(*p)->next;
 	struct btn_joined *j = *p;
-	if (--j->members > 0)
+	struct btn_member **at = &j->members;
+	while (*at != m)
+		at = &(*at)->of_host;
+	*at = m->of_host;
+	if (j->members != NULL)
 		return;
 	*p = j->next;
 	free(j);
 }
 
-int bt_net_group_join(struct bt_net *net, uint32_t slot, const struct bt_addr *group, uint8_t dev)
+static void remove_member(struct bt_net *net, uint16_t host, struct btn_member **p)
+{
+	struct btn_member *m = *p;
+	strike(net->hosts[host], m);
+	*p = m->next;
+	free(m);
+}
+
+static int join(struct bt_net *net, uint32_t slot, const struct bt_addr *group, uint8_t dev,
+		bool include)
 {
 	struct bt_port_info i;
 	bool v4 = bt_addr_is_v4(group);
@@ -156,23 +194,64 @@ int bt_net_group_join(struct bt_net *net, uint32_t slot, const struct bt_addr *g
 	}
 	if (n >= (v4 ? BT_NET_GROUPS4 : BT_NET_GROUPS6))
 		return v4 ? -ENOBUFS : -ENOMEM;
-	struct btn_member *m = malloc(sizeof(*m));
-	if (m == NULL || count_in(h, group, dev) < 0) {
+	struct btn_member *m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return -ENOMEM;
+	m->slot = slot;
+	m->dev = dev;
+	m->group = *group;
+	m->include = include;
+	if (enlist(h, m) < 0) {
 		free(m);
 		return -ENOMEM;
 	}
-	*m = (struct btn_member){
-		.next = *bucket(net, slot), .slot = slot, .dev = dev, .group = *group};
+	m->next = *bucket(net, slot);
 	*bucket(net, slot) = m;
 	return 0;
 }
 
-static void remove_member(struct bt_net *net, uint16_t host, struct btn_member **p)
+int bt_net_group_join(struct bt_net *net, uint32_t slot, const struct bt_addr *group, uint8_t dev)
 {
-	struct btn_member *m = *p;
-	count_out(net->hosts[host], &m->group, m->dev);
-	*p = m->next;
-	free(m);
+	return join(net, slot, group, dev, false);
+}
+
+/* ip_mc_source, ip6_mc_source */
+int bt_net_group_source(struct bt_net *net, uint32_t slot, const struct bt_addr *group, uint8_t dev,
+			const struct bt_net_source *s)
+{
+	struct bt_port_info i;
+	bool v4 = bt_addr_is_v4(group);
+	int r = s->add && s->include ? join(net, slot, group, dev, true) : 0;
+	if (r < 0 && r != -EADDRINUSE)
+		return r;
+	if (!bt_port_get(net->ports, slot, &i) || !bt_net_is_group(group))
+		return -EINVAL;
+	if (v4 && dev == 0)
+		dev = first_dev(&net->hosts[i.host]->pub, true);
+	if (v4 && dev == 0)
+		return -ENODEV;
+	struct btn_member **p = net->members == NULL ? NULL : bucket(net, slot);
+	while (p != NULL && *p != NULL &&
+	       ((*p)->slot != slot || !bt_addr_eq(&(*p)->group, group) ||
+		(dev != 0 && (*p)->dev != dev)))
+		p = &(*p)->next;
+	struct btn_member *m = p == NULL ? NULL : *p;
+	if (m == NULL || (m->n_sources > 0 && m->include != s->include))
+		return -EINVAL;
+	m->include = s->include; /* an empty list may change its meaning */
+	unsigned at = find_source(m, &s->addr);
+	if (s->add == (at < m->n_sources))
+		return -EADDRNOTAVAIL;
+	if (s->add && m->n_sources == BT_NET_SOURCES)
+		return -ENOBUFS;
+	if (s->add) {
+		m->sources[m->n_sources++] = s->addr;
+		return 0;
+	}
+	m->sources[at] = m->sources[--m->n_sources];
+	if (m->n_sources == 0 && m->include) /* from nobody: it has left */
+		remove_member(net, i.host, p);
+	return 0;
 }
 
 int bt_net_group_leave(struct bt_net *net, uint32_t slot, const struct bt_addr *group, uint8_t dev)
@@ -315,6 +394,8 @@ int bt_net_spread(const struct bt_net *net, uint32_t slot, struct bt_net_spread 
 	struct bt_port_info i;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
+	if (i.proto != BT_UDP)
+		return -EOPNOTSUPP;
 	const struct bt_net_host *h = &net->hosts[i.host]->pub;
 	s->host = i.host;
 	s->broadcast = !bt_net_is_group(&s->dst);
@@ -360,13 +441,14 @@ int bt_net_spread_connect(struct bt_net *net, uint32_t slot, const struct bt_net
 
 /* ip_mc_sf_allow, inet6_mc_check */
 static bool hears(const struct bt_net *net, uint32_t slot, const struct bt_port_info *i,
-		  const struct bt_addr *group, uint8_t dev)
+		  const struct bt_net_spread *s, uint8_t dev)
 {
+	const struct bt_addr *group = &s->dst;
 	bool v4 = bt_addr_is_v4(group), usual = !v4 || i->family == BT_V4;
 	for (const struct btn_member *m = net->members == NULL ? NULL : *bucket(net, slot);
 	     m != NULL; m = m->next)
 		if (m->slot == slot && bt_addr_eq(&m->group, group) && (!v4 || m->dev == dev))
-			return true;
+			return takes(m, &s->src);
 	return usual != !!(btn_find(net, slot)->flags & (v4 ? NOT_ALL4 : NOT_ALL6));
 }
 
@@ -387,7 +469,7 @@ static unsigned arrivals(const struct bt_net *net, const struct bt_net_spread *s
 			bool there = to == s->host ? a->dev == s->dev : a->dev != BT_DEV_LO;
 			if (took[a->dev] || !there || (pass == 0 && !near))
 				continue;
-			if (!s->broadcast && !has_joined(h, &s->dst, a->dev))
+			if (!s->broadcast && !has_joined(h, &s->dst, a->dev, &s->src))
 				continue;
 			if (s->broadcast && !is_everybody(&s->dst) && !is_directed(a, &s->dst))
 				continue;
@@ -406,7 +488,7 @@ static uint8_t heard_by(const struct bt_net *net, const struct bt_net_spread *s,
 		return 0;
 	for (unsigned k = 0; k < n; k++)
 		if ((i.dev == 0 || i.dev == devs[k]) &&
-		    (s->broadcast || hears(net, slot, &i, &s->dst, devs[k])))
+		    (s->broadcast || hears(net, slot, &i, s, devs[k])))
 			return devs[k];
 	return 0;
 }

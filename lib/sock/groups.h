@@ -12,6 +12,7 @@
 
 #define BT_NET_GROUPS4 20  /* igmp_max_memberships: of one socket */
 #define BT_NET_GROUPS6 256 /* Linux: what optmem_max has room for */
+#define BT_NET_SOURCES 10  /* igmp_max_msf: of a membership; Linux lets IPv6 have 64 */
 
 static inline bool bt_net_is_group(const struct bt_addr *a)
 {
@@ -29,6 +30,17 @@ int bt_net_group_join(struct bt_net *net, uint32_t slot, const struct bt_addr *g
  * -EADDRNOTAVAIL: it has not; -ENODEV: no route; -EINVAL: not a group, of IPv6. A socket leaves all
  * of them when it is closed. */
 int bt_net_group_leave(struct bt_net *net, uint32_t slot, const struct bt_addr *group, uint8_t dev);
+/* Which sources a membership is for: those of a list, or all others. add and include:
+ * IP_ADD_SOURCE_MEMBERSHIP, which joins the group if it has to; include alone:
+ * IP_DROP_SOURCE_MEMBERSHIP, with the last of which it leaves; add alone: IP_BLOCK_SOURCE; neither:
+ * IP_UNBLOCK_SOURCE. -EADDRNOTAVAIL: the source is in the list already, or not; -EINVAL: no such
+ * membership, or its list is of the other kind; -ENOBUFS: too many; else as bt_net_group_join. */
+struct bt_net_source {
+	struct bt_addr addr;
+	bool add, include;
+};
+int bt_net_group_source(struct bt_net *net, uint32_t slot, const struct bt_addr *group, uint8_t dev,
+			const struct bt_net_source *source);
 /* IP_MULTICAST_ALL (v4), IPV6_MULTICAST_ALL: it hears what others of its host have joined, too. */
 void bt_net_group_all(struct bt_net *net, uint32_t slot, bool v4, bool on);
 /* A group that sockets of the host have joined on an interface: the one numbered n. False: there
@@ -46,7 +58,8 @@ struct bt_net_spread {
 	uint16_t host;	    /* out: that sends */
 };
 /* The way of what the socket sends. -ENETUNREACH, -EACCES: broadcast without SO_BROADCAST, -EINVAL:
- * a loopback source beyond the host, -EADDRNOTAVAIL: no source address (IPv6). */
+ * a loopback source beyond the host, -EADDRNOTAVAIL: no source address (IPv6), -EOPNOTSUPP: not a
+ * socket of UDP. */
 int bt_net_spread(const struct bt_net *net, uint32_t slot, struct bt_net_spread *s);
 /* The same, and the socket gets a port if it has none: as bt_net_udp_route. */
 int bt_net_spread_from(struct bt_net *net, uint32_t slot, struct bt_net_spread *s, uint64_t now_ns,

@@ -270,6 +270,9 @@ static uint32_t some_extra(struct bt_req *q, uint8_t *extra)
 			c.rule[i] = u8() & (i < 4 ? 3 : 0);
 		memcpy(extra, &c, sizeof(c));
 		n = sizeof(c);
+	} else if (q->type == BT_GROUP && how < 240) {
+		n = how < 230 ? 16 : how & 15;
+		some_addr(extra);
 	} else if (q->type == BT_RESOLVE && how < 128) {
 		memcpy(extra, "host1", 5);
 		n = 5;
@@ -347,6 +350,7 @@ static void message(unsigned n, uint8_t type)
 		q.dev = u8() & 3;
 		q.flags |= how & 1 ? BT_REQF_BROADCAST : 0;
 		q.flags |= type == BT_GROUP && how & 2 ? BT_REQF_LEAVE : 0;
+		q.flags |= type == BT_GROUP && how & 4 ? BT_REQF_SOURCE : 0;
 	}
 	q.value = u8();
 	if (type == BT_FILTER)

@@ -18,11 +18,15 @@ LEVEL = V6 if lib.V6 else IP
 IP_PKTINFO, IP_RECVTTL = 8, 12
 IP_MULTICAST_ALL, IPV6_MULTICAST_ALL = 49, 29
 MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP = 42, 45
+MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE, MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP = 43, 44, 46, 47
+SOURCES = {'join': MCAST_JOIN_SOURCE_GROUP, 'leave': MCAST_LEAVE_SOURCE_GROUP,
+           'block': MCAST_BLOCK_SOURCE, 'unblock': MCAST_UNBLOCK_SOURCE}
 OPTIONS = {'ttl': socket.IPV6_MULTICAST_HOPS if lib.V6 else socket.IP_MULTICAST_TTL,
            'loop': socket.IPV6_MULTICAST_LOOP if lib.V6 else socket.IP_MULTICAST_LOOP,
            'all': IPV6_MULTICAST_ALL if lib.V6 else IP_MULTICAST_ALL}
 LO_INDEX, ETH0 = 1, 2
 PORT = 7000
+V6_MORE = lib.V6 and lib.KERNEL  # its bound of sources is 64 there, 10 in berth
 
 
 def mreq(group, dev=0):
@@ -112,7 +116,12 @@ def inform(s):
         s.setsockopt(LEVEL, option, 1)
 
 
+def source(s, what, address, group=G, dev=0):
+    s.setsockopt(LEVEL, SOURCES[what], group_req(group, dev) + group_req(address)[8:])
+
+
 ACTS = {
+    'source': source,
     'join': join, 'leave': leave, 'by': by, 'send': send, 'recv': recv, 'inform': inform, 'informed': informed,
     'big': lambda s, n, *to: s.sendto(bytes(n), tuple(to)),
     'set': lambda s, option, value: s.setsockopt(LEVEL, OPTIONS[option], value),
@@ -442,6 +451,77 @@ def test_dual_stack(net):
     a.ok('web', 'send', 's', 'one', G)
     lib.eq(p.get(), ['one', f'::ffff:{WEB}'])
     p.done(1)
+
+
+def test_sources(net):
+    a = three(net)
+    a.ok('db', 'open', 'second', ANY, PORT)
+    a.ok('pc', 'open', 'sender')
+    a.ok('db', 'source', 's', 'join', WEB)
+    lib.eq(a('db', 'source', 's', 'join', WEB), 'EADDRNOTAVAIL')
+    lib.eq(a('db', 'source', 's', 'block', PC), 'EINVAL', 'a list of the other kind')
+    lib.eq(a('db', 'source', 's', 'leave', PC), 'EADDRNOTAVAIL')
+    lib.eq(a('db', 'source', 's', 'leave', PC, H), 'EINVAL')
+    lib.eq(a('db', 'source', 's', 'join', WEB, G, 77), 'ENODEV')
+    lib.eq(a('db', 'source', 's', 'join', WEB, WEB), 'EINVAL')
+    lib.eq(a('db', 'source', 's', 'unblock', WEB, H), 'EINVAL')
+
+    def both(text):
+        a.ok('web', 'send', 's', text, G)
+        a.ok('pc', 'send', 'sender', text, G)
+
+    both('one')
+    a.gets('db', 's', 'one', WEB)
+    a.gets('db', 'second', 'one', WEB)  # by IP_MULTICAST_ALL it hears what its host takes
+    a.silent('db', 's', 'second')
+    a.ok('db', 'source', 's', 'join', PC)
+    both('two')
+    lib.eq(sorted(a('db', 'recv', 's')[1] for _ in range(2)), [WEB, PC])
+    for address in (WEB, PC):
+        a.ok('db', 'source', 's', 'leave', address)
+    lib.eq(a('db', 'leave', 's'), 'EADDRNOTAVAIL', 'the last source was the membership')
+    # all but some
+    a.ok('db', 'join', 's')
+    lib.eq(a('db', 'source', 's', 'unblock', WEB), 'EADDRNOTAVAIL')
+    a.ok('db', 'source', 's', 'block', WEB)
+    a.ok('db', 'set', 'second', 'all', 0)
+    both('three')
+    a.gets('db', 's', 'three', PC)
+    a.silent('db', 's')
+    a.ok('db', 'source', 's', 'unblock', WEB)
+    for n in range(10):
+        a.ok('db', 'source', 's', 'block', f'fd00::9:{n}' if lib.V6 else f'10.9.0.{n}')
+    lib.eq(a('db', 'source', 's', 'block', 'fd00::9:99' if lib.V6 else '10.9.0.99'), 'ok' if V6_MORE else 'ENOBUFS')
+    both('four')
+    lib.eq(sorted(a('db', 'recv', 's')[1] for _ in range(2)), [WEB, PC])
+
+
+def sources4():
+    s = udp(ANY, PORT)
+
+    def act(name, address, interface=ANY):
+        s.setsockopt(IP, name, b''.join(socket.inet_aton(x) for x in (G, interface, address)))
+    block, unblock, add, drop = 38, 37, 39, 40
+    act(add, PC)
+    lib.fails(errno.EADDRNOTAVAIL, act, add, PC)
+    lib.fails(errno.EADDRNOTAVAIL, act, drop, DB, WEB)
+    lib.fails(errno.EINVAL, act, block, DB)
+    lib.fails(errno.ENODEV, act, add, PC, '9.9.9.9')
+    lib.fails(errno.EINVAL, s.setsockopt, IP, add, mreq(G)[:8])
+    act(drop, PC)
+    lib.fails(errno.EADDRNOTAVAIL, leave, s)
+    join(s)
+    act(block, PC)
+    lib.fails(errno.EADDRNOTAVAIL, act, block, PC)
+    act(unblock, PC)
+    lib.say('end')
+
+
+def test_sources_of_ipv4(net):
+    if lib.V6:
+        raise lib.Skip('IPv4 only')
+    net.host('web', WEB)
+    net.whole('web', sources4)
 
 
 # --- broadcast

@@ -136,6 +136,10 @@ static void ways(void **state)
 	/* of another prefix it is an address like others */
 	const struct bt_addr other = ip(10, 0, 0, 255);
 	assert_true(bt_net_is_many(net, 1, &other) && !bt_net_is_many(net, 0, &other));
+	/* others than UDP's */
+	uint32_t stream = sock(net, 0, BT_TCP);
+	assert_int_equal(way(net, stream, g, 0, false, &w), -EOPNOTSUPP);
+	bt_net_closed(net, stream, 0);
 	/* IPv6 */
 	assert_int_equal(way(net, s[3], g6, 0, false, &w), 0);
 	assert_true(w.dev == ETH0 && bt_addr_eq(&w.src, &ula1));
@@ -203,6 +207,52 @@ static void one_copy_a_socket(void **state)
 	close_all(net, all, 5);
 }
 
+static int source(struct bt_net *net, uint32_t slot, const char *what, unsigned last)
+{
+	const struct bt_addr g = ip(239, 1, 1, 1);
+	const struct bt_net_source s = {
+		.addr = ip(10, 0, 0, last), .add = what[0] == '+', .include = what[1] == 'i'};
+
+	return bt_net_group_source(net, slot, &g, 0, &s);
+}
+
+/* RFC 3376 3.2: from a list of sources, or from all but those. */
+static void sources(void **state)
+{
+	struct bt_net *net = make(64);
+	const struct bt_addr any4 = ip(0, 0, 0, 0), g = ip(239, 1, 1, 1);
+	uint32_t from = dgram(net, 0, BT_V4, any4, 0), a = dgram(net, 1, BT_V4, any4, 7),
+		 b = dgram(net, 1, BT_V4, any4, 7);
+	const uint32_t all[] = {from, a, b};
+
+	(void)state;
+	assert_int_equal(source(net, a, "+e", 1), -EINVAL);
+	assert_int_equal(source(net, a, "-i", 1), -EINVAL);
+	/* that the host has joined for another source is nothing to b */
+	assert_int_equal(source(net, a, "+i", 9), 0);
+	assert_int_equal(copies(net, from, g, 1), 0);
+	assert_int_equal(source(net, a, "+i", 1), 0);
+	assert_int_equal(copies(net, from, g, 1), 2);
+	assert_int_equal(source(net, a, "+i", 1), -EADDRNOTAVAIL);
+	assert_int_equal(source(net, a, "+e", 2), -EINVAL);
+	assert_int_equal(source(net, a, "-i", 2), -EADDRNOTAVAIL);
+	assert_int_equal(source(net, a, "-i", 1), 0);
+	assert_int_equal(source(net, a, "-i", 9), 0);
+	assert_int_equal(bt_net_group_leave(net, a, &g, 0), -EADDRNOTAVAIL);
+	assert_int_equal(bt_net_group_join(net, a, &g, 0), 0);
+	assert_int_equal(source(net, a, "+e", 1), 0);
+	assert_int_equal(copies(net, from, g, 1), 0);
+	assert_int_equal(bt_net_group_join(net, b, &g, 0), 0);
+	assert_int_equal(copies(net, from, g, 1), 1);
+	assert_int_equal(source(net, a, "-e", 1), 0);
+	assert_int_equal(copies(net, from, g, 1), 2);
+	/* an empty list may become one of the other kind */
+	for (unsigned i = 0; i <= BT_NET_SOURCES; i++)
+		assert_int_equal(source(net, a, "+i", 20 + i), i < BT_NET_SOURCES ? 0 : -ENOBUFS);
+	assert_int_equal(copies(net, from, g, 1), 1);
+	close_all(net, all, 3);
+}
+
 static void own_host_and_broadcast(void **state)
 {
 	struct bt_net *net = make(64);
@@ -262,6 +312,7 @@ int main(void)
 		cmocka_unit_test(bounds),
 		cmocka_unit_test(ways),
 		cmocka_unit_test(one_copy_a_socket),
+		cmocka_unit_test(sources),
 		cmocka_unit_test(own_host_and_broadcast),
 		cmocka_unit_test(six),
 	};
