@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #define TURN_BYTES (256u * 1024) /* of one connection before the others have their turn */
-#define PARTS	   16u		 /* of the engine's buffers in one call */
+#define PARTS	   32u		 /* of the engine's buffers in one call */
 #define TABLE	   1024u
 
 struct carries {
@@ -255,7 +255,8 @@ void d_carry_take_in(struct carry *c)
 		}
 		for (unsigned i = 0; i < n_parts; i++)
 			len += room[i].iov_len;
-		ssize_t n = readv(c->fd, room, (int)n_parts);
+		ssize_t n = n_parts == 1 ? read(c->fd, room[0].iov_base, len)
+					 : readv(c->fd, room, (int)n_parts);
 		if (n > 0) {
 			berth_send_filled(b, c->socket, (size_t)n, d_now());
 			taken += (uint32_t)n;
@@ -309,6 +310,7 @@ void d_carry_hand_on(struct carry *c)
 			break;
 		struct iovec data[PARTS];
 		struct msghdr m = {.msg_iov = data};
+		const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 		unsigned n_parts = PARTS;
 		int r = berth_recv_data(b, c->socket, data, &n_parts);
 		if (c->error != 0 && (r < 0 || n_parts == 0)) {
@@ -329,7 +331,8 @@ void d_carry_hand_on(struct carry *c)
 		if (r < 0 || n_parts == 0)
 			break;
 		m.msg_iovlen = n_parts;
-		ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = n_parts == 1 ? send(c->fd, data[0].iov_base, data[0].iov_len, flags)
+					 : sendmsg(c->fd, &m, flags);
 		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
 			c->blocked = true;
 			break;

@@ -379,11 +379,10 @@ static bool send_straight(struct wire *w, struct joint *j, uint16_t from, uint16
 	return true;
 }
 
-static bool send_out(struct daemon *d)
+static bool send_out(struct daemon *d, uint64_t now)
 {
 	struct wire *w = d->wire;
 	struct berth_output out[PACKETS];
-	uint64_t now = d_now();
 	size_t n = berth_output(w->b, out, PACKETS, now);
 	for (size_t k = 0; k < n; k++) {
 		if (d_tap_send(d, &out[k], now))
@@ -410,7 +409,7 @@ static void given(struct daemon *d)
 }
 
 /* Each by itself where one may be an error about a datagram, of which the engine keeps one. */
-static bool take_straight(struct daemon *d)
+static bool take_straight(struct daemon *d, uint64_t now)
 {
 	struct straight *s = &d->wire->straight;
 	size_t n = s->n;
@@ -419,22 +418,21 @@ static bool take_straight(struct daemon *d)
 		const uint8_t *ip = s->in[k].packet;
 		all_tcp = all_tcp && (ip[0] >> 4 == 4 ? ip[9] : ip[6]) == BT_TCP;
 	}
-	if (all_tcp)
-		berth_input_batch(d->wire->b, s->in, n, d_now());
+	if (all_tcp && n > 0)
+		berth_input_batch(d->wire->b, s->in, n, now);
 	for (size_t k = 0; !all_tcp && k < n; k++) {
-		berth_input_batch(d->wire->b, &s->in[k], 1, d_now());
+		berth_input_batch(d->wire->b, &s->in[k], 1, now);
 		given(d);
 	}
 	s->n = s->used = 0;
 	return n > 0;
 }
 
-static bool take_in(struct daemon *d)
+static bool take_in(struct daemon *d, uint64_t now)
 {
-	bool any = d_tap_take_in(d) | take_straight(d);
+	bool any = d_tap_take_in(d) | take_straight(d, now);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
-		uint64_t now = d_now();
 		for (unsigned n = 0; n < PACKETS && bt_pair_out(j->pair, now, &p); n++) {
 			uint16_t to = p.to == 0 ? j->a : j->b;
 			const struct iovec whole = {(void *)(uintptr_t)p.data, p.len};
@@ -493,13 +491,14 @@ void d_wire_turn(struct daemon *d)
 		return;
 	w->turning = true;
 	for (unsigned step = 0; more && step < TURN_STEPS; step++) {
+		uint64_t now = d_now();
 		more = false;
-		if (berth_deadline(w->b) <= d_now()) {
-			berth_advance(w->b, d_now());
+		if (berth_deadline(w->b) <= now) {
+			berth_advance(w->b, now);
 			more = true;
 		}
-		more |= send_out(d);
-		more |= take_in(d);
+		more |= send_out(d, now);
+		more |= take_in(d, now);
 		more |= tell(d);
 	}
 	d_carry_states(d);

@@ -62,8 +62,7 @@ static bool batch(void)
 			if (below(4) > 0)
 				continue;
 			/* nor once more */
-			assert_false(
-				bt_engine_carry(w.b, &out[k], other_end(&out[k]), w.now));
+			assert_false(bt_engine_carry(w.b, &out[k], other_end(&out[k]), w.now));
 			continue;
 		}
 		refused++;
@@ -81,8 +80,9 @@ static void programs(const berth_socket *s)
 	for (unsigned i = 0; i < 2; i++) {
 		struct way *a = &ways[i], *b = &ways[!i];
 		size_t most = LEN - a->sent;
-		int64_t n = berth_send(w.b, s[i], a->data + a->sent,
-				       below(3) > 0 || most < 50 ? most : below(5000) + 1, 0, w.now);
+		int64_t n =
+			berth_send(w.b, s[i], a->data + a->sent,
+				   below(3) > 0 || most < 50 ? most : below(5000) + 1, 0, w.now);
 
 		a->sent += n > 0 ? (size_t)n : 0;
 		if (below(3) == 0) /* the window closes at times */
