@@ -114,10 +114,11 @@ static const char *raises_privileges(const char *path, const struct stat *st)
 	bool sgid = (st->st_mode & S_ISGID) && (st->st_mode & S_IXGRP) && st->st_gid != getgid();
 	bool caps_set =
 		getuid() != 0 && getxattr(path, "security.capability", caps, sizeof(caps)) > 0;
-	if (!suid && !sgid && !caps_set)
-		return NULL;
-	/* Then the kernel ignores these bits, and the loader has no reason to. */
+	/* Then the kernel ignores these bits, and the loader has no reason to. Capabilities are not
+	 * given either, but the loader is told the same (cap_bprm_creds_from_file). */
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		suid = sgid = false;
+	if (!suid && !sgid && !caps_set)
 		return NULL;
 	if (statvfs(path, &fs) == 0 && (fs.f_flag & ST_NOSUID))
 		return NULL;

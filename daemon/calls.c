@@ -99,7 +99,7 @@ int d_take(struct call *k)
 		d_heirs_look(k->d);
 	if (q->id.slot != BT_SLOT_NONE)
 		return d_held(k) ? 0 : -ESTALE;
-	if ((q->proto != BT_TCP && q->proto != BT_UDP) ||
+	if ((q->proto != BT_TCP && q->proto != BT_UDP && q->proto != BT_ECHO) ||
 	    (q->family != BT_V4 && q->family != BT_V6))
 		return -EPROTO;
 	int r = bt_net_sock(k->d->net, k->c->host, q->proto, q->family,
@@ -111,7 +111,15 @@ int d_take(struct call *k)
 	bt_port_set_opts(bt_net_ports(k->d->net), k->slot, q->opts);
 	d_identify(k->d, k->slot, k->c->pid, k->c->id);
 	k->rep.flags |= BT_REPF_NEW;
+	if (q->proto == BT_ECHO)
+		return d_ping_make(k->d, k->slot) < 0 ? -ENOMEM : 0;
 	return 0;
+}
+
+bool d_is_ping(const struct call *k)
+{
+	struct bt_port_info i;
+	return bt_port_get(bt_net_ports(k->d->net), k->slot, &i) && i.proto == BT_ECHO;
 }
 
 /* So many abstract names make chains of 8 in the kernel; a file takes 4 us, however many there are.
@@ -193,7 +201,9 @@ static void part(struct call *k)
 static int call_bind(struct call *k)
 {
 	int r = d_take(k);
-	if (r == 0) {
+	if (r == 0 && d_is_ping(k)) {
+		r = d_ping_bind(k->d, k->slot, &k->addr, k->req->port);
+	} else if (r == 0) {
 		part(k);
 		r = d_try_bind(k, k->c->root && k->req->flags & BT_REQF_ROOT);
 	}
@@ -206,7 +216,7 @@ static int call_listen(struct call *k)
 {
 	int r = d_take(k);
 	if (r == 0)
-		r = d_try_listen(k);
+		r = d_is_ping(k) ? -EOPNOTSUPP : d_try_listen(k);
 	if (r == 0) {
 		uint32_t n = k->req->value,
 			 max = (uint32_t)bt_net_conf(k->d->net, k->c->host)->somaxconn;
@@ -510,6 +520,7 @@ static const struct {
 	[BT_OPTS] = {d_call_opts, PROGRAM, false},
 	[BT_SETVAL] = {d_call_setval, PROGRAM, true},
 	[BT_GETVAL] = {d_call_getval, PROGRAM, false},
+	[BT_GROUP] = {d_call_group, PROGRAM, false},
 	[BT_ERRQUEUE] = {d_call_errqueue, PROGRAM, false},
 	[BT_TCP_INFO] = {d_call_tcp_info, PROGRAM, false},
 	[BT_SHUT] = {call_shut, PROGRAM, true},

@@ -36,6 +36,7 @@ int d_take(struct call *k);
 /* What the reply tells of it after the call's result r, which is returned; a fresh socket whose
  * request failed never was. */
 int d_finish(struct call *k, int r);
+bool d_is_ping(const struct call *k); /* k->slot is a ping socket's */
 struct bt_ident d_ident(const struct daemon *d, uint32_t slot);
 
 /* bind(2) and listen(2) of k->slot; conflicts with sockets of the dead do not count. */
@@ -61,6 +62,14 @@ int d_call_opts(struct call *k);
 int d_call_setval(struct call *k);
 int d_call_getval(struct call *k);
 int d_call_tcp_info(struct call *k);
+
+/* groups.c. many: the request's address is that of several hosts; then the others do what the calls
+ * of the same names do. */
+bool d_group_many(const struct call *k);
+int d_group_connect(struct call *k);
+int d_group_route(struct call *k);
+int d_group_send(struct call *k, const struct bt_addr *chosen, const uint8_t *data, size_t len);
+int d_call_group(struct call *k);
 
 /* filter.c */
 int d_call_filter(struct call *k);

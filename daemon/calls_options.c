@@ -6,6 +6,8 @@
 #include "vals.h"
 #include "wire.h"
 
+#include "../lib/sock/groups.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,6 +19,7 @@ int d_call_opts(struct call *k)
 	int r = d_take(k);
 	if (r == 0) {
 		bt_port_set_opts(bt_net_ports(k->d->net), k->slot, k->req->opts);
+		d_ping_opts(k->d, k->slot, k->req->opts);
 		bt_net_set_flag(k->d->net, k->slot, 0, true);
 	}
 	return d_finish(k, r);
@@ -26,10 +29,10 @@ int d_call_setval(struct call *k)
 {
 	if (!d_held(k))
 		return -ESTALE;
-	if (d_row(k->d, k->slot)->proto == BT_UDP)
+	if (d_row(k->d, k->slot)->proto != BT_TCP)
 		d_udp_option(k->d, k->slot, k->req->flags, k->req->port, k->req->value);
 	if (k->req->flags == SOL_SOCKET && k->req->port == SO_RCVBUF &&
-	    d_row(k->d, k->slot)->proto == BT_UDP) {
+	    d_row(k->d, k->slot)->proto != BT_TCP) {
 		uint32_t kib = k->req->value / 1024;
 		d_row(k->d, k->slot)->rcvbuf_kib = (uint16_t)(kib > UINT16_MAX ? UINT16_MAX : kib);
 		return 0;
@@ -52,9 +55,15 @@ int d_call_setval(struct call *k)
 		if (r < 0)
 			return r;
 	}
+	if (k->req->flags == IPPROTO_IP && k->req->port == IP_MULTICAST_ALL)
+		bt_net_group_all(k->d->net, k->slot, true, k->req->value != 0);
+	if (k->req->flags == IPPROTO_IPV6 && k->req->port == IPV6_MULTICAST_ALL)
+		bt_net_group_all(k->d->net, k->slot, false, k->req->value != 0);
 	int r = d_vals_set(k->slot, k->req->id.gen, k->req->flags, k->req->port, k->req->value);
 	if (r == 0 && d_row(k->d, k->slot)->proto == BT_TCP)
 		d_carry_set(k->d, k->slot, k->req->flags, k->req->port, k->req->value);
+	if (r == 0)
+		d_ping_option(k->d, k->slot, k->req->flags, k->req->port, k->req->value);
 	return r;
 }
 
@@ -64,7 +73,7 @@ int d_call_getval(struct call *k)
 		return -ESTALE;
 	berth_socket s = d_carry_socket(k->d, k->slot);
 	uint16_t level = k->req->flags, name = k->req->port;
-	if (level == SOL_SOCKET && name == SO_ERROR && d_row(k->d, k->slot)->proto == BT_UDP) {
+	if (level == SOL_SOCKET && name == SO_ERROR && d_row(k->d, k->slot)->proto != BT_TCP) {
 		k->rep.value = (uint32_t)d_errors_take(k->slot);
 		return 0;
 	}

@@ -11,8 +11,13 @@
 
 int d_call_udp_connect(struct call *k)
 {
+	if (!(k->req->flags & BT_REQF_UNSPEC) && d_group_many(k))
+		return d_group_connect(k);
 	int r = d_take(k);
-	if (r == 0 && k->req->flags & BT_REQF_UNSPEC)
+	if (r == 0 && d_is_ping(k))
+		r = d_ping_connect(k->d, k->slot, k->req->flags & BT_REQF_UNSPEC ? NULL : &k->addr,
+				   k->req->port);
+	else if (r == 0 && k->req->flags & BT_REQF_UNSPEC)
 		bt_net_disconnect(k->d->net, k->slot);
 	else if (r == 0)
 		r = bt_net_udp_connect(k->d->net, k->slot, k->addr, k->req->port, d_now(), &k->why);
@@ -43,6 +48,8 @@ static bool other_source(struct daemon *d, uint32_t slot, const struct bt_addr *
 static int udp_route(struct call *k, uint32_t *target, struct bt_addr *dst, struct bt_addr *src)
 {
 	int r = d_take(k);
+	if (r == 0 && d_is_ping(k))
+		r = -EPROTO;
 	if (r == 0)
 		r = bt_net_udp_route(k->d->net, k->slot, dst, k->req->port, d_now(), target, src,
 				     &k->why);
@@ -81,6 +88,8 @@ int d_call_udp_route(struct call *k)
 {
 	struct bt_addr src = {{0}}, dst = k->addr;
 	uint32_t target;
+	if (d_group_many(k))
+		return d_group_route(k);
 	/* Read first: a change made while we look must make the answer old, not young. */
 	k->rep.value = k->d->table->udp_epoch[bt_epoch_bucket(k->req->port)];
 	int r = udp_route(k, &target, &dst, &src);
@@ -136,16 +145,34 @@ int d_call_errqueue(struct call *k)
 	static uint8_t extra[sizeof(struct bt_udp_error) + BT_ENGINE_QUOTE];
 	if (!d_held(k))
 		return -ESTALE;
-	size_t n = d_errors_next(k->slot, extra, sizeof(extra));
+	size_t n = d_errors_next(k->d, k->slot, extra, sizeof(extra));
 	k->rep_extra = extra;
 	k->rep.extra = (uint32_t)n;
 	return n > 0 ? 0 : -EAGAIN;
 }
 
+/* How it goes out. */
+static void choose(const struct call *k, struct d_from *from)
+{
+	uint32_t value = k->req->value;
+	const struct bt_row *r = d_row(k->d, k->slot);
+	from->hops = value & BT_SEND_TTL ? (uint8_t)(64 - value) : r->hops;
+	from->tos = value & BT_SEND_TOS ? (uint8_t)(value >> 8) : r->tos;
+}
+
+static int ping(struct call *k, struct d_from *from, const uint8_t *data, size_t len)
+{
+	int waited = d_errors_take(k->slot);
+	if (waited != 0)
+		return -waited;
+	choose(k, from);
+	return d_ping_send(k->d, k->slot, from, data, len);
+}
+
 int d_call_udp_send(struct call *k)
 {
 	struct d_from from = {.dst = k->addr, .host = k->c->host};
-	uint32_t target, value = k->req->value, before = 0;
+	uint32_t target, before = 0;
 	k->silent = !(k->req->flags & BT_REQF_SYNC);
 	if (k->req->flags & BT_REQF_SOURCE) {
 		before = sizeof(from.src);
@@ -154,8 +181,12 @@ int d_call_udp_send(struct call *k)
 		if (e < 0)
 			return e;
 	}
+	if (k->req->id.slot != BT_SLOT_NONE && d_held(k) && d_is_ping(k))
+		return ping(k, &from, k->extra + before, k->req->extra - before);
 	if (k->req->extra - before > 65527)
 		return -EMSGSIZE;
+	if (d_group_many(k))
+		return d_group_send(k, &from.src, k->extra + before, k->req->extra - before);
 	int r = udp_route(k, &target, &from.dst, &from.src);
 	if (r < 0)
 		return r;
@@ -174,8 +205,7 @@ int d_call_udp_send(struct call *k)
 	}
 	d_count(k->d, BT_CNT_UDP_RELAYED);
 	from.port = k->rep.port;
-	from.hops = value & BT_SEND_TTL ? (uint8_t)(64 - value) : d_row(k->d, k->slot)->hops;
-	from.tos = value & BT_SEND_TOS ? (uint8_t)(value >> 8) : d_row(k->d, k->slot)->tos;
+	choose(k, &from);
 	if (packets)
 		return d_wire_udp_send(k->d, k->slot, target, &from, k->req->port,
 				       k->extra + before, k->req->extra - before);

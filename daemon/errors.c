@@ -11,6 +11,7 @@
 #include "errors.h"
 
 #include "vals.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <linux/errqueue.h>
@@ -87,11 +88,23 @@ bool d_errors_wanted(struct daemon *d, uint32_t slot, bool v4)
 	return on != 0;
 }
 
+/* It wakes whoever waits for the socket. */
+static void send_word(struct daemon *d, uint32_t slot, const struct bt_udp_error *head)
+{
+	struct d_from word = {.word = true, .port = head->port};
+	struct bt_port_info i;
+	memcpy(word.src.b, head->dst, 16);
+	word.host = bt_net_host_by_addr(d->net, &word.src);
+	if (word.host == BT_NET_NO_HOST && bt_port_get(bt_net_ports(d->net), slot, &i))
+		word.host = i.host; /* as of a datagram from the outside */
+	if (word.host != BT_NET_NO_HOST)
+		d_relay(d, slot, &word, NULL, 0);
+}
+
 void d_errors_add(struct daemon *d, uint32_t slot, const struct bt_udp_error *head,
 		  const uint8_t *data, bool raise)
 {
 	struct errors *e = of(slot);
-	struct bt_port_info i;
 	bool v4 = bt_is_v4(head->dst);
 	if (e == NULL)
 		return;
@@ -100,23 +113,18 @@ void d_errors_add(struct daemon *d, uint32_t slot, const struct bt_udp_error *he
 		if (n != NULL) {
 			n->next = NULL;
 			n->head = *head;
-			memcpy(n->data, data, head->len);
+			if (head->len > 0)
+				memcpy(n->data, data, head->len);
 			*e->last = n;
 			e->last = &n->next;
 			e->n++;
 		}
 	}
-	if (!raise)
-		return;
-	struct d_from word = {.word = true, .port = head->port};
-	memcpy(word.src.b, head->dst, 16);
-	word.host = bt_net_host_by_addr(d->net, &word.src);
-	if (word.host == BT_NET_NO_HOST && bt_port_get(bt_net_ports(d->net), slot, &i))
-		word.host = i.host; /* as of a datagram from the outside */
 	bool first = e->pending == 0;
-	e->pending = head->error;
-	if (first && word.host != BT_NET_NO_HOST)
-		d_relay(d, slot, &word, NULL, 0);
+	if (raise)
+		e->pending = head->error;
+	if (raise && first)
+		send_word(d, slot, head);
 }
 
 int d_errors_take(uint32_t slot)
@@ -128,7 +136,7 @@ int d_errors_take(uint32_t slot)
 	return error;
 }
 
-size_t d_errors_next(uint32_t slot, uint8_t *out, size_t room)
+size_t d_errors_next(struct daemon *d, uint32_t slot, uint8_t *out, size_t room)
 {
 	struct errors *e = *place(slot);
 	if (e == NULL || e->first == NULL)
@@ -142,10 +150,20 @@ size_t d_errors_next(uint32_t slot, uint8_t *out, size_t room)
 	pop(e);
 	/* sock_dequeue_err_skb: the error that waits is the next one's */
 	e->pending = e->first == NULL ? 0 : e->first->head.error;
+	if (e->first != NULL)
+		send_word(d, slot, &e->first->head);
 	return size;
 }
 
 /* ---- ICMP ---- */
+
+static uint32_t by_ports(struct daemon *d, const struct bt_engine_icmp *m)
+{
+	uint16_t host = bt_net_host_by_addr(d->net, &m->src);
+	return host == BT_NET_NO_HOST ? BT_NO_SLOT
+				      : bt_port_lookup(bt_net_ports(d->net), host, BT_UDP, &m->src,
+						       m->sport, &m->dst, m->dport, BT_DEV_LO + 1);
+}
 
 void d_errors_icmp(struct daemon *d, const struct bt_engine_icmp *m)
 {
@@ -154,19 +172,17 @@ void d_errors_icmp(struct daemon *d, const struct bt_engine_icmp *m)
 				    .type = m->type,
 				    .code = m->code,
 				    .info = m->mtu,
-				    .port = m->dport,
+				    .port = m->proto == BT_UDP ? m->dport : 0,
 				    .len = m->len};
 	struct bt_port_info i;
-	uint16_t host = bt_net_host_by_addr(d->net, &m->src);
-	bool v4 = bt_addr_is_v4(&m->src);
-	if (host == BT_NET_NO_HOST)
+	bool v4 = bt_addr_is_v4(&m->src), ping = m->proto != BT_UDP;
+	uint32_t slot = ping ? (uint32_t)m->user : by_ports(d, m);
+	if (slot >= BT_MAX_ROWS || !bt_port_get(ports, slot, &i))
 		return;
-	uint32_t slot = bt_port_lookup(ports, host, BT_UDP, &m->src, m->sport, &m->dst, m->dport,
-				       BT_DEV_LO + 1);
-	if (slot == BT_NO_SLOT || !bt_port_get(ports, slot, &i))
-		return;
-	bool connected =
-		i.state == BT_ESTABLISHED && i.rport == m->dport && bt_addr_eq(&i.raddr, &m->dst);
+	if (ping)
+		d_ping_ends(slot, &i);
+	bool connected = i.state == BT_ESTABLISHED &&
+			 (ping || (i.rport == m->dport && bt_addr_eq(&i.raddr, &m->dst)));
 	if (!d_errors_wanted(d, slot, v4) && !(connected && m->hard))
 		return;
 	head.origin = v4 ? SO_EE_ORIGIN_ICMP : SO_EE_ORIGIN_ICMP6;

@@ -13,11 +13,13 @@ bool d_errors_wanted(struct daemon *d, uint32_t slot, bool v4);
  * is wanted; raise: it also waits for the next call, and the program is woken. */
 void d_errors_add(struct daemon *d, uint32_t slot, const struct bt_udp_error *head,
 		  const uint8_t *data, bool raise);
-/* What ICMP has said of a datagram reaches the socket that sent it, if that is to be told. */
+/* What ICMP has said of a datagram, or of an echo request, reaches the socket that sent it, if that
+ * is to be told. */
 void d_errors_icmp(struct daemon *d, const struct bt_engine_icmp *m);
 int d_errors_take(uint32_t slot); /* the errno that waits, which it does no more; 0: none */
-/* The next of the queue, struct bt_udp_error and what it quotes: bytes of it, 0: there is none. */
-size_t d_errors_next(uint32_t slot, uint8_t *out, size_t room);
+/* The next of the queue, struct bt_udp_error and what it quotes: bytes of it, 0: there is none. The
+ * program is woken for the one after it. */
+size_t d_errors_next(struct daemon *d, uint32_t slot, uint8_t *out, size_t room);
 void d_errors_forget(uint32_t slot); /* the socket is gone */
 
 #endif

@@ -73,7 +73,7 @@ void d_event(struct daemon *d, uint32_t kind, uint32_t slot, const struct bt_row
 {
 	uint64_t number = atomic_load_explicit(&d->table->n_events, memory_order_relaxed) + 1;
 	struct bt_event *e = bt_table_event(d->table, number);
-	if (d->no_events)
+	if (d->no_events || r->proto == BT_ECHO) /* it has no port */
 		return;
 	atomic_store_explicit(&e->number, 0, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
@@ -143,7 +143,7 @@ void d_refused(const struct call *k, int err, uint32_t by)
 static bool refusable(const struct call *k, int r)
 {
 	uint8_t type = k->req->type;
-	return r != -EPROTO && r != -ESTALE && r != -EPERM &&
+	return k->req->proto != BT_ECHO && r != -EPROTO && r != -ESTALE && r != -EPERM &&
 	       (type == BT_BIND || type == BT_LISTEN_ON || type == BT_CONNECT ||
 		type == BT_UDP_CONNECT);
 }

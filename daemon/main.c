@@ -92,11 +92,7 @@ static void drop(void)
 static int run(struct daemon *d, int ready_fd)
 {
 	uv_signal_t term, intr;
-	int r = uv_loop_init(&d->loop);
-	if (r == 0) {
-		d->loop.data = d;
-		r = d_timers_open(d);
-	}
+	int r = d_timers_open(d);
 	if (r == 0)
 		r = d_serve_open(d);
 	if (r < 0) {
@@ -160,7 +156,8 @@ int main(int argc, char **argv)
 		ready(ready_fd);
 		return 0;
 	}
-	if (d_state_open(d) < 0)
+	d->loop.data = d;
+	if (uv_loop_init(&d->loop) < 0 || d_state_open(d) < 0)
 		return 1;
 	return run(d, ready_fd);
 }

@@ -8,6 +8,7 @@
 
 #include "census.h"
 #include "filter.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,7 +40,7 @@ static void hosts(struct daemon *d)
 
 static bool legal(const struct bt_row *r, uint32_t hosts)
 {
-	return (r->proto == BT_TCP || r->proto == BT_UDP) &&
+	return (r->proto == BT_TCP || r->proto == BT_UDP || r->proto == BT_ECHO) &&
 	       (r->family == BT_V4 || r->family == BT_V6) && r->state >= BT_ROW_ESTABLISHED &&
 	       r->state <= BT_ROW_CLOSING && r->host < hosts && !(r->flags & BT_ROWF_ALIAS);
 }
@@ -65,6 +66,8 @@ static bool restore(struct daemon *d, uint32_t slot, const struct bt_row *r)
 	if (bt_port_new_at(ports, r->host, r->proto, r->family, r->uid, slot) < 0)
 		return false;
 	bt_port_set_opts(ports, slot, r->opts);
+	if (r->proto == BT_ECHO)
+		return true;
 	int e = 0;
 	if (i.lport != 0)
 		e = bt_port_bind(ports, slot, &i.laddr, i.lport, true, now, &why);
@@ -86,6 +89,23 @@ static bool lives(const struct daemon *d, const struct census *c, uint32_t slot,
 		return c->alive[slot] & BT_ALIVE_NAME;
 	return r->peer < c->slots && d_row(d, r->peer)->peer == slot &&
 	       c->alive[r->peer] & (BT_ALIVE_PEER | BT_NEVER_JOINED);
+}
+
+/* The engine is made for the first of them, which must find all listeners there. */
+static void ping_sockets(struct daemon *d, uint32_t slots)
+{
+	for (uint32_t slot = 0; slot < slots; slot++) {
+		const struct bt_row *r = d_row(d, slot);
+		struct bt_addr local, remote;
+		if (r->state == BT_ROW_FREE || r->proto != BT_ECHO)
+			continue;
+		memcpy(local.b, r->laddr, sizeof(local.b));
+		memcpy(remote.b, r->raddr, sizeof(remote.b));
+		if (d_ping_make(d, slot) == 0 && r->lport != 0)
+			d_ping_bind(d, slot, &local, r->lport);
+		if (r->state == BT_ROW_ESTABLISHED)
+			d_ping_connect(d, slot, &remote, r->rport);
+	}
 }
 
 void d_recover(struct daemon *d)
@@ -129,6 +149,7 @@ void d_recover(struct daemon *d)
 		    d_row(d, row->peer)->state != BT_ROW_FREE)
 			bt_net_join(d->net, row->peer, slot, row->link);
 	}
+	ping_sockets(d, c.slots);
 	d_census_done(&c);
 	d_publish(d);
 	d->n_named = 0;

@@ -262,7 +262,7 @@ static void udp_changed(struct daemon *d, const struct bt_row *old, const struct
  * and the whole local end what datagrams came from that wait to be read. */
 static void put_ends(struct bt_row *r, const struct bt_port_info *i)
 {
-	bool shown = i->state == BT_CLOSE && i->lport == 0 && r->lport != 0;
+	bool shown = i->state == BT_CLOSE && i->lport == 0 && r->lport != 0 && i->proto != BT_ECHO;
 	bool addr = shown && i->proto == BT_UDP && bt_addr_is_any(&i->laddr) &&
 		    bt_addr_is_v4(&i->laddr) == (i->family == BT_V4);
 	r->marks &= (uint8_t) ~(BT_ROWM_SHOWN | BT_ROWM_ADDR);
@@ -287,6 +287,8 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		r->peer = r->link = BT_SLOT_NONE;
 		*d_owner(d, slot) = 0;
 	} else if (bt_port_get(bt_net_ports(d->net), slot, &i)) {
+		if (i.proto == BT_ECHO)
+			d_ping_ends(slot, &i);
 		put_ends(r, &i);
 		r->proto = i.proto;
 		r->family = i.family;
@@ -321,7 +323,9 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		d_wire_udp_hear(d, slot);
 	if (flags & BT_NETF_FREED)
 		d_vals_forget(slot);
-	if (flags & BT_NETF_FREED && r->proto == BT_UDP) {
+	if (flags & BT_NETF_FREED && r->proto != BT_TCP) {
+		d_ping_forget(slot);
+		d_wire_groups(d, r->host);
 		d_relay_forget(d, slot);
 		d_wire_udp_forget(d, slot);
 		d_errors_forget(slot);

@@ -6,6 +6,7 @@
 
 #include "../lib/base/siphash.h"
 #include "../lib/engine/engine.h"
+#include "../lib/sock/groups.h"
 #include "../link/pair.h"
 
 #include <errno.h>
@@ -319,8 +320,8 @@ void d_wire_listens(struct daemon *d, uint32_t slot, bool on)
 
 /* ---- packets and time ---- */
 
-/* The host that an IP packet is for. */
-static uint16_t destination(const struct daemon *d, const struct berth_output *o)
+/* Whom an IP packet is for. */
+static struct bt_addr destination(const struct berth_output *o)
 {
 	const uint8_t *p = o->iov[0].iov_base;
 	struct bt_addr dst = {{[10] = 0xff, [11] = 0xff}};
@@ -328,7 +329,7 @@ static uint16_t destination(const struct daemon *d, const struct berth_output *o
 		memcpy(dst.b + 12, p + 16, 4);
 	else if (o->iov[0].iov_len >= 40 && p[0] >> 4 == 6)
 		memcpy(dst.b, p + 24, 16);
-	return bt_net_host_by_addr(d->net, &dst);
+	return dst;
 }
 
 /* The engine knows all addresses of the host. (To tell it of one would end what it has put out.) */
@@ -379,6 +380,28 @@ static bool send_straight(struct wire *w, struct joint *j, uint16_t from, uint16
 	return true;
 }
 
+static void send_one(struct daemon *d, uint16_t from, uint16_t to, const struct berth_output *o,
+		     uint64_t now)
+{
+	struct joint *j = to == BT_NET_NO_HOST || from == to ? NULL : joint_of(d, from, to);
+	if (j == NULL)
+		return;
+	if (!known(d, to) || d_captured(d, from, to) ||
+	    !bt_pair_passes(j->pair, from == j->a ? 0 : 1) ||
+	    !send_straight(d->wire, j, from, to, o, now))
+		send_cut(d, j, from, to, o, now);
+}
+
+/* A copy to each host that gets it in packets; the others have had theirs (groups.c). */
+static void send_many(struct daemon *d, uint16_t from, const struct berth_output *o, uint64_t now)
+{
+	for (uint16_t to = 0; to < bt_net_hosts(d->net); to++) {
+		struct joint *j = d_wired_group(d, from, to) ? joint_of(d, from, to) : NULL;
+		if (j != NULL)
+			send_cut(d, j, from, to, o, now);
+	}
+}
+
 static bool send_out(struct daemon *d, uint64_t now)
 {
 	struct wire *w = d->wire;
@@ -387,16 +410,14 @@ static bool send_out(struct daemon *d, uint64_t now)
 	for (size_t k = 0; k < n; k++) {
 		if (d_tap_send(d, &out[k], now))
 			continue;
-		uint16_t from = host_of_if(d, out[k].i), to = destination(d, &out[k]);
-		struct joint *j = from == BT_NET_NO_HOST || to == BT_NET_NO_HOST || from == to
-					  ? NULL
-					  : joint_of(d, from, to);
-		if (j == NULL)
+		const struct bt_addr dst = destination(&out[k]);
+		uint16_t from = host_of_if(d, out[k].i);
+		if (from == BT_NET_NO_HOST)
 			continue;
-		if (!known(d, to) || d_captured(d, from, to) ||
-		    !bt_pair_passes(j->pair, from == j->a ? 0 : 1) ||
-		    !send_straight(w, j, from, to, &out[k], now))
-			send_cut(d, j, from, to, &out[k], now);
+		if (bt_net_is_many(d->net, from, &dst))
+			send_many(d, from, &out[k], now);
+		else
+			send_one(d, from, bt_net_host_by_addr(d->net, &dst), &out[k], now);
 	}
 	return n > 0;
 }
@@ -408,29 +429,25 @@ static void given(struct daemon *d)
 		d_errors_icmp(d, &said);
 }
 
-/* Each by itself where one may be an error about a datagram, of which the engine keeps one. */
+_Static_assert(PACKETS <= BT_ENGINE_ICMP_MAX, "each of them may be an error about a datagram");
+
 static bool take_straight(struct daemon *d, uint64_t now)
 {
 	struct straight *s = &d->wire->straight;
 	size_t n = s->n;
-	bool all_tcp = true;
-	for (size_t k = 0; k < n; k++) {
-		const uint8_t *ip = s->in[k].packet;
-		all_tcp = all_tcp && (ip[0] >> 4 == 4 ? ip[9] : ip[6]) == BT_TCP;
-	}
-	if (all_tcp && n > 0)
-		berth_input_batch(d->wire->b, s->in, n, now);
-	for (size_t k = 0; !all_tcp && k < n; k++) {
-		berth_input_batch(d->wire->b, &s->in[k], 1, now);
-		given(d);
-	}
+	if (n == 0)
+		return false;
+	given(d);
+	berth_input_batch(d->wire->b, s->in, n, now);
+	given(d);
 	s->n = s->used = 0;
-	return n > 0;
+	return true;
 }
 
 static bool take_in(struct daemon *d, uint64_t now)
 {
-	bool any = d_tap_take_in(d) | take_straight(d, now);
+	bool any = d_tap_take_in(d);
+	any |= take_straight(d, now);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
 		for (unsigned n = 0; n < PACKETS && bt_pair_out(j->pair, now, &p); n++) {
@@ -450,6 +467,7 @@ static bool tell(struct daemon *d)
 {
 	struct berth_event e;
 	bool any = false;
+	given(d); /* neighbours that did not answer */
 	for (unsigned n = 0; n < PACKETS && berth_event(d->wire->b, &e); n++) {
 		if (e.user >> 32 == D_WIRE_UDP)
 			d_wire_udp_event(d, &e);
@@ -507,6 +525,11 @@ void d_wire_turn(struct daemon *d)
 	set_timer(d, more);
 }
 
+void d_wire_soon(struct daemon *d)
+{
+	set_timer(d, true);
+}
+
 static void on_timer(uv_poll_t *h, int status, int events)
 {
 	struct daemon *d = h->loop->data;
@@ -548,6 +571,7 @@ int d_wire_open(struct daemon *d)
 	for (uint32_t slot = 0; slot < d->table->high_water; slot++)
 		if (d_row(d, slot)->state == BT_ROW_LISTEN)
 			d_wire_listens(d, slot, true);
+	d_wire_groups(d, BT_NET_NO_HOST);
 	return 0;
 }
 
@@ -556,6 +580,7 @@ void d_wire_close(struct daemon *d)
 	struct wire *w = d->wire;
 	if (w == NULL)
 		return;
+	d_wire_groups_close(d);
 	d->wire = NULL;
 	for (struct joint *j = w->joints, *next; j != NULL; j = next) {
 		next = j->next;

@@ -66,13 +66,16 @@ static bool fresh(const struct way *w, const struct note *n, const uint8_t addr[
 }
 
 /* Asks berthd; names the socket on the way if it has no name yet. 0 or errno. */
-static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, struct way *w)
+static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, uint16_t dev,
+	       struct way *w)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	bt_req_make(&q, BT_UDP_ROUTE, n, fd);
 	memcpy(q.addr, addr, 16);
 	q.port = port;
+	q.dev = dev;
+	q.flags = bt_may_broadcast(fd, addr);
 	w->used = false;
 	w->dev = device(n);
 	w->changes = bt_udp_changes;
@@ -151,10 +154,19 @@ void bt_udp_autobind(int fd, struct note *n)
 	bool have = bt_note_row(n, &row), v6 = n->flags & NOTE_V6 && !(have && bt_is_v4(row.laddr));
 	if ((have && bt_row_port(&row) != 0) || bt_table() == NULL)
 		return;
+	if (n->flags & NOTE_PING) { /* as bind to any identifier */
+		struct bt_req q;
+		struct bt_rep rep;
+		bt_req_make(&q, BT_BIND, n, fd);
+		bt_req_addr(&q, v6 ? any6 : any4, 0);
+		if (bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0)
+			bt_take_name(fd, n, &rep);
+		return;
+	}
 	/* Whoever asks for a way gets a port. The interface that a socket is bound to may have one
 	 * for IPv4 alone. */
-	if (!v6 || ask(fd, n, any6, 1, way_to(n, any6, 1)) != 0)
-		ask(fd, n, any4, 1, way_to(n, any4, 1));
+	if (!v6 || ask(fd, n, any6, 1, 0, way_to(n, any6, 1)) != 0)
+		ask(fd, n, any4, 1, 0, way_to(n, any4, 1));
 }
 
 /* 0 or errno. */
@@ -208,7 +220,9 @@ static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16
 	q.value = choice->value;
 	/* With an answer: when it is here, the row says that all must come this way, so the next
 	 * datagram cannot overtake this one. */
-	q.flags = BT_REQF_SYNC | (choice->source ? BT_REQF_SOURCE : 0);
+	q.flags = (uint16_t)(BT_REQF_SYNC | (choice->source ? BT_REQF_SOURCE : 0) |
+			     bt_may_broadcast(fd, addr));
+	q.dev = choice->dev;
 	int e = bt_call(bt_proof(fd, n), &q, buf, &rep, NULL, NULL);
 	*waited = e != 0 && rep.flags & BT_REPF_WIRE;
 	if (buf != small)
@@ -289,6 +303,127 @@ static ssize_t nobody(int fd, struct note *n, const struct way *w, const uint8_t
 	return (ssize_t)size;
 }
 
+#define SEGMENTS_MAX 128u /* UDP_MAX_SEGMENTS of Linux */
+
+/* UDP_SEGMENT: what Linux looks at before it cuts. The interface's MTU counts, which of the way to
+ * an own address is lo's. */
+static int segments(int fd, const uint8_t addr[16], size_t size, size_t segment)
+{
+	struct bt_host_row host;
+	size_t mtu = 1500, header = bt_is_v4(addr) ? 28 : 48;
+	int none = 0;
+	socklen_t len = sizeof(none);
+	if (segment == 0)
+		return 0;
+	if (bt_host_read(bt_table(), bt_host(), &host))
+		for (uint16_t i = 0; i < host.n_addrs && i < BT_HOST_ADDRS; i++)
+			if (memcmp(host.addrs[i].addr, addr, 16) == 0)
+				mtu = 65536;
+	if (bt_is_v4(addr) && addr[12] == 127)
+		mtu = 65536;
+	if (header + (size < segment ? size : segment) > mtu)
+		return EMSGSIZE;
+	if (size <= segment)
+		return 0;
+	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_NO_CHECK, (long)&none, (long)&len, 0);
+	return (none && bt_is_v4(addr)) || size > segment * SEGMENTS_MAX ? EINVAL : 0;
+}
+
+static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m, int flags);
+
+/* One after the other. What fails after the first is lost, as each of them may be on its way. */
+static ssize_t send_cut(int fd, const struct msghdr *m, int flags, size_t size, size_t segment)
+{
+	struct note n;
+	char *all = malloc(size);
+	struct iovec piece;
+	struct msghdr one = *m;
+	ssize_t r = 0;
+	if (all == NULL)
+		return bt_fail(ENOBUFS);
+	for (size_t i = 0, at = 0; i < m->msg_iovlen; at += m->msg_iov[i++].iov_len)
+		memcpy(all + at, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
+	one.msg_iov = &piece;
+	one.msg_iovlen = 1;
+	for (size_t at = 0; at < size && r >= 0; at += segment) {
+		piece.iov_base = all + at;
+		piece.iov_len = size - at < segment ? size - at : segment;
+		r = bt_ident(fd, &n) ? send_one(fd, &n, &one, flags) : bt_fail(EBADF);
+		if (r < 0 && at > 0)
+			break;
+		if (r < 0)
+			size = 0;
+	}
+	free(all);
+	return size > 0 ? (ssize_t)size : -1;
+}
+
+/* ping_common_sendmsg, ping_v4_sendmsg, ping_v6_sendmsg: only whole echo requests, which are looked
+ * at before the address is. */
+static int echo_request(const struct note *n, const struct msghdr *m, size_t size, int flags)
+{
+	uint8_t head[8];
+	size_t have = 0;
+	if (size > UINT16_MAX)
+		return EMSGSIZE;
+	if (size < sizeof(head))
+		return EINVAL;
+	if (flags & MSG_OOB)
+		return EOPNOTSUPP;
+	for (size_t i = 0; have < sizeof(head) && i < m->msg_iovlen; i++) {
+		const struct iovec *v = &m->msg_iov[i];
+		size_t part = v->iov_len < sizeof(head) - have ? v->iov_len : sizeof(head) - have;
+		if (part > 0 && bt_bad_pointer(v->iov_base))
+			return EFAULT;
+		memcpy(head + have, v->iov_base, part);
+		have += part;
+	}
+	return head[0] == (n->flags & NOTE_V6 ? 128 : 8) && head[1] == 0 ? 0 : EINVAL;
+}
+
+/* The port of an address means nothing. */
+static int ping_destination(const struct note *n, const struct msghdr *m, uint8_t addr[16])
+{
+	struct bt_row row;
+	bool v6 = n->flags & NOTE_V6;
+	uint16_t port;
+	if (m->msg_name != NULL) {
+		int e = bt_addr_in(m->msg_name, m->msg_namelen, v6, addr, &port);
+		return e == 0 && v6 && bt_is_v4(addr) ? EINVAL : e;
+	}
+	if (!bt_note_row(n, &row) || row.state != BT_ROW_ESTABLISHED)
+		return EDESTADDRREQ;
+	memcpy(addr, row.raddr, 16);
+	return 0;
+}
+
+static ssize_t send_ping(int fd, struct note *n, const struct msghdr *m, int flags)
+{
+	struct bt_choice choice = {0};
+	uint8_t addr[16];
+	size_t size;
+	bool waited;
+	int e = total(m, &size);
+	if (e == 0)
+		e = echo_request(n, m, size, flags);
+	if (e == 0)
+		e = ping_destination(n, m, addr);
+	if (e == 0 && UNLIKELY(m->msg_controllen > 0))
+		e = bt_control_read(n, m, bt_is_v4(addr), &choice);
+	if (e == 0)
+		e = contents(m, size, false);
+	if (e == 0 && n->flags & NOTE_SHUT_WR)
+		e = EPIPE;
+	if (e == 0)
+		e = bt_name_it(fd, n);
+	if (e == 0)
+		e = by_relay(fd, n, addr, 0, m, size, &choice, &waited);
+	if (e == 0)
+		return (ssize_t)size;
+	bt_udp_autobind(fd, n);
+	return bt_fail(e);
+}
+
 static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m, int flags)
 {
 	struct note n = *note;
@@ -299,23 +434,33 @@ static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m,
 		return bt_setting_write(fd, m);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_send(fd, &n, m, flags);
+	if (UNLIKELY(n.flags & NOTE_PING))
+		return send_ping(fd, &n, m, flags);
 	if (flags & MSG_OOB)
 		return bt_fail(EOPNOTSUPP);
 	size_t size;
 	int e = total(m, &size);
 	if (e == 0)
 		e = destination(&n, m, addr, &port);
+	if (e == 0 && UNLIKELY(n.cookie & COOKIE_BIT(CB_SEGMENT)))
+		choice.segment = bt_udp_segment(fd, &n);
+	if (e == 0 && m->msg_name != NULL && n.flags & NOTE_V6)
+		choice.dev = bt_scope(m->msg_name, m->msg_namelen);
 	if (e == 0 && UNLIKELY(m->msg_controllen > 0))
 		e = bt_control_read(&n, m, bt_is_v4(addr), &choice);
 	if (e == 0)
 		e = contents(m, size, bt_is_v4(addr));
+	if (e == 0 && UNLIKELY(choice.segment != 0))
+		e = segments(fd, addr, size, choice.segment);
 	if (e != 0) {
 		bt_udp_autobind(fd, &n);
 		return bt_fail(e);
 	}
+	if (UNLIKELY(choice.segment != 0 && size > choice.segment))
+		return send_cut(fd, m, flags, size, choice.segment);
 	struct way *w = way_to(&n, addr, port);
 	if (UNLIKELY(bt_table() == NULL || !(n.flags & NOTE_NAMED) || !fresh(w, &n, addr, port))) {
-		e = ask(fd, &n, addr, port, w);
+		e = ask(fd, &n, addr, port, choice.dev, w);
 		if (e != 0) {
 			bt_udp_autobind(fd, &n);
 			return bt_fail(e);

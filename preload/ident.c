@@ -130,8 +130,10 @@ static void from_row(struct note *n, const struct bt_row *row)
 {
 	n->id.gen = row->gen;
 	n->id.nonce = row->nonce;
-	if (row->proto == 17)
+	if (row->proto != 6)
 		n->flags |= NOTE_UDP;
+	if (row->proto == 1)
+		n->flags |= NOTE_PING;
 	if (row->family == 6)
 		n->flags |= NOTE_V6;
 	if (row->state == BT_ROW_LISTEN)
@@ -142,7 +144,7 @@ static void from_row(struct note *n, const struct bt_row *row)
 		n->flags |= NOTE_CHILD;
 	if (row->flags & BT_ROWF_WIRE)
 		n->flags |= NOTE_WIRE;
-	if (row->rport != 0 || (row->proto == 17 && row->state == BT_ROW_ESTABLISHED))
+	if (row->rport != 0 || (row->proto != 6 && row->state == BT_ROW_ESTABLISHED))
 		n->flags |= NOTE_CONNECTED;
 }
 
@@ -167,6 +169,8 @@ static bool nameless(int fd, struct note *n, bool inet)
 	n->flags |= NOTE_OURS | (type == SOCK_DGRAM ? NOTE_UDP : 0) | (has ? NOTE_COOKIE : 0);
 	if (n->cookie & COOKIE_BIT(CB_V6))
 		n->flags |= NOTE_V6;
+	if (n->cookie & COOKIE_BIT(CB_PING))
+		n->flags |= NOTE_PING;
 	return true;
 }
 
@@ -291,7 +295,7 @@ void bt_req_init(struct bt_req *q, enum bt_msg_type type, const struct note *n)
 		return;
 	if (n->flags & NOTE_NAMED)
 		q->id = n->id;
-	q->proto = n->flags & NOTE_UDP ? 17 : 6;
+	q->proto = n->flags & NOTE_PING ? 1 : n->flags & NOTE_UDP ? 17 : 6;
 	q->family = n->flags & NOTE_V6 ? 6 : 4;
 	q->opts = (uint16_t)(n->cookie & COOKIE_OPTS);
 }

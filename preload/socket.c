@@ -13,8 +13,13 @@
 
 /* ---- socket ---- */
 
+static bool is_ping(bool v6, int type, int protocol)
+{
+	return type == SOCK_DGRAM && protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
 /* What socket(2) says for AF_INET and AF_INET6 types and protocols that a host does not serve
- * (measured on Linux 6). */
+ * (measured on Linux 6). A host's ping_group_range is everybody. */
 static int inet_type(bool v6, int type, int protocol)
 {
 	if (protocol < 0 || protocol > IPPROTO_MPTCP)
@@ -25,9 +30,9 @@ static int inet_type(bool v6, int type, int protocol)
 	case SOCK_STREAM:
 		return protocol == 0 || protocol == IPPROTO_TCP ? 0 : EPROTONOSUPPORT;
 	case SOCK_DGRAM:
-		if (protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
-			return EACCES;
-		return protocol == 0 || protocol == IPPROTO_UDP ? 0 : EPROTONOSUPPORT;
+		return protocol == 0 || protocol == IPPROTO_UDP || is_ping(v6, type, protocol)
+			       ? 0
+			       : EPROTONOSUPPORT;
 	case SOCK_RAW:
 		return v6 && protocol == 0 ? EPROTONOSUPPORT : EPERM;
 	case SOCK_PACKET:
@@ -39,6 +44,22 @@ static int inet_type(bool v6, int type, int protocol)
 	default:
 		return EINVAL;
 	}
+}
+
+/* Whoever gets the descriptor by exec or otherwise must know the family before it has a name; a
+ * vfork child, who has no notes, that it is ours. */
+static void mark(int fd, struct note *n)
+{
+	const struct bt_table *t = bt_table();
+	bool v6 = n->flags & NOTE_V6, ping = n->flags & NOTE_PING;
+	bool only = v6 && t != NULL && t->hosts[bt_host() % BT_MAX_HOSTS].bindv6only;
+	uint64_t cookie = v6 ? COOKIE_BIT(CB_V6) : 0;
+	if (ping) /* ping_init_sock, INET_PROTOSW_REUSE */
+		cookie |= COOKIE_BIT(CB_PING) | COOKIE_BIT(CB_REUSEADDR);
+	if (only || (v6 && ping))
+		cookie |= COOKIE_BIT(CB_V6ONLY);
+	if (cookie != 0 || bt_vforked)
+		bt_cookie_set(fd, n, cookie);
 }
 
 PUBLIC int socket(int domain, int type, int protocol)
@@ -71,18 +92,12 @@ PUBLIC int socket(int domain, int type, int protocol)
 	if (fd < 0)
 		return fd;
 	struct note n = {.flags = NOTE_OURS | (kind == SOCK_DGRAM ? NOTE_UDP : 0) |
+				  (is_ping(v6, kind, protocol) ? NOTE_PING : 0) |
 				  (v6 ? NOTE_V6 : 0) | (flags & SOCK_NONBLOCK ? NOTE_NONBLOCK : 0),
 			 .forks = bt_forks};
 	bt_new_fd(fd);
 	bt_note_set(fd, &n);
-	/* Whoever gets the descriptor by exec or otherwise must know the family before it has a
-	 * name; a vfork child, who has no notes, that it is ours. */
-	if (v6 || bt_vforked) {
-		const struct bt_table *t = bt_table();
-		bool only = v6 && t != NULL && t->hosts[bt_host() % BT_MAX_HOSTS].bindv6only;
-		bt_cookie_set(fd, &n,
-			      (v6 ? COOKIE_BIT(CB_V6) : 0) | (only ? COOKIE_BIT(CB_V6ONLY) : 0));
-	}
+	mark(fd, &n);
 	return fd;
 }
 
@@ -340,13 +355,14 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 		return bt_real()->getpeername(fd, sa, len);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_name(&n, true, sa, len);
-	if (n.flags & NOTE_SHUT_WR) /* the connection may be over */
+	/* The connection may be over, also because another holder has shut it down. */
+	if (n.flags & NOTE_SHUT_WR || (n.flags & NOTE_SHARED && !(n.flags & NOTE_UDP)))
 		bt_settle(&n);
 	if (!(n.flags & NOTE_CHILD)) /* or never was accepted */
 		bt_reset_unheard(fd, &n);
 	if (!bt_note_row(&n, &row) || row.rport == 0 || row.state == BT_ROW_CLOSE ||
 	    row.state == BT_ROW_TIME_WAIT || row.state == BT_ROW_LISTEN) {
-		if (row.proto != 17 || row.rport == 0 || !(n.flags & NOTE_NAMED))
+		if (!(n.flags & NOTE_UDP) || row.rport == 0 || !(n.flags & NOTE_NAMED))
 			return bt_fail(ENOTCONN);
 	}
 	int e = name_args(sa, len);

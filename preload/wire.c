@@ -132,6 +132,8 @@ bool bt_wire_info(uint32_t slot, const struct bt_row *row, void *info, size_t si
 
 bool bt_wire_udp(const struct note *n)
 {
+	if (n->flags & NOTE_PING)
+		return true;
 	return n->flags & NOTE_UDP && n->flags & NOTE_NAMED && bt_table() != NULL &&
 	       bt_table_row(bt_table(), n->id.slot)->flags & BT_ROWF_WIRE;
 }

@@ -70,10 +70,11 @@ struct bt_row {
 	uint64_t nonce;
 	uint8_t laddr[16], raddr[16]; /* IPv4 mapped; all zero: none */
 	uint16_t lport, rport;	      /* host order; 0: none */
-	uint8_t proto;		      /* 6 TCP, 17 UDP */
-	uint8_t family;		      /* 4 or 6: of the socket() call */
-	uint8_t state;		      /* enum bt_row_state */
-	uint8_t flags;		      /* enum bt_row_flag */
+	uint8_t proto;	/* 6 TCP, 17 UDP, 1 ICMP echo: its ports are the identifier, and
+			 * what connect was given */
+	uint8_t family; /* 4 or 6: of the socket() call */
+	uint8_t state;	/* enum bt_row_state */
+	uint8_t flags;	/* enum bt_row_flag */
 	uint16_t host;
 	uint16_t backlog; /* LISTEN. UDP: index + 1 of the source address it sends from while bound
 			   * to the wildcard, 0: not yet chosen */

@@ -35,18 +35,25 @@ int bt_engine_adopt(struct berth *b, uint32_t slot, enum berth_type type, berth_
  * answer. */
 bool bt_engine_carry(struct berth *b, const struct berth_output *packet, berth_if i,
 		     uint64_t now_ns);
-/* What ICMP said of a datagram (UDP) in the last berth_input. */
+/* What ICMP, or a neighbour's silence, has said of a datagram (UDP) or of the request of a ping
+ * socket. */
 struct bt_engine_icmp {
-	uint16_t host, sport, dport;
-	uint8_t type, code; /* of ICMP or ICMPv6, by the family of src */
-	int error;	    /* enum berth_error */
-	bool hard;	    /* it is one for a connected socket, too */
+	uint8_t proto;		     /* 17; 1, 58: data begins with the request's own header */
+	uint64_t user;		     /* of the ping socket (berth_set_user) */
+	uint16_t host, sport, dport; /* of UDP */
+	uint8_t type, code;	     /* of ICMP or ICMPv6, by the family of src */
+	int error;		     /* enum berth_error */
+	bool hard;		     /* it is one for a connected socket, too */
 	uint32_t mtu, len; /* mtu: with BERTH_EMSGSIZE, else 0; len: bytes of the datagram quoted */
 	struct bt_addr src, dst, from; /* of the datagram; who says so */
 	uint8_t data[BT_ENGINE_QUOTE];
 };
-/* False: nothing; told once. */
+#define BT_ENGINE_ICMP_MAX 16u /* that wait to be asked for; later ones are lost */
+/* The next; false: none. */
 bool bt_engine_icmp(struct berth *b, struct bt_engine_icmp *out);
+/* berth_send_to of a ping socket, from an address of its host for this once. */
+int64_t bt_engine_ping(struct berth *b, berth_socket s, const struct bt_addr *src, const void *data,
+		       size_t len, const struct berth_endpoint *to, uint64_t now_ns);
 /* The host's packet filter from now on (NULL: none), which stays the caller's and outlives it;
  * packets are counted in it. 0, or as bt_ip_filter. */
 int bt_engine_filter(struct berth *b, uint16_t host, struct bt_filter *f);

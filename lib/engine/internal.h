@@ -46,8 +46,8 @@ struct berth {
 	uint32_t n_held;       /* chunks */
 	uint32_t n_hosts;
 	uint64_t now_ns; /* the latest seen */
-	bool has_icmp;
-	struct bt_engine_icmp icmp;    /* the last about a datagram */
+	uint32_t n_icmps, icmp_first;
+	struct bt_engine_icmp icmps[BT_ENGINE_ICMP_MAX]; /* a ring */
 	struct bt_defaults **defaults; /* by host, each NULL until berth_host_set */
 };
 

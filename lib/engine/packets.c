@@ -24,12 +24,19 @@ static void flush(struct berth *b, struct batch *batch)
 	batch->n = 0;
 }
 
-static void keep_error(struct berth *b, const struct bt_icmp_error *e)
+/* slot: of the ping socket. */
+static void keep_error(struct berth *b, const struct bt_icmp_error *e, uint32_t slot)
 {
-	struct bt_engine_icmp *k = &b->icmp;
-	uint32_t len = e->len - BT_UDP_HEADER;
+	uint32_t at = (b->icmp_first + b->n_icmps) % BT_ENGINE_ICMP_MAX;
+	uint32_t skip = e->proto == BERTH_UDP ? BT_UDP_HEADER : 0, len = e->len - skip;
+	const struct bt_held *h = skip > 0 ? NULL : bt_held_at(b, slot);
+	struct bt_engine_icmp *k = &b->icmps[at];
 
-	b->has_icmp = true;
+	if (b->n_icmps == BT_ENGINE_ICMP_MAX)
+		return;
+	b->n_icmps++;
+	k->proto = e->proto;
+	k->user = h == NULL ? 0 : h->user;
 	k->host = e->host;
 	k->sport = bt_get16(e->quoted);
 	k->dport = bt_get16(e->quoted + 2);
@@ -42,29 +49,32 @@ static void keep_error(struct berth *b, const struct bt_icmp_error *e)
 	k->dst = e->dst;
 	k->from = e->from;
 	k->len = len < sizeof(k->data) ? len : (uint32_t)sizeof(k->data);
-	memcpy(k->data, e->quoted + BT_UDP_HEADER, k->len);
+	memcpy(k->data, e->quoted + skip, k->len);
 }
 
 bool bt_engine_icmp(struct berth *b, struct bt_engine_icmp *out)
 {
-	if (!b->has_icmp)
+	if (b->n_icmps == 0)
 		return false;
-	b->has_icmp = false;
-	*out = b->icmp;
+	*out = b->icmps[b->icmp_first];
+	b->icmp_first = (b->icmp_first + 1) % BT_ENGINE_ICMP_MAX;
+	b->n_icmps--;
 	return true;
 }
 
 static void take_error(struct berth *b, const struct bt_icmp_error *e)
 {
+	uint32_t slot = BT_NO_SLOT;
 	bool ours;
 
 	if (e->proto == BERTH_TCP)
 		ours = bt_tcp_icmp(b->tcp, e->host, &e->src, &e->dst, e->quoted, e->len, e->error,
 				   e->mtu, b->now_ns);
 	else
-		ours = bt_udp_icmp(b->udp, e);
-	if (e->proto == BERTH_UDP && e->len >= BT_UDP_HEADER)
-		keep_error(b, e);
+		ours = bt_udp_icmp(b->udp, e, &slot);
+	if (e->len >= BT_UDP_HEADER &&
+	    (e->proto == BERTH_UDP || (e->proto != BERTH_TCP && slot != BT_NO_SLOT)))
+		keep_error(b, e, slot);
 	if (ours && e->error == BERTH_EMSGSIZE)
 		bt_ip_mtu_learned(b->ip, e->host, &e->dst, e->mtu, b->now_ns);
 }

@@ -215,6 +215,20 @@ int64_t berth_send_to(struct berth *b, berth_socket s, const void *data, size_t 
 	return bt_udp_send(b->udp, slot, data, len, to, bt_engine_enter(b, now_ns));
 }
 
+int64_t bt_engine_ping(struct berth *b, berth_socket s, const struct bt_addr *src, const void *data,
+		       size_t len, const struct berth_endpoint *to, uint64_t now_ns)
+{
+	struct bt_held *h;
+	uint32_t slot;
+	int r = bt_held_find(b, s, &slot, &h);
+
+	if (r < 0)
+		return r;
+	if (h->type != BERTH_PING || (data == NULL && len > 0))
+		return BERTH_EINVAL;
+	return bt_udp_send_from(b->udp, slot, src, data, len, to, bt_engine_enter(b, now_ns));
+}
+
 int64_t berth_recv_from(struct berth *b, berth_socket s, void *data, size_t len,
 			struct berth_datagram *info, unsigned flags, uint64_t now_ns)
 {

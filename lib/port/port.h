@@ -36,7 +36,8 @@
 
 #include <stddef.h>
 
-enum bt_proto { BT_TCP = 6, BT_UDP = 17 };
+/* BT_ECHO (ping sockets of both families) takes a slot, but no port: nothing here binds it. */
+enum bt_proto { BT_ECHO = 1, BT_TCP = 6, BT_UDP = 17 };
 
 /* Numbered as in Linux's include/net/tcp_states.h, so that instruments may print them as they are.
  * A UDP socket is BT_ESTABLISHED when connected and BT_CLOSE otherwise. */

@@ -210,8 +210,12 @@ int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *
 	}
 	if (*to == BT_NET_NO_HOST && goes_outside(net->hosts[host], dst, near != NULL))
 		*to = BT_NET_OUTSIDE;
+	if (*to == BT_NET_NO_HOST && near != NULL) {
+		*src = bt_addr_is_any(bound) ? near->addr : *bound;
+		return v4 && bt_addr_is_loopback(bound) ? -EINVAL : -EHOSTUNREACH;
+	}
 	if (*to == BT_NET_NO_HOST)
-		return near != NULL ? -EHOSTUNREACH : -ENETUNREACH;
+		return -ENETUNREACH;
 	kind = btn_addr_kind(net, host, bound);
 	if (!bt_addr_is_any(bound) && kind != ADDR_MULTICAST && kind != ADDR_BROADCAST) {
 		if (bt_addr_is_loopback(bound) && *to != host)

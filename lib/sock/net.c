@@ -29,6 +29,7 @@ void bt_net_free(struct bt_net *net)
 		return;
 	for (uint32_t i = 0; net->chunks != NULL && i < net->n_chunks; i++)
 		free(net->chunks[i]);
+	btn_groups_free(net);
 	for (uint32_t i = 0; i < net->n_hosts; i++)
 		free(net->hosts[i]);
 	free(net->orphans);
@@ -486,7 +487,7 @@ int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, ui
 		return -EOPNOTSUPP;
 	btn_mark(net, slot);
 	int r = way(net, &i, &dst, &src, &to, &arrives);
-	if (r < 0)
+	if (r < 0 && r != -EHOSTUNREACH)
 		return r;
 	/* One that is bound to a group goes on to receive for it. */
 	enum addr_kind bound = btn_addr_kind(net, i.host, &i.laddr);
@@ -538,9 +539,9 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uin
 	if (!bt_addr_is_any(src))
 		from.laddr = *src;
 	int r = way(net, &from, dst, src, &to, &arrives);
-	if (r < 0)
+	if (r < 0 && r != -EHOSTUNREACH)
 		return r;
-	bool lost = r == BT_NET_LOST;
+	bool lost = r != 0;
 	if (i.lport == 0) {
 		r = bt_port_autobind(net->ports, slot, now_ns, why);
 		btn_mark(net, slot);
@@ -553,6 +554,17 @@ int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uin
 			       : bt_port_lookup(net->ports, to, BT_UDP, dst, port, src, i.lport,
 						arrives);
 	return lost ? BT_NET_LOST : away ? BT_NET_AWAY : 0;
+}
+
+int bt_net_ping_route(const struct bt_net *net, uint32_t slot, const struct bt_addr *bound,
+		      struct bt_addr *dst, struct bt_addr *src, uint16_t *to)
+{
+	struct bt_port_info i;
+	uint8_t arrives;
+	if (!bt_port_get(net->ports, slot, &i))
+		return -EBADF;
+	i.laddr = *bound;
+	return way(net, &i, dst, src, to, &arrives);
 }
 
 bool bt_net_explain(const struct bt_net *net, uint16_t host, enum bt_proto proto,

@@ -99,8 +99,8 @@ int bt_net_sock(struct bt_net *net, uint16_t host, enum bt_proto proto, enum bt_
  * The route from host to *dst: a wildcard destination becomes loopback (ip(7)); *to is the host
  * that has it, or BT_NET_OUTSIDE, *src the source address an unbound socket uses. bound: the
  * socket's own address, or a wildcard. -ENETUNREACH: nobody has the address and it is in none of
- * the host's prefixes; -EHOSTUNREACH: nobody has it but it is in one; -EACCES: the broadcast
- * address of a prefix; -EINVAL: a loopback source to another host, as Linux says.
+ * the host's prefixes; -EHOSTUNREACH: nobody has it but it is in one (*src is set); -EACCES: the
+ * broadcast address of a prefix; -EINVAL: a loopback source to another host, as Linux says.
  */
 int bt_net_route(const struct bt_net *net, uint16_t host, const struct bt_addr *bound,
 		 struct bt_addr *dst, struct bt_addr *src, uint16_t *to);
@@ -138,7 +138,7 @@ void bt_net_tried(const struct bt_net *net, struct bt_addr *addr, uint16_t *port
 /* The connection could not be joined after all: the child is freed, the client is unconnected
  * again. */
 void bt_net_connect_undo(struct bt_net *net, uint32_t slot);
-/* UDP connect(2). */
+/* UDP connect(2). That nobody is there only a neighbour's silence would tell. */
 int bt_net_udp_connect(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_t port,
 		       uint64_t now_ns, struct bt_reason *why);
 /* A call has told that the TCP socket's connection, or attempt to connect, is over: its ends are
@@ -161,6 +161,11 @@ void bt_net_disconnect(struct bt_net *net, uint32_t slot);
  * Autobinds. */
 int bt_net_udp_route(struct bt_net *net, uint32_t slot, struct bt_addr *dst, uint16_t port,
 		     uint64_t now_ns, uint32_t *target, struct bt_addr *src, struct bt_reason *why);
+
+/* The way of what a BT_ECHO socket that is bound to `bound` sends: 0, BT_NET_LOST or a negative
+ * errno; *dst, *src and *to as bt_net_route has them. */
+int bt_net_ping_route(const struct bt_net *net, uint32_t slot, const struct bt_addr *bound,
+		      struct bt_addr *dst, struct bt_addr *src, uint16_t *to);
 
 /* What becomes of a packet, or of a connect: the route, and who gets it. */
 struct bt_net_explained {

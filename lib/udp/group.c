@@ -77,7 +77,7 @@ void bt_udp_leave_all(struct bt_udp *u, struct bt_udp_sock *s, uint64_t now_ns)
 
 static void set_flag(struct bt_udp_sock *s, unsigned flag, bool on)
 {
-	s->flags = (uint8_t)(on ? s->flags | flag : s->flags & ~flag);
+	s->flags = (uint16_t)(on ? s->flags | flag : s->flags & ~flag);
 }
 
 /* setsockopt(2): too small or large a buffer is the nearest that is possible. */
@@ -177,8 +177,8 @@ int bt_udp_get(const struct bt_udp *u, uint32_t slot, enum berth_option option, 
 	case BERTH_IP_MULTICAST_IF:
 		*value = s->group_if;
 		return 0;
-	case BERTH_IP_MTU: /* ip(7): of a connected socket */
-		if (!(s->flags & UF_CONNECTED))
+	case BERTH_IP_MTU: /* ip(7): of a connected socket; of a ping socket the last way's */
+		if (!(s->flags & UF_CONNECTED) && s->type != BERTH_PING)
 			return BERTH_ENOTCONN;
 		*value = bt_udp_mtu(u, s);
 		return 0;

@@ -135,12 +135,13 @@ void bt_udp_sock_icmp(struct bt_udp *u, struct bt_udp_sock *s, const struct bt_i
 	bt_udp_fail(u, s, e->error);
 }
 
-bool bt_udp_icmp(struct bt_udp *u, const struct bt_icmp_error *e)
+bool bt_udp_icmp(struct bt_udp *u, const struct bt_icmp_error *e, uint32_t *slot)
 {
 	struct bt_udp_sock *s;
 	struct bt_path path;
 	struct bt_if_info info = {.dev = 1};
 
+	*slot = BT_NO_SLOT;
 	if (e->len < 8)
 		return false;
 	/* The interface that such a packet leaves by: one of the socket's device, if it has one. */
@@ -155,6 +156,7 @@ bool bt_udp_icmp(struct bt_udp *u, const struct bt_icmp_error *e)
 				 &e->src, path.i);
 	if (s == NULL)
 		return false;
+	*slot = s->slot;
 	bt_udp_sock_icmp(u, s, e);
 	/* IP_PMTUDISC_DONT, INTERFACE and OMIT believe no router (ip_sk_accept_pmtu). */
 	return s->mtu_discover >= 1 && s->mtu_discover <= 3;

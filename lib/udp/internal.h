@@ -17,7 +17,9 @@ enum bt_udp_flag {
 	UF_NO_LOOP = 1 << 3, /* IP_MULTICAST_LOOP is off */
 	UF_SHUT_RD = 1 << 4,
 	UF_SHUT_WR = 1 << 5,
-	UF_NO_ROOM = 1 << 6, /* the program was told that there is no room */
+	UF_NO_ROOM = 1 << 6,	/* the program was told that there is no room */
+	UF_BOUND_ADDR = 1 << 7, /* a ping socket's address, and identifier, are what bind gave */
+	UF_BOUND_ID = 1 << 8,
 };
 
 /* A membership. A socket has few: a list. */
@@ -32,7 +34,7 @@ struct bt_udp_sock {
 	uint32_t slot;
 	uint16_t host;
 	uint8_t type, family; /* enum berth_type; 4, 6 */
-	uint8_t flags;	      /* enum bt_udp_flag */
+	uint16_t flags;	      /* enum bt_udp_flag */
 	uint8_t news;	      /* enum berth_event_flag; not 0: in the list */
 	uint8_t hops, tos, group_hops, mtu_discover;
 	int16_t error;		  /* enum berth_error that waits */

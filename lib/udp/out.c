@@ -108,7 +108,7 @@ static void count_sent(struct bt_udp *u, const struct bt_dgram *d)
 		return;
 	s->unsent -= bt_dgram_room(d->len);
 	if (s->flags & UF_NO_ROOM && s->unsent <= s->sndbuf / 2) {
-		s->flags &= (uint8_t)~UF_NO_ROOM;
+		s->flags &= (uint16_t)~UF_NO_ROOM;
 		bt_udp_news(u, s, BERTH_WRITABLE);
 	}
 }
@@ -321,4 +321,19 @@ int64_t bt_udp_send(struct bt_udp *u, uint32_t slot, const void *data, size_t le
 		r = r == 0 && no ? BERTH_EPERM : r;
 	}
 	return r < 0 ? r : (int64_t)len;
+}
+
+int64_t bt_udp_send_from(struct bt_udp *u, uint32_t slot, const struct bt_addr *src,
+			 const void *data, size_t len, const struct berth_endpoint *to,
+			 uint64_t now_ns)
+{
+	struct bt_udp_sock *s = bt_udp_find(u, slot);
+	struct bt_addr bound = s->laddr;
+	int64_t r;
+
+	bt_assert(s->type == BERTH_PING);
+	s->laddr = *src;
+	r = bt_udp_send(u, slot, data, len, to, now_ns);
+	s->laddr = bound;
+	return r;
 }

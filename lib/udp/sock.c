@@ -166,6 +166,8 @@ int bt_udp_bind(struct bt_udp *u, uint32_t slot, const struct bt_addr *addr, uin
 		if (r < 0)
 			return r;
 		s->laddr = *addr;
+		s->flags |= bt_addr_is_any(addr) ? 0 : UF_BOUND_ADDR;
+		s->flags |= port == 0 ? 0 : UF_BOUND_ID;
 	} else {
 		r = bt_port_bind(u->ports, slot, addr, port, true, now_ns, NULL);
 		if (r < 0)
@@ -177,20 +179,32 @@ int bt_udp_bind(struct bt_udp *u, uint32_t slot, const struct bt_addr *addr, uin
 	return 0;
 }
 
-static void disconnect(struct bt_udp *u, struct bt_udp_sock *s)
+/* __udp_disconnect: only what bind gave is kept. */
+static void disconnect_ping(struct bt_udp *u, struct bt_udp_sock *s)
 {
 	struct bt_port_info info;
 
+	if (bt_port_get(u->ports, s->slot, &info))
+		bt_port_set_dev(u->ports, s->slot, 0);
+	if (!(s->flags & UF_BOUND_ADDR))
+		s->laddr = s->raddr;
+	if (!(s->flags & UF_BOUND_ID))
+		bt_ping_unbind(u, s);
+}
+
+static void disconnect(struct bt_udp *u, struct bt_udp_sock *s)
+{
+
 	if (!(s->flags & UF_CONNECTED))
 		return;
-	s->flags &= (uint8_t)~UF_CONNECTED;
+	s->flags &= (uint16_t)~UF_CONNECTED;
 	s->scope = 0;
 	s->path.generation = 0;
 	s->raddr = s->family == BT_V4 ? bt_addr_v4(0) : (struct bt_addr){{0}};
 	if (s->type == BERTH_UDP)
 		bt_port_disconnect(u->ports, s->slot);
-	else if (bt_port_get(u->ports, s->slot, &info))
-		bt_port_set_dev(u->ports, s->slot, 0); /* __udp_disconnect */
+	else
+		disconnect_ping(u, s);
 }
 
 int bt_udp_connect(struct bt_udp *u, uint32_t slot, const struct berth_endpoint *remote,

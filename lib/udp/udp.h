@@ -34,8 +34,9 @@ void bt_udp_free(struct bt_udp *u); /* NULL is allowed */
 
 /* A UDP datagram (rx->proto 17) or an echo reply (1, 58). */
 void bt_udp_input(struct bt_udp *u, const struct bt_rx *rx, uint64_t now_ns);
-/* About a packet of proto 17, 1 or 58. True: a socket of ours may have sent it. */
-bool bt_udp_icmp(struct bt_udp *u, const struct bt_icmp_error *e);
+/* About a packet of proto 17, 1 or 58. True: a socket of ours may have sent it, and may believe it.
+ * *slot: the socket, or BT_NO_SLOT. */
+bool bt_udp_icmp(struct bt_udp *u, const struct bt_icmp_error *e, uint32_t *slot);
 /* It is an error for a connected socket (icmp_err_convert). */
 bool bt_udp_icmp_hard(const struct bt_icmp_error *e);
 /* The next datagram to be carried, complete, in *out. False: none. */
@@ -55,6 +56,10 @@ int bt_udp_connect(struct bt_udp *u, uint32_t slot, const struct berth_endpoint 
 		   uint64_t now_ns);
 int64_t bt_udp_send(struct bt_udp *u, uint32_t slot, const void *data, size_t len,
 		    const struct berth_endpoint *to, uint64_t now_ns);
+/* The same of a ping socket, from an address of its host. */
+int64_t bt_udp_send_from(struct bt_udp *u, uint32_t slot, const struct bt_addr *src,
+			 const void *data, size_t len, const struct berth_endpoint *to,
+			 uint64_t now_ns);
 int64_t bt_udp_recv(struct bt_udp *u, uint32_t slot, void *data, size_t len,
 		    struct berth_datagram *info, unsigned flags);
 int bt_udp_shutdown(struct bt_udp *u, uint32_t slot, enum berth_shut how);

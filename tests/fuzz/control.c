@@ -207,6 +207,17 @@ static void some_addr(uint8_t addr[16])
 	memcpy(addr, a.b, 16);
 }
 
+/* One that means several: groups of both families, and broadcast ones. */
+static void several(uint8_t addr[16], uint8_t how)
+{
+	static const struct bt_addr v6[] = {{{[0] = 0xff, [1] = 5, [15] = 1}},
+					    {{[0] = 0xff, [1] = 2, [15] = 1}}};
+	static const uint32_t v4[] = {0xef010101, 0xef010102, 0xe0000001, 0x0a40ffff, 0xffffffff};
+	struct bt_addr a = how & 1 ? v6[how / 2 % 2] : bt_addr_v4(v4[how / 2 % 5]);
+
+	memcpy(addr, a.b, 16);
+}
+
 /* Where somebody is who may answer. */
 static void some_dest(struct bt_req *q)
 {
@@ -218,7 +229,7 @@ static void some_dest(struct bt_req *q)
 		struct bt_addr a;
 
 		if (q->type == BT_CONNECT ? r->state != BT_ROW_LISTEN
-					  : r->state == BT_ROW_FREE || r->proto != BT_UDP)
+					  : r->state == BT_ROW_FREE || r->proto == BT_TCP)
 			continue;
 		memcpy(a.b, r->laddr, 16);
 		if (bt_addr_is_any(&a) && h != NULL)
@@ -267,6 +278,10 @@ static uint32_t some_extra(struct bt_req *q, uint8_t *extra)
 		memset(extra, how, n);
 		for (uint32_t i = 0; i < n && i < 24; i++)
 			extra[i] = u8();
+		if (n > 0 && how & 1) { /* an echo request, which a ping socket takes */
+			extra[0] = 8;
+			extra[1] = 0;
+		}
 	}
 	return n;
 }
@@ -317,7 +332,9 @@ static void message(unsigned n, uint8_t type)
 	if (type == BT_CONNECT || type == BT_LISTEN_ON)
 		q.proto = how > 250 ? how : BT_TCP;
 	if (type >= BT_UDP_CONNECT && type <= BT_UDP_SEND)
-		q.proto = BT_UDP;
+		q.proto = how & 8 ? BT_ECHO : BT_UDP;
+	else if (type != BT_CONNECT && how % 8 == 7)
+		q.proto = BT_ECHO;
 	q.family = how & 128 && how & 2 ? BT_V6 : BT_V4;
 	how = u8();
 	q.opts = how & 16 ? u8() : BT_REUSEADDR;
@@ -325,6 +342,12 @@ static void message(unsigned n, uint8_t type)
 	some_addr(q.addr);
 	if ((type == BT_CONNECT || (type >= BT_UDP_CONNECT && type <= BT_UDP_SEND)) && how & 7)
 		some_dest(&q);
+	if ((type == BT_GROUP || (type >= BT_UDP_CONNECT && type <= BT_UDP_SEND)) && how & 8) {
+		several(q.addr, how / 16);
+		q.dev = u8() & 3;
+		q.flags |= how & 1 ? BT_REQF_BROADCAST : 0;
+		q.flags |= type == BT_GROUP && how & 2 ? BT_REQF_LEAVE : 0;
+	}
 	q.value = u8();
 	if (type == BT_FILTER)
 		q.value &= 3;
@@ -402,6 +425,8 @@ static void check(void)
 		}
 		if (r->state != BT_ROW_FREE && r->flags & BT_ROWF_ALIAS)
 			continue;
+		if (i.proto == BT_ECHO)
+			d_ping_ends(slot, &i);
 		MUST(r->state == i.state && r->proto == i.proto && r->host == i.host);
 		peer = bt_net_peer(d->net, slot);
 		MUST(r->peer == peer && r->link == bt_net_link(d->net, slot));
