@@ -27,7 +27,8 @@
 #include <unistd.h>
 
 #define TURN_BYTES (256u * 1024) /* of one connection before the others have their turn */
-#define PARTS	   16u		 /* of the engine's buffers in one call */
+#define PART_BYTES 4000		 /* about what one of them holds */
+#define PARTS	   32u		 /* of the engine's buffers in one call */
 #define TABLE	   1024u
 
 struct carries {
@@ -237,7 +238,8 @@ static bool take_urgent(struct carry *c)
 void d_carry_take_in(struct carry *c)
 {
 	struct berth *b = d_wire_engine(c->d);
-	unsigned most = 1; /* few bytes need one part; where that is filled, many may wait */
+	/* Few bytes need one part; where that was filled, many may wait. */
+	unsigned most = c->many ? PARTS : 1;
 	for (uint32_t taken = 0; taken < TURN_BYTES && !c->in_end; most = PARTS) {
 		if (c->urgent_in && !take_urgent(c))
 			break;
@@ -255,10 +257,12 @@ void d_carry_take_in(struct carry *c)
 		}
 		for (unsigned i = 0; i < n_parts; i++)
 			len += room[i].iov_len;
-		ssize_t n = readv(c->fd, room, (int)n_parts);
+		ssize_t n = n_parts == 1 ? read(c->fd, room[0].iov_base, len)
+					 : readv(c->fd, room, (int)n_parts);
 		if (n > 0) {
 			berth_send_filled(b, c->socket, (size_t)n, d_now());
 			taken += (uint32_t)n;
+			c->many = n > PART_BYTES;
 			if ((size_t)n < len)
 				break;
 		} else if (n == 0) {
@@ -309,6 +313,7 @@ void d_carry_hand_on(struct carry *c)
 			break;
 		struct iovec data[PARTS];
 		struct msghdr m = {.msg_iov = data};
+		const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 		unsigned n_parts = PARTS;
 		int r = berth_recv_data(b, c->socket, data, &n_parts);
 		if (c->error != 0 && (r < 0 || n_parts == 0)) {
@@ -329,7 +334,8 @@ void d_carry_hand_on(struct carry *c)
 		if (r < 0 || n_parts == 0)
 			break;
 		m.msg_iovlen = n_parts;
-		ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = n_parts == 1 ? send(c->fd, data[0].iov_base, data[0].iov_len, flags)
+					 : sendmsg(c->fd, &m, flags);
 		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
 			c->blocked = true;
 			break;
@@ -373,8 +379,8 @@ static void on_fd(uv_poll_t *h, int status, int events)
 		d_carry_hand_on(c);
 	if (c->fd >= 0 && c->socket != 0 && !c->connecting && !c->in_end && events & UV_READABLE)
 		d_carry_take_in(c);
+	d_wire_turn(d); /* which may make room again */
 	d_carry_watch(c);
-	d_wire_turn(d);
 	d_publish(d);
 	d_settle(d);
 }
@@ -424,7 +430,6 @@ void d_carry_event(struct daemon *d, const struct berth_event *e)
 		    e->what & (BERTH_READABLE | BERTH_PEER_SHUT | BERTH_ENDED | BERTH_URGENT))
 			d_carry_hand_on(c);
 	}
-	d_carry_watch(c);
 }
 
 /* What has become of it, also when the engine's socket is nobody's any more. */
@@ -446,6 +451,7 @@ void d_carry_states(struct daemon *d)
 		struct carry *next = c->changing;
 		enum bt_state state = state_of(c);
 		c->is_changing = false;
+		d_carry_watch(c); /* not while packets move, which changes it to and fro */
 		bt_net_wire_state(d->net, c->slot, state, d_now());
 		if (c->fd < 0 && c->socket == 0 && (state == BT_CLOSE || state == BT_TIME_WAIT))
 			forget(c);

@@ -24,6 +24,7 @@ struct carry {
 	bool out_end;	 /* the peer's last has been handed on */
 	bool blocked;	 /* the descriptor has no room */
 	bool full;	 /* the engine has none */
+	bool many;	 /* the program has said more at a time than one part holds */
 	bool urgent_in;	 /* the program may have sent an urgent byte that is still to be read */
 	bool urgent_out; /* the peer has */
 	int said;	 /* an error that a call has told before its event came */

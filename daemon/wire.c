@@ -402,11 +402,10 @@ static void send_many(struct daemon *d, uint16_t from, const struct berth_output
 	}
 }
 
-static bool send_out(struct daemon *d)
+static bool send_out(struct daemon *d, uint64_t now)
 {
 	struct wire *w = d->wire;
 	struct berth_output out[PACKETS];
-	uint64_t now = d_now();
 	size_t n = berth_output(w->b, out, PACKETS, now);
 	for (size_t k = 0; k < n; k++) {
 		if (d_tap_send(d, &out[k], now))
@@ -432,24 +431,25 @@ static void given(struct daemon *d)
 
 _Static_assert(PACKETS <= BT_ENGINE_ICMP_MAX, "each of them may be an error about a datagram");
 
-static bool take_straight(struct daemon *d)
+static bool take_straight(struct daemon *d, uint64_t now)
 {
 	struct straight *s = &d->wire->straight;
 	size_t n = s->n;
+	if (n == 0)
+		return false;
 	given(d);
-	berth_input_batch(d->wire->b, s->in, n, d_now());
+	berth_input_batch(d->wire->b, s->in, n, now);
 	given(d);
 	s->n = s->used = 0;
-	return n > 0;
+	return true;
 }
 
-static bool take_in(struct daemon *d)
+static bool take_in(struct daemon *d, uint64_t now)
 {
 	bool any = d_tap_take_in(d);
-	any |= take_straight(d);
+	any |= take_straight(d, now);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
-		uint64_t now = d_now();
 		for (unsigned n = 0; n < PACKETS && bt_pair_out(j->pair, now, &p); n++) {
 			uint16_t to = p.to == 0 ? j->a : j->b;
 			const struct iovec whole = {(void *)(uintptr_t)p.data, p.len};
@@ -509,13 +509,14 @@ void d_wire_turn(struct daemon *d)
 		return;
 	w->turning = true;
 	for (unsigned step = 0; more && step < TURN_STEPS; step++) {
+		uint64_t now = d_now();
 		more = false;
-		if (berth_deadline(w->b) <= d_now()) {
-			berth_advance(w->b, d_now());
+		if (berth_deadline(w->b) <= now) {
+			berth_advance(w->b, now);
 			more = true;
 		}
-		more |= send_out(d);
-		more |= take_in(d);
+		more |= send_out(d, now);
+		more |= take_in(d, now);
 		more |= tell(d);
 	}
 	d_carry_states(d);
