@@ -418,7 +418,8 @@ static bool take_straight(struct daemon *d)
 
 static bool take_in(struct daemon *d)
 {
-	bool any = d_tap_take_in(d) | take_straight(d);
+	bool any = d_tap_take_in(d);
+	any |= take_straight(d);
 	for (struct joint *j = d->wire->joints; j != NULL; j = j->next) {
 		struct bt_pair_packet p;
 		uint64_t now = d_now();
