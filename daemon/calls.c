@@ -520,6 +520,7 @@ static const struct {
 	[BT_OPTS] = {d_call_opts, PROGRAM, false},
 	[BT_SETVAL] = {d_call_setval, PROGRAM, true},
 	[BT_GETVAL] = {d_call_getval, PROGRAM, false},
+	[BT_GROUP] = {d_call_group, PROGRAM, false},
 	[BT_ERRQUEUE] = {d_call_errqueue, PROGRAM, false},
 	[BT_TCP_INFO] = {d_call_tcp_info, PROGRAM, false},
 	[BT_SHUT] = {call_shut, PROGRAM, true},

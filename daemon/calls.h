@@ -63,6 +63,14 @@ int d_call_setval(struct call *k);
 int d_call_getval(struct call *k);
 int d_call_tcp_info(struct call *k);
 
+/* groups.c. many: the request's address is that of several hosts; then the others do what the calls
+ * of the same names do. */
+bool d_group_many(const struct call *k);
+int d_group_connect(struct call *k);
+int d_group_route(struct call *k);
+int d_group_send(struct call *k, const struct bt_addr *chosen, const uint8_t *data, size_t len);
+int d_call_group(struct call *k);
+
 /* filter.c */
 int d_call_filter(struct call *k);
 /* If the filters do not let it pass: that it was refused. */

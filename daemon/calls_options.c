@@ -6,6 +6,8 @@
 #include "vals.h"
 #include "wire.h"
 
+#include "../lib/sock/groups.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -53,6 +55,10 @@ int d_call_setval(struct call *k)
 		if (r < 0)
 			return r;
 	}
+	if (k->req->flags == IPPROTO_IP && k->req->port == IP_MULTICAST_ALL)
+		bt_net_group_all(k->d->net, k->slot, true, k->req->value != 0);
+	if (k->req->flags == IPPROTO_IPV6 && k->req->port == IPV6_MULTICAST_ALL)
+		bt_net_group_all(k->d->net, k->slot, false, k->req->value != 0);
 	int r = d_vals_set(k->slot, k->req->id.gen, k->req->flags, k->req->port, k->req->value);
 	if (r == 0 && d_row(k->d, k->slot)->proto == BT_TCP)
 		d_carry_set(k->d, k->slot, k->req->flags, k->req->port, k->req->value);

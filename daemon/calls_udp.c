@@ -11,6 +11,8 @@
 
 int d_call_udp_connect(struct call *k)
 {
+	if (!(k->req->flags & BT_REQF_UNSPEC) && d_group_many(k))
+		return d_group_connect(k);
 	int r = d_take(k);
 	if (r == 0 && d_is_ping(k))
 		r = d_ping_connect(k->d, k->slot, k->req->flags & BT_REQF_UNSPEC ? NULL : &k->addr,
@@ -86,6 +88,8 @@ int d_call_udp_route(struct call *k)
 {
 	struct bt_addr src = {{0}}, dst = k->addr;
 	uint32_t target;
+	if (d_group_many(k))
+		return d_group_route(k);
 	/* Read first: a change made while we look must make the answer old, not young. */
 	k->rep.value = k->d->table->udp_epoch[bt_epoch_bucket(k->req->port)];
 	int r = udp_route(k, &target, &dst, &src);
@@ -181,6 +185,8 @@ int d_call_udp_send(struct call *k)
 		return ping(k, &from, k->extra + before, k->req->extra - before);
 	if (k->req->extra - before > 65527)
 		return -EMSGSIZE;
+	if (d_group_many(k))
+		return d_group_send(k, &from.src, k->extra + before, k->req->extra - before);
 	int r = udp_route(k, &target, &from.dst, &from.src);
 	if (r < 0)
 		return r;

@@ -209,14 +209,18 @@ void d_carry_closed(struct daemon *d, uint32_t slot)
 	d_wire_turn(d);
 }
 
-/* The next byte of the descriptor is an urgent one: it goes as such. False: not now. */
+/* The next byte of the descriptor is an urgent one: it goes as such. False: not now. Where there is
+ * none at all the reads that follow need not ask. */
 static bool take_urgent(struct carry *c)
 {
 	struct berth *b = d_wire_engine(c->d);
 	char byte;
 	int at = 0;
-	if (ioctl(c->fd, SIOCATMARK, &at) < 0 || !at)
+	if (ioctl(c->fd, SIOCATMARK, &at) < 0 || !at) {
+		struct pollfd p = {.fd = c->fd, .events = POLLPRI};
+		c->urgent_in = poll(&p, 1, 0) == 1 && p.revents & POLLPRI;
 		return true;
+	}
 	if (recv(c->fd, &byte, 1, MSG_PEEK) != 1)
 		return true;
 	int64_t n = berth_send(b, c->socket, &byte, 1, BERTH_OOB, d_now());

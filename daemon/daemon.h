@@ -17,6 +17,7 @@
  *	inbox.c		programs' notices without a wake-up
  *	events.c	what happened and what was refused, for instruments; tally.c: how often
  *	relay.c		datagrams in waiting
+ *	groups.c	datagrams that go to several
  *	errors.c	what is said of those that did not arrive
  *	filter.c	packet filters
  *	echo.c		sockets that are connected to themselves
@@ -228,7 +229,8 @@ struct d_from {
 	struct bt_addr src, dst;
 	uint16_t host, port;
 	uint8_t hops, tos;
-	bool word; /* no datagram: an error waits (errors.c) */
+	uint8_t dev; /* by which it arrives, of what goes to several; else 0 */
+	bool word;   /* no datagram: an error waits (errors.c) */
 };
 /* Takes a datagram for `target`. Bounded by the receiver's rcvbuf; beyond that it is dropped and
  * counted. */

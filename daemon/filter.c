@@ -43,8 +43,7 @@ void d_filter_recover(struct daemon *d)
 	count_filters(d);
 }
 
-/* One of both hosts has a filter. */
-static bool between(const struct daemon *d, uint16_t from, uint16_t to)
+bool d_filter_between(const struct daemon *d, uint16_t from, uint16_t to)
 {
 	return d->n_filters > 0 && from != to &&
 	       (d_filter_of(d, from) != NULL || d_filter_of(d, to) != NULL);
@@ -73,7 +72,7 @@ static void count_direct(struct daemon *d, uint16_t host, const struct bt_filter
 
 bool d_filter_passes(const struct daemon *d, const struct d_passage *p)
 {
-	if (!between(d, p->from, p->to))
+	if (!d_filter_between(d, p->from, p->to))
 		return true;
 	if (p->nobody)
 		return false;
@@ -94,7 +93,7 @@ bool d_filter_direct(struct daemon *d, const struct d_passage *p)
 				      in = packet(p, BT_FILTER_IN, false, BT_FILTER_NEW);
 	if (!d_filter_passes(d, p))
 		return false;
-	if (between(d, p->from, p->to)) {
+	if (d_filter_between(d, p->from, p->to)) {
 		count_direct(d, p->from, &out);
 		count_direct(d, p->to, &in);
 	}

@@ -27,6 +27,8 @@ void d_filter_recover(struct daemon *d);
 /* NULL: the host has none. Another one after each change. */
 struct bt_filter *d_filter_of(const struct daemon *d, uint16_t host);
 
+/* One of both hosts has a filter. */
+bool d_filter_between(const struct daemon *d, uint16_t from, uint16_t to);
 /* True: every packet of it, there and back, now and later, is accepted whatever comes, so none
  * needs to be. What a host sends to itself is not filtered. */
 bool d_filter_passes(const struct daemon *d, const struct d_passage *p);

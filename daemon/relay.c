@@ -93,7 +93,8 @@ static void alias_drop(struct queue *q)
 static bool same(const struct d_from *a, const struct d_from *b)
 {
 	return a->port == b->port && a->host == b->host && a->hops == b->hops && a->tos == b->tos &&
-	       a->word == b->word && bt_addr_eq(&a->src, &b->src) && bt_addr_eq(&a->dst, &b->dst);
+	       a->word == b->word && a->dev == b->dev && bt_addr_eq(&a->src, &b->src) &&
+	       bt_addr_eq(&a->dst, &b->dst);
 }
 
 static int alias_make(struct queue *q, const struct gram *g)
@@ -120,6 +121,7 @@ static int alias_make(struct queue *q, const struct gram *g)
 	row->family = (uint8_t)family;
 	row->hops = from->hops;
 	row->tos = from->tos;
+	row->dev = from->dev;
 	row->host = from->host;
 	row->state = BT_ROW_CLOSE;
 	row->flags = from->word ? BT_ROWF_ALIAS | BT_ROWF_RESET : BT_ROWF_ALIAS;

@@ -325,6 +325,7 @@ static void publish(struct daemon *d, uint32_t slot, uint8_t flags)
 		d_vals_forget(slot);
 	if (flags & BT_NETF_FREED && r->proto != BT_TCP) {
 		d_ping_forget(slot);
+		d_wire_groups(d, r->host);
 		d_relay_forget(d, slot);
 		d_wire_udp_forget(d, slot);
 		d_errors_forget(slot);

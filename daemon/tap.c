@@ -440,6 +440,7 @@ int d_tap_set(struct daemon *d, uint16_t host, int fd, const struct bt_tap_set *
 	for (unsigned end = 0; end < 2; end++)
 		bt_pair_set(t->pair, end, s, d_now());
 	take_gateways(t, set);
+	d_wire_groups(d, host);
 	hear_datagrams(d, host);
 	d_ways_changed(d);
 	d_wire_turn(d);
@@ -462,6 +463,7 @@ bool d_tap_clear(struct daemon *d, uint16_t host)
 	bt_net_outside(d->net, host, 0);
 	*p = t->next;
 	free_tap(t);
+	d_wire_groups(d, host);
 	d_ways_changed(d);
 	return true;
 }

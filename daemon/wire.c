@@ -6,6 +6,7 @@
 
 #include "../lib/base/siphash.h"
 #include "../lib/engine/engine.h"
+#include "../lib/sock/groups.h"
 #include "../link/pair.h"
 
 #include <errno.h>
@@ -319,8 +320,8 @@ void d_wire_listens(struct daemon *d, uint32_t slot, bool on)
 
 /* ---- packets and time ---- */
 
-/* The host that an IP packet is for. */
-static uint16_t destination(const struct daemon *d, const struct berth_output *o)
+/* Whom an IP packet is for. */
+static struct bt_addr destination(const struct berth_output *o)
 {
 	const uint8_t *p = o->iov[0].iov_base;
 	struct bt_addr dst = {{[10] = 0xff, [11] = 0xff}};
@@ -328,7 +329,7 @@ static uint16_t destination(const struct daemon *d, const struct berth_output *o
 		memcpy(dst.b + 12, p + 16, 4);
 	else if (o->iov[0].iov_len >= 40 && p[0] >> 4 == 6)
 		memcpy(dst.b, p + 24, 16);
-	return bt_net_host_by_addr(d->net, &dst);
+	return dst;
 }
 
 /* The engine knows all addresses of the host. (To tell it of one would end what it has put out.) */
@@ -351,15 +352,23 @@ static void send_cut(struct daemon *d, struct joint *j, uint16_t from, uint16_t 
 	}
 }
 
-/* Nothing happens to it on its way: it is copied once, and goes in as it came out. False: there is
- * no room for more. */
+/* Nothing happens to it on its way: bytes that the other end waits for go there at once, unless
+ * others are before them; all else is copied, and goes in as it came out. False: there is no room
+ * for more.
+ *
+ * So a byte is copied five times on such a link, where veth needs two: write(2), readv(2) into the
+ * engine's send buffer, from there into the receive buffer, sendmsg(2), read(2). */
 static bool send_straight(struct wire *w, struct joint *j, uint16_t from, uint16_t to,
-			  const struct berth_output *o)
+			  const struct berth_output *o, uint64_t now)
 {
 	struct straight *s = &w->straight;
 	uint8_t *at = s->room + s->used;
+	uint64_t pkts = o->segment == 0 ? 1 : (o->len + o->segment - 1u) / o->segment;
 	if (o->len > sizeof(s->room) - s->used)
 		return false;
+	bt_pair_passed(j->pair, from == j->a ? 0 : 1, pkts, o->len);
+	if (s->n == 0 && bt_engine_carry(w->b, o, w->ifs[to], now))
+		return true;
 	s->in[s->n++] = (struct berth_input){.packet = at,
 					     .len = o->len,
 					     .i = w->ifs[to],
@@ -368,9 +377,29 @@ static bool send_straight(struct wire *w, struct joint *j, uint16_t from, uint16
 	for (uint16_t i = 0; i < o->n_iov; at += o->iov[i++].iov_len)
 		memcpy(at, o->iov[i].iov_base, o->iov[i].iov_len);
 	s->used += o->len;
-	uint64_t pkts = o->segment == 0 ? 1 : (o->len + o->segment - 1u) / o->segment;
-	bt_pair_passed(j->pair, from == j->a ? 0 : 1, pkts, o->len);
 	return true;
+}
+
+static void send_one(struct daemon *d, uint16_t from, uint16_t to, const struct berth_output *o,
+		     uint64_t now)
+{
+	struct joint *j = to == BT_NET_NO_HOST || from == to ? NULL : joint_of(d, from, to);
+	if (j == NULL)
+		return;
+	if (!known(d, to) || d_captured(d, from, to) ||
+	    !bt_pair_passes(j->pair, from == j->a ? 0 : 1) ||
+	    !send_straight(d->wire, j, from, to, o, now))
+		send_cut(d, j, from, to, o, now);
+}
+
+/* A copy to each host that gets it in packets; the others have had theirs (groups.c). */
+static void send_many(struct daemon *d, uint16_t from, const struct berth_output *o, uint64_t now)
+{
+	for (uint16_t to = 0; to < bt_net_hosts(d->net); to++) {
+		struct joint *j = d_wired_group(d, from, to) ? joint_of(d, from, to) : NULL;
+		if (j != NULL)
+			send_cut(d, j, from, to, o, now);
+	}
 }
 
 static bool send_out(struct daemon *d)
@@ -382,16 +411,14 @@ static bool send_out(struct daemon *d)
 	for (size_t k = 0; k < n; k++) {
 		if (d_tap_send(d, &out[k], now))
 			continue;
-		uint16_t from = host_of_if(d, out[k].i), to = destination(d, &out[k]);
-		struct joint *j = from == BT_NET_NO_HOST || to == BT_NET_NO_HOST || from == to
-					  ? NULL
-					  : joint_of(d, from, to);
-		if (j == NULL)
+		const struct bt_addr dst = destination(&out[k]);
+		uint16_t from = host_of_if(d, out[k].i);
+		if (from == BT_NET_NO_HOST)
 			continue;
-		if (!known(d, to) || d_captured(d, from, to) ||
-		    !bt_pair_passes(j->pair, from == j->a ? 0 : 1) ||
-		    !send_straight(w, j, from, to, &out[k]))
-			send_cut(d, j, from, to, &out[k], now);
+		if (bt_net_is_many(d->net, from, &dst))
+			send_many(d, from, &out[k], now);
+		else
+			send_one(d, from, bt_net_host_by_addr(d->net, &dst), &out[k], now);
 	}
 	return n > 0;
 }
@@ -497,6 +524,11 @@ void d_wire_turn(struct daemon *d)
 	set_timer(d, more);
 }
 
+void d_wire_soon(struct daemon *d)
+{
+	set_timer(d, true);
+}
+
 static void on_timer(uv_poll_t *h, int status, int events)
 {
 	struct daemon *d = h->loop->data;
@@ -538,6 +570,7 @@ int d_wire_open(struct daemon *d)
 	for (uint32_t slot = 0; slot < d->table->high_water; slot++)
 		if (d_row(d, slot)->state == BT_ROW_LISTEN)
 			d_wire_listens(d, slot, true);
+	d_wire_groups(d, BT_NET_NO_HOST);
 	return 0;
 }
 
@@ -546,6 +579,7 @@ void d_wire_close(struct daemon *d)
 	struct wire *w = d->wire;
 	if (w == NULL)
 		return;
+	d_wire_groups_close(d);
 	d->wire = NULL;
 	for (struct joint *j = w->joints, *next; j != NULL; j = next) {
 		next = j->next;

@@ -12,6 +12,7 @@
  *	wire.c	the engine, its hosts and links, packets and time
  *	capture.c who looks at packets
  *	wire_udp.c datagrams
+ *	wire_groups.c those that go to several
  *	ping.c	ICMP echo: programs' sockets, berth ping
  *	tap.c	what is beyond the network
  *	carry_options.c options of connections, TCP_INFO
@@ -63,6 +64,7 @@ void d_wire_settings(struct daemon *d, uint16_t host);
 /* Carries what the engine has to say, tells what has happened, sets the clock. To be called after
  * every call of the engine. */
 void d_wire_turn(struct daemon *d);
+void d_wire_soon(struct daemon *d); /* the same, when nothing else runs */
 /* The host's interface that leads to the network's others; as d_wire_host. */
 berth_if d_wire_if(struct daemon *d, uint16_t host);
 /* The engine's socket of a listener; 0: it has none. */
@@ -121,6 +123,23 @@ int d_wire_udp_send(struct daemon *d, uint32_t slot, uint32_t target, const stru
 void d_wire_udp_hear(struct daemon *d, uint32_t slot);
 void d_wire_udp_event(struct daemon *d, const struct berth_event *e);
 void d_wire_udp_forget(struct daemon *d, uint32_t slot); /* the socket is gone */
+
+/* ---- wire_groups.c ---- */
+
+struct bt_net_spread;
+
+/* True: what a host sends to a group, or to all, travels to the other in packets. */
+bool d_wired_group(const struct daemon *d, uint16_t from, uint16_t to);
+/* The engine learns which groups the host's sockets have joined; host BT_NET_NO_HOST: every host's.
+ */
+void d_wire_groups(struct daemon *d, uint16_t host);
+void d_wire_groups_close(struct daemon *d); /* the engine is about to end */
+/* A datagram to the hosts that it reaches in packets. 0 or the errno of sendto(2). */
+int d_wire_group_send(struct daemon *d, const struct bt_net_spread *s, const struct d_from *from,
+		      uint16_t port, const uint8_t *data, size_t len);
+/* Of what has come through for the socket `hearer`: by which interface it hears it, or 0. */
+uint8_t d_wire_group_heard(const struct daemon *d, uint32_t hearer, struct d_from *from,
+			   uint16_t port);
 
 /* ---- carry_options.c: of an engine's socket ---- */
 

@@ -7,6 +7,8 @@
  */
 #include "tap.h"
 
+#include "../lib/sock/groups.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -142,6 +144,22 @@ static uint32_t from_outside(struct daemon *d, uint32_t target, struct d_from *f
 			      from->port, BT_DEV_LO + 1);
 }
 
+static uint32_t target_of(struct daemon *d, uint32_t hearer, struct d_from *from, uint16_t port)
+{
+	struct bt_port_info i;
+	if (!bt_port_get(bt_net_ports(d->net), hearer, &i))
+		return BT_NO_SLOT;
+	from->host = bt_net_host_by_addr(d->net, &from->src);
+	if (bt_net_is_many(d->net, i.host, &from->dst))
+		return d_wire_group_heard(d, hearer, from, port) ? hearer : BT_NO_SLOT;
+	if (from->host == BT_NET_NO_HOST)
+		return from_outside(d, hearer, from);
+	uint16_t to = bt_net_host_by_addr(d->net, &from->dst);
+	return to == BT_NET_NO_HOST ? BT_NO_SLOT
+				    : bt_port_lookup(bt_net_ports(d->net), to, BT_UDP, &from->dst,
+						     port, &from->src, from->port, BT_DEV_LO + 1);
+}
+
 void d_wire_udp_event(struct daemon *d, const struct berth_event *e)
 {
 	static uint8_t data[GRAM_MAX];
@@ -160,17 +178,7 @@ void d_wire_udp_event(struct daemon *d, const struct berth_event *e)
 			.port = info.from.port, .hops = (uint8_t)(64 - info.hops), .tos = info.tos};
 		memcpy(from.src.b, info.from.addr.b, 16);
 		memcpy(from.dst.b, info.to.addr.b, 16);
-		uint32_t target;
-		from.host = bt_net_host_by_addr(d->net, &from.src);
-		uint16_t to = bt_net_host_by_addr(d->net, &from.dst);
-		if (from.host == BT_NET_NO_HOST)
-			target = from_outside(d, hearer, &from);
-		else
-			target = to == BT_NET_NO_HOST
-					 ? BT_NO_SLOT
-					 : bt_port_lookup(bt_net_ports(d->net), to, BT_UDP,
-							  &from.dst, info.to.port, &from.src,
-							  from.port, BT_DEV_LO + 1);
+		uint32_t target = target_of(d, hearer, &from, info.to.port);
 		if (target == BT_NO_SLOT)
 			continue;
 		d_count(d, BT_CNT_UDP_RELAYED);

@@ -175,13 +175,15 @@ static int tcp_disconnect(int fd, struct note *n)
 	return 0;
 }
 
-static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port, bool unspec)
+static int udp_connect(int fd, struct note *n, const uint8_t addr[16], uint16_t port,
+		       uint16_t scope, bool unspec)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	bt_req_make(&q, BT_UDP_CONNECT, n, fd);
 	bt_req_addr(&q, addr, port);
-	q.flags = unspec ? BT_REQF_UNSPEC : 0;
+	q.dev = scope;
+	q.flags = unspec ? BT_REQF_UNSPEC : bt_may_broadcast(fd, addr);
 	bt_udp_changes++;
 	int e = bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL);
 	if (e == 0)
@@ -227,7 +229,9 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	else if (e == 0 && n.flags & NOTE_V6 && !v6 && !unspec && v6only(fd))
 		e = EAFNOSUPPORT;
 	else if (e == 0)
-		return (e = udp_connect(fd, &n, addr, port, unspec)) == 0 ? 0 : bt_fail(e);
+		return (e = udp_connect(fd, &n, addr, port, bt_scope(sa, len), unspec)) == 0
+			       ? 0
+			       : bt_fail(e);
 	if (udp && e != 0)
 		bt_udp_autobind(fd, &n);
 	return e == 0 ? 0 : bt_fail(e);

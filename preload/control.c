@@ -6,6 +6,8 @@
  */
 #include "preload.h"
 
+#include <netinet/udp.h>
+
 #define ASKS                                                                                       \
 	(COOKIE_BIT(CB_PKTINFO) | COOKIE_BIT(CB_RECVTTL) | COOKIE_BIT(CB_RECVTOS) |                \
 	 COOKIE_BIT(CB_PKTINFO6) | COOKIE_BIT(CB_RECVHOPS) | COOKIE_BIT(CB_RECVTCLASS))
@@ -26,6 +28,7 @@ static bool is_any(const uint8_t addr[16])
 
 struct arrival {
 	uint8_t dst[16];
+	uint8_t own[16]; /* the same, or what an answer would come from where that is of several */
 	int dev, hops, tos;
 };
 
@@ -60,12 +63,18 @@ static void destination(const struct note *n, const struct bt_row *from, const u
 		memcpy(a->dst, own.laddr, 16);
 	else /* sent before this socket asked: within a host the addresses are mostly the same */
 		memcpy(a->dst, source, 16);
+	memcpy(a->own, a->dst, 16);
 	a->dev = 1;
 	if (!bt_host_read(bt_table(), bt_host(), &host))
 		return;
-	for (uint16_t i = 0; i < host.n_addrs && i < BT_HOST_ADDRS; i++)
-		if (memcmp(host.addrs[i].addr, a->dst, 16) == 0)
+	bool several = from->flags & BT_ROWF_ALIAS && from->dev != 0;
+	for (uint16_t i = host.n_addrs < BT_HOST_ADDRS ? host.n_addrs : BT_HOST_ADDRS; i-- > 0;)
+		if (several && host.addrs[i].dev == from->dev && bt_is_v4(host.addrs[i].addr))
+			memcpy(a->own, host.addrs[i].addr, 16);
+		else if (!several && memcmp(host.addrs[i].addr, a->dst, 16) == 0)
 			a->dev = host.addrs[i].dev;
+	if (several)
+		a->dev = from->dev;
 }
 
 static void put4(const struct note *n, const struct arrival *a, struct msghdr *m, size_t room)
@@ -74,7 +83,7 @@ static void put4(const struct note *n, const struct arrival *a, struct msghdr *m
 	uint8_t tos = (uint8_t)a->tos;
 	memcpy(&info.ipi_addr, a->dst + 12, 4);
 	if (!(n->flags & NOTE_PING)) /* ipv4_pktinfo_prepare */
-		info.ipi_spec_dst = info.ipi_addr;
+		memcpy(&info.ipi_spec_dst, a->own + 12, 4);
 	if (n->cookie & COOKIE_BIT(CB_PKTINFO))
 		put(m, room, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	if (n->cookie & COOKIE_BIT(CB_RECVTTL))
@@ -115,15 +124,17 @@ void bt_control_give(const struct note *n, const struct sockaddr_un *sun, sockle
 
 /* ---- sending ---- */
 
-static int interface(int index)
+static int interface(int index, struct bt_choice *choice)
 {
 	struct bt_host_row host;
 	if (index == 0)
 		return 0;
 	if (bt_host_read(bt_table(), bt_host(), &host))
 		for (uint16_t i = 0; i < host.n_addrs && i < BT_HOST_ADDRS; i++)
-			if (host.addrs[i].dev == index)
+			if (host.addrs[i].dev == index) {
+				choice->dev = (uint16_t)index;
 				return 0;
+			}
 	return ENODEV;
 }
 
@@ -139,7 +150,7 @@ static int info6(const struct cmsghdr *c, bool v4, struct bt_choice *choice)
 		choice->source = true;
 		memcpy(choice->addr, &info.ipi6_addr, 16);
 	}
-	return interface((int)info.ipi6_ifindex);
+	return interface((int)info.ipi6_ifindex, choice);
 }
 
 static int info4(const struct cmsghdr *c, struct bt_choice *choice)
@@ -154,7 +165,7 @@ static int info4(const struct cmsghdr *c, struct bt_choice *choice)
 		choice->addr[10] = choice->addr[11] = 0xff;
 		memcpy(choice->addr + 12, &info.ipi_spec_dst, 4);
 	}
-	return interface(info.ipi_ifindex);
+	return interface(info.ipi_ifindex, choice);
 }
 
 static bool whole_int(const struct cmsghdr *c, int min, int max, int *v)
@@ -229,6 +240,15 @@ static int one6(const struct cmsghdr *c, struct bt_choice *choice)
 	}
 }
 
+/* udp_cmsg_send of Linux */
+static int segment(const struct cmsghdr *c, struct bt_choice *choice)
+{
+	if (c->cmsg_type != UDP_SEGMENT || c->cmsg_len != CMSG_LEN(sizeof(choice->segment)))
+		return EINVAL;
+	memcpy(&choice->segment, CMSG_DATA(c), sizeof(choice->segment));
+	return 0;
+}
+
 int bt_control_read(const struct note *n, const struct msghdr *m, bool v4, struct bt_choice *choice)
 {
 	struct msghdr *w = (struct msghdr *)(uintptr_t)m;
@@ -247,6 +267,8 @@ int bt_control_read(const struct note *n, const struct msghdr *m, bool v4, struc
 					    c->cmsg_type == SO_TIMESTAMPING
 				    ? 0
 				    : EINVAL;
+		else if (c->cmsg_level == IPPROTO_UDP && !(n->flags & NOTE_PING))
+			e = segment(c, choice);
 		else
 			e = v4 ? one4(c, n->flags & NOTE_V6, choice) : one6(c, choice);
 		if (e != 0)

@@ -66,13 +66,16 @@ static bool fresh(const struct way *w, const struct note *n, const uint8_t addr[
 }
 
 /* Asks berthd; names the socket on the way if it has no name yet. 0 or errno. */
-static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, struct way *w)
+static int ask(int fd, struct note *n, const uint8_t addr[16], uint16_t port, uint16_t dev,
+	       struct way *w)
 {
 	struct bt_req q;
 	struct bt_rep rep;
 	bt_req_make(&q, BT_UDP_ROUTE, n, fd);
 	memcpy(q.addr, addr, 16);
 	q.port = port;
+	q.dev = dev;
+	q.flags = bt_may_broadcast(fd, addr);
 	w->used = false;
 	w->dev = device(n);
 	w->changes = bt_udp_changes;
@@ -162,8 +165,8 @@ void bt_udp_autobind(int fd, struct note *n)
 	}
 	/* Whoever asks for a way gets a port. The interface that a socket is bound to may have one
 	 * for IPv4 alone. */
-	if (!v6 || ask(fd, n, any6, 1, way_to(n, any6, 1)) != 0)
-		ask(fd, n, any4, 1, way_to(n, any4, 1));
+	if (!v6 || ask(fd, n, any6, 1, 0, way_to(n, any6, 1)) != 0)
+		ask(fd, n, any4, 1, 0, way_to(n, any4, 1));
 }
 
 /* 0 or errno. */
@@ -217,7 +220,9 @@ static int by_relay(int fd, const struct note *n, const uint8_t addr[16], uint16
 	q.value = choice->value;
 	/* With an answer: when it is here, the row says that all must come this way, so the next
 	 * datagram cannot overtake this one. */
-	q.flags = BT_REQF_SYNC | (choice->source ? BT_REQF_SOURCE : 0);
+	q.flags = (uint16_t)(BT_REQF_SYNC | (choice->source ? BT_REQF_SOURCE : 0) |
+			     bt_may_broadcast(fd, addr));
+	q.dev = choice->dev;
 	int e = bt_call(bt_proof(fd, n), &q, buf, &rep, NULL, NULL);
 	*waited = e != 0 && rep.flags & BT_REPF_WIRE;
 	if (buf != small)
@@ -296,6 +301,61 @@ static ssize_t nobody(int fd, struct note *n, const struct way *w, const uint8_t
 	if (!w->lost && told(n, addr, port))
 		refuse(fd, n);
 	return (ssize_t)size;
+}
+
+#define SEGMENTS_MAX 128u /* UDP_MAX_SEGMENTS of Linux */
+
+/* UDP_SEGMENT: what Linux looks at before it cuts. The interface's MTU counts, which of the way to
+ * an own address is lo's. */
+static int segments(int fd, const uint8_t addr[16], size_t size, size_t segment)
+{
+	struct bt_host_row host;
+	size_t mtu = 1500, header = bt_is_v4(addr) ? 28 : 48;
+	int none = 0;
+	socklen_t len = sizeof(none);
+	if (segment == 0)
+		return 0;
+	if (bt_host_read(bt_table(), bt_host(), &host))
+		for (uint16_t i = 0; i < host.n_addrs && i < BT_HOST_ADDRS; i++)
+			if (memcmp(host.addrs[i].addr, addr, 16) == 0)
+				mtu = 65536;
+	if (bt_is_v4(addr) && addr[12] == 127)
+		mtu = 65536;
+	if (header + (size < segment ? size : segment) > mtu)
+		return EMSGSIZE;
+	if (size <= segment)
+		return 0;
+	bt_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_NO_CHECK, (long)&none, (long)&len, 0);
+	return (none && bt_is_v4(addr)) || size > segment * SEGMENTS_MAX ? EINVAL : 0;
+}
+
+static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m, int flags);
+
+/* One after the other. What fails after the first is lost, as each of them may be on its way. */
+static ssize_t send_cut(int fd, const struct msghdr *m, int flags, size_t size, size_t segment)
+{
+	struct note n;
+	char *all = malloc(size);
+	struct iovec piece;
+	struct msghdr one = *m;
+	ssize_t r = 0;
+	if (all == NULL)
+		return bt_fail(ENOBUFS);
+	for (size_t i = 0, at = 0; i < m->msg_iovlen; at += m->msg_iov[i++].iov_len)
+		memcpy(all + at, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
+	one.msg_iov = &piece;
+	one.msg_iovlen = 1;
+	for (size_t at = 0; at < size && r >= 0; at += segment) {
+		piece.iov_base = all + at;
+		piece.iov_len = size - at < segment ? size - at : segment;
+		r = bt_ident(fd, &n) ? send_one(fd, &n, &one, flags) : bt_fail(EBADF);
+		if (r < 0 && at > 0)
+			break;
+		if (r < 0)
+			size = 0;
+	}
+	free(all);
+	return size > 0 ? (ssize_t)size : -1;
 }
 
 /* ping_common_sendmsg, ping_v4_sendmsg, ping_v6_sendmsg: only whole echo requests, which are looked
@@ -382,17 +442,25 @@ static ssize_t send_one(int fd, const struct note *note, const struct msghdr *m,
 	int e = total(m, &size);
 	if (e == 0)
 		e = destination(&n, m, addr, &port);
+	if (e == 0 && UNLIKELY(n.cookie & COOKIE_BIT(CB_SEGMENT)))
+		choice.segment = bt_udp_segment(fd, &n);
+	if (e == 0 && m->msg_name != NULL && n.flags & NOTE_V6)
+		choice.dev = bt_scope(m->msg_name, m->msg_namelen);
 	if (e == 0 && UNLIKELY(m->msg_controllen > 0))
 		e = bt_control_read(&n, m, bt_is_v4(addr), &choice);
 	if (e == 0)
 		e = contents(m, size, bt_is_v4(addr));
+	if (e == 0 && UNLIKELY(choice.segment != 0))
+		e = segments(fd, addr, size, choice.segment);
 	if (e != 0) {
 		bt_udp_autobind(fd, &n);
 		return bt_fail(e);
 	}
+	if (UNLIKELY(choice.segment != 0 && size > choice.segment))
+		return send_cut(fd, m, flags, size, choice.segment);
 	struct way *w = way_to(&n, addr, port);
 	if (UNLIKELY(bt_table() == NULL || !(n.flags & NOTE_NAMED) || !fresh(w, &n, addr, port))) {
-		e = ask(fd, &n, addr, port, w);
+		e = ask(fd, &n, addr, port, choice.dev, w);
 		if (e != 0) {
 			bt_udp_autobind(fd, &n);
 			return bt_fail(e);

@@ -59,7 +59,9 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_MTU_DISCOVER, 0, BYTE, 0, 0, 5, 1},
 	{IPPROTO_IP, IP_MINTTL, 0, BYTE, 0, 0, 255, 0},
 	{IPPROTO_IP, IP_MULTICAST_TTL, 0, BYTE, 0, -1, 255, 1},
-	{IPPROTO_IP, IP_MULTICAST_LOOP, 0, BIT, CB_NOMCLOOP, ANY, 1},
+	{IPPROTO_IP, IP_MULTICAST_LOOP, 0, FLAG, 0, ANY, 1},
+	{IPPROTO_IP, IP_MULTICAST_ALL, 0, BYTE, 0, 0, 1, 1},
+	{IPPROTO_IP, IP_MULTICAST_IF, 0, NUMBER, 0, ANY, 0},
 	{IPPROTO_IP, IP_TRANSPARENT, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IPV6, IPV6_TRANSPARENT, 0, FLAG, 0, ANY, 0},
 	{IPPROTO_IP, IP_LOCAL_PORT_RANGE, 0, NUMBER, 0, ANY, 0},
@@ -69,13 +71,15 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_RECVTTL, 0, BIT, CB_RECVTTL, ANY, 0},
 	{IPPROTO_IP, IP_RECVTOS, 0, BIT, CB_RECVTOS, ANY, 0},
 	{IPPROTO_UDP, UDP_CORK, 17, BIT, CB_CORK, ANY, 0},
+	{IPPROTO_UDP, UDP_SEGMENT, 17, NUMBER, 0, 0, UINT16_MAX, 0},
+	{IPPROTO_UDP, UDP_GRO, 17, FLAG, 0, ANY, 0}, /* nothing is ever joined */
 	/* Those of AF_INET6 sockets, which take all of IPPROTO_IP as well. */
 	{IPPROTO_IPV6, IPV6_V6ONLY, 0, BIT, CB_V6ONLY, ANY, 0},
 	{IPPROTO_IPV6, IPV6_FREEBIND, 0, BIT, 4, ANY, 0},
 	{IPPROTO_IPV6, IPV6_RECVERR, 0, BIT, CB_RECVERR6, ANY, 0},
 	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, 0, NUMBER, 0, -1, 255, 64},
-	{IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 17, NUMBER, 0, -1, 255, 1},
-	{IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 1, NUMBER, 0, -1, 255, 1},
+	{IPPROTO_IPV6, IPV6_MULTICAST_IF, 0, NUMBER, 0, ANY, 0},
+	{IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 0, NUMBER, 0, -1, 255, 1},
 	{IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, NUMBER, 0, 0, 1, 1},
 	{IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0, FLAG, 0, ANY, 1},
 	{IPPROTO_IPV6, IPV6_MTU_DISCOVER, 0, NUMBER, 0, 0, 5, 1},
@@ -230,13 +234,32 @@ static int get_number(int fd, const struct note *n, const struct option *o)
 {
 	struct bt_req q;
 	struct bt_rep rep;
+	/* inet6_create does not set it */
+	bool off = o->level == IPPROTO_IP && o->name == IP_MULTICAST_ALL && n->flags & NOTE_V6;
+	int initial = off ? 0 : o->initial;
 	if (!(cookie_now(fd, n) & COOKIE_BIT(CB_STORED)) || !(n->flags & NOTE_NAMED))
-		return o->initial;
+		return initial;
 	bt_req_init(&q, BT_GETVAL, n);
 	q.flags = o->level;
 	q.port = o->name;
-	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value
-									 : o->initial;
+	return bt_call(bt_proof(fd, n), &q, NULL, &rep, NULL, NULL) == 0 ? (int)rep.value : initial;
+}
+
+int bt_keep_value(int fd, struct note *n, int level, int name, uint32_t value)
+{
+	int e = bt_name_it(fd, n);
+	uint64_t c = cookie_now(fd, n);
+	if (e == 0 && !(c & COOKIE_BIT(CB_STORED)))
+		e = bt_cookie_set(fd, n, c | COOKIE_BIT(CB_STORED));
+	if (e == 0)
+		bt_tell_value(fd, n, level, name, value);
+	return e;
+}
+
+uint16_t bt_udp_segment(int fd, const struct note *n)
+{
+	const struct option *o = find(n, IPPROTO_UDP, UDP_SEGMENT);
+	return cookie_now(fd, n) & COOKIE_BIT(CB_SEGMENT) ? (uint16_t)get_number(fd, n, o) : 0;
 }
 
 /* Linux sets the priority with the type of service (rt_tos2priority). */
@@ -276,13 +299,14 @@ static int set_number(int fd, struct note *n, const struct option *o, int v)
 		return EINVAL;
 	if (o->level == IPPROTO_IP && o->name == IP_TOS && get_number(fd, n, o) != v)
 		prioritise(fd, v);
-	int e = bt_name_it(fd, n);
-	uint64_t c = cookie_now(fd, n);
-	if (e == 0 && !(c & COOKIE_BIT(CB_STORED)))
-		e = bt_cookie_set(fd, n, c | COOKIE_BIT(CB_STORED));
+	int e = bt_keep_value(fd, n, o->level, o->name, (uint32_t)v);
+	uint64_t c = cookie_now(fd, n), was = c;
+	if (o->level == IPPROTO_UDP && o->name == UDP_SEGMENT)
+		c = v != 0 ? c | COOKIE_BIT(CB_SEGMENT) : c & ~COOKIE_BIT(CB_SEGMENT);
+	if (e == 0 && c != was)
+		e = bt_cookie_set(fd, n, c);
 	if (e != 0)
 		return e;
-	bt_tell_value(fd, n, o->level, o->name, (uint32_t)v);
 	if (o->name == TCP_NOTSENT_LOWAT && o->level == IPPROTO_TCP && n->flags & NOTE_WIRE)
 		bt_wire_queue(fd, n, 0);
 	return 0;
@@ -474,6 +498,9 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return bt_fail(EINVAL);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_setsockopt(fd, &n, level, name, value, len);
+	e = bt_group_set(fd, &n, level, name, value, len);
+	if (e >= 0)
+		return e == 0 ? 0 : bt_fail(e);
 	const struct option *o = find(&n, level, name);
 	if (o != NULL) {
 		e = number(o, value, len, &v);
@@ -630,8 +657,12 @@ PUBLIC int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	if (o != NULL && o->name == TCP_MAXSEG && o->level == IPPROTO_TCP &&
 	    n.flags & NOTE_CONNECTED)
 		return give_int(o, bt_wire_value(fd, &n, level, name, &v) ? v : 65483, value, len);
-	if (o != NULL)
-		return give_int(o, get_number(fd, &n, o), value, len);
+	if (o != NULL) {
+		v = get_number(fd, &n, o);
+		return o->name == IP_MULTICAST_IF && level == IPPROTO_IP
+			       ? give(&v, sizeof(v), value, len)
+			       : give_int(o, v, value, len);
+	}
 	if (level == SOL_SOCKET)
 		return get_socket(fd, &n, name, value, len);
 	if (level == IPPROTO_TCP && !(n.flags & NOTE_UDP)) {

@@ -23,6 +23,7 @@
  *	dgram.c		UDP's and ping sockets' sending and receiving
  *	control.c	UDP's control messages
  *	options.c	setsockopt getsockopt ioctl
+ *	groups.c	groups and broadcast
  *	names.c		host names
  *	files.c		open and kin for /proc/net and /proc/sys/net
  *	netlink.c	netlink sockets
@@ -250,9 +251,9 @@ enum cookie_bit {
 	CB_V6,
 	CB_STORED, /* berthd keeps values for it (BT_GETVAL) */
 	CB_NOQUICKACK,
-	CB_PACING, /* the program set SO_MAX_PACING_RATE itself */
-	CB_PING,   /* ICMP echo: its type is a UDP socket's */
-	CB_NOMCLOOP,
+	CB_PACING,  /* the program set SO_MAX_PACING_RATE itself */
+	CB_SEGMENT, /* UDP_SEGMENT is not 0 */
+	CB_PING,    /* ICMP echo: its type is a UDP socket's */
 	CB_PKTINFO6,
 	CB_RECVHOPS,
 	CB_RECVTCLASS,
@@ -429,9 +430,13 @@ void bt_udp_autobind(int fd, struct note *n);
 /* What a sender chooses for one datagram. */
 struct bt_choice {
 	bool source;
+	uint16_t dev;	  /* interface, where it goes to several hosts; 0: none */
 	uint8_t addr[16]; /* source: the address it comes from */
 	uint32_t value;	  /* as in BT_UDP_SEND */
+	uint16_t segment; /* bytes of each of the datagrams that it is cut into; 0: it is one */
 };
+/* options.c: UDP_SEGMENT of the socket */
+uint16_t bt_udp_segment(int fd, const struct note *n);
 /* Reads the control messages of a datagram to an IPv4 or IPv6 address. 0 or errno. */
 int bt_control_read(const struct note *n, const struct msghdr *m, bool v4,
 		    struct bt_choice *choice);
@@ -446,6 +451,15 @@ void bt_control_give(const struct note *n, const struct sockaddr_un *sun, sockle
 bool bt_reset_untold(int fd, const struct note *n);
 /* Tells berthd an option's value; what others depend on (UDP, SOL_SOCKET) it knows on return. */
 void bt_tell_value(int fd, const struct note *n, int level, int name, uint32_t value);
+/* The same, where nobody looks whether it is an option's value: kept for getsockopt. 0 or errno. */
+int bt_keep_value(int fd, struct note *n, int level, int name, uint32_t value);
+/* groups.c. Options about groups: 0, errno, or -1: it is not one of those. */
+int bt_group_set(int fd, struct note *n, int level, int name, const void *value, socklen_t len);
+/* BT_REQF_BROADCAST where the address may be a broadcast one and the socket has SO_BROADCAST. */
+uint16_t bt_may_broadcast(int fd, const uint8_t addr[16]);
+/* The interface that is named with the address of an IPv6 group of a link; 0: none, or another
+ * address. */
+uint16_t bt_scope(const struct sockaddr *sa, socklen_t len);
 ssize_t bt_errqueue(int fd, const struct note *n, struct msghdr *m); /* errqueue.c; -1 and errno */
 ssize_t bt_stream_end(int fd, ssize_t n, size_t wanted);	     /* stream.c */
 /* The kernel holds a reset for fd that berthd did not know of, since nobody could say whose close

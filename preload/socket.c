@@ -355,7 +355,8 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 		return bt_real()->getpeername(fd, sa, len);
 	if (UNLIKELY(n.flags & NOTE_NETLINK))
 		return bt_nl_name(&n, true, sa, len);
-	if (n.flags & NOTE_SHUT_WR) /* the connection may be over */
+	/* The connection may be over, also because another holder has shut it down. */
+	if (n.flags & NOTE_SHUT_WR || (n.flags & NOTE_SHARED && !(n.flags & NOTE_UDP)))
 		bt_settle(&n);
 	if (!(n.flags & NOTE_CHILD)) /* or never was accepted */
 		bt_reset_unheard(fd, &n);

@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#define BT_MSG_VERSION 5
+#define BT_MSG_VERSION 6
 #define BT_MSG_MAX     (65536 + 256) /* bytes of the largest packet */
 #define BT_TOKEN_BYTES 24	     /* who (8), MAC (16); in BERTH_TOKEN as hex after "NETID:" */
 /* The token's first 8 bytes, a native number: bits 0-15 the host; bit 16 BT_TOKEN_UNPRIVILEGED: not
@@ -66,6 +66,7 @@ enum bt_msg_type {
 		       * (include/berth/berth.h) */
 	BT_GETVAL,    /* flags = level, port = option. Reply: value, or err ENOENT if never set.
 		       * SO_ERROR is told once */
+	BT_GROUP,     /* addr = group, dev: the socket joins it; flag BT_REQF_LEAVE: leaves it */
 	BT_ERRQUEUE,  /* UDP: reply extra: struct bt_udp_error and what it quotes; EAGAIN: none */
 	BT_TCP_INFO,  /* Reply extra: struct tcp_info (linux/tcp.h), then the name of the congestion
 			 control, BT_CONGESTION_NAME bytes; ENOENT: its bytes travel in no packets */
@@ -157,6 +158,8 @@ enum bt_req_flag {
 	BT_REQF_SOURCE = 1 << 7,
 	BT_REQF_ASYNC = 1 << 8, /* CONNECT: non-blocking: a later call tells the outcome */
 	BT_REQF_TAP = 1 << 9,
+	BT_REQF_BROADCAST = 1 << 10, /* UDP: the socket has SO_BROADCAST */
+	BT_REQF_LEAVE = 1 << 11,
 };
 
 enum bt_rep_flag {
@@ -193,6 +196,10 @@ struct bt_captured {
 #define IP_LOCAL_PORT_RANGE 51
 #endif
 
+/* Of BT_SETVAL, level IPPROTO_IP: the interface that IP_MULTICAST_IF has chosen. The option of that
+ * name is the address, as it is in memory, 0: none. */
+#define BT_VAL_MULTICAST_DEV 0x100
+
 /* What recvmsg with MSG_ERRQUEUE says (ip(7)); the bytes of the datagram follow. */
 struct bt_udp_error {
 	int32_t error;	/* errno */
@@ -213,7 +220,7 @@ struct bt_req {
 	uint8_t proto, family; /* 6, 17 or 1 (ICMP echo); 4 or 6 */
 	uint16_t opts;	       /* enum bt_port_opt */
 	uint16_t port;
-	uint16_t pad;
+	uint16_t dev; /* UDP, BT_GROUP: the interface that the program names; 0: none */
 	uint8_t addr[16];
 	uint32_t value;
 	uint32_t extra; /* bytes after this structure */

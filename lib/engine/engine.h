@@ -28,6 +28,13 @@ int bt_engine_host_add(struct berth *b, uint16_t host);
 /* A socket of the engine in a slot that the caller has got of bt_port_new and not bound yet. The
  * engine frees the slot in the end. BERTH_ENOMEM, BERTH_EINVAL, BERTH_EEXIST: it has one. */
 int bt_engine_adopt(struct berth *b, uint32_t slot, enum berth_type type, berth_socket *s);
+/* Carries a packet that berth_output has just given, whose checksum is unfinished, to interface i
+ * of another host of the engine: the next data of a connection go from the one's send buffer
+ * straight into the other's receive buffer. True: done. False: nothing has happened, and it is to
+ * be copied and handed to berth_input_batch. What berth_output has given stays valid, whatever the
+ * answer. */
+bool bt_engine_carry(struct berth *b, const struct berth_output *packet, berth_if i,
+		     uint64_t now_ns);
 /* What ICMP, or a neighbour's silence, has said of a datagram (UDP) or of the request of a ping
  * socket. */
 struct bt_engine_icmp {

@@ -141,6 +141,19 @@ void berth_input_batch(struct berth *b, const struct berth_input *packets, size_
 	flush(b, &batch);
 }
 
+/* Nothing is reaped here: other packets that berth_output gave may lie there. */
+bool bt_engine_carry(struct berth *b, const struct berth_output *packet, berth_if i,
+		     uint64_t now_ns)
+{
+	struct bt_rx rx;
+
+	if (packet->checksum == 0 || packet->n_iov < 2 || !bt_ip_input_head(b->ip, packet, i, &rx))
+		return false;
+	b->now_ns = now_ns > b->now_ns ? now_ns : b->now_ns;
+	return bt_tcp_input_parts(b->tcp, &rx, packet->iov + 1,
+				  packet->len - (uint32_t)packet->iov[0].iov_len, b->now_ns);
+}
+
 /* True: one more segment like it would get the same header of IP, and no filter looks at it. */
 static bool alike(const struct berth *b, const struct bt_tx *tx)
 {

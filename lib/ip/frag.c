@@ -6,11 +6,15 @@
 
 /* RFC 7739 5.3: what one destination sees says nothing about another's. */
 uint32_t bt_ip_next_id(struct bt_ip *ip, const struct bt_addr *src, const struct bt_addr *dst,
-		       uint8_t proto)
+		       uint8_t proto, uint32_t n)
 {
 	uint32_t base = bt_ip_hash(ip, src, dst, proto);
 
-	return base + ip->ids[bt_ip_hash(ip, dst, src, proto + 256u) % 256]++;
+	uint32_t *used = &ip->ids[bt_ip_hash(ip, dst, src, proto + 256u) % 256];
+
+	base += *used;
+	*used += n;
+	return base;
 }
 
 /* Of the options at p those that every fragment has (RFC 791 3.1, copied flag), padded; their
@@ -94,7 +98,7 @@ int bt_ip_fragment6(struct bt_ip *ip, struct bt_iface *f, struct bt_pkt *p, uint
 	int result = BT_IP_TAKEN;
 
 	memcpy(dst.b, data + 24, sizeof(dst.b));
-	id = bt_ip_next_id(ip, src, &dst, BT_IPPROTO_FRAGMENT);
+	id = bt_ip_next_id(ip, src, &dst, BT_IPPROTO_FRAGMENT, 1);
 	while (at < len) {
 		uint32_t n = len - at < room ? len - at : room;
 		struct bt_pkt *q = piece(ip, p, header_len + n);

@@ -68,6 +68,24 @@ enum bt_ip_got bt_ip_input(struct bt_ip *ip, const struct berth_input *packet, u
 						   : bare(&in, packet->packet, packet->len);
 }
 
+bool bt_ip_input_head(struct bt_ip *ip, const struct berth_output *packet, berth_if i,
+		      struct bt_rx *rx)
+{
+	const struct berth_input in = {.packet = packet->iov[0].iov_base,
+				       .len = packet->len,
+				       .i = i,
+				       .segment = packet->segment,
+				       .checked = true};
+	struct bt_iface *f = bt_iface(ip, i);
+	uint32_t head = (uint32_t)packet->iov[0].iov_len;
+
+	if (f == NULL || (f->flags & (BERTH_IF_ETHERNET | BERTH_IF_DOWN)) != 0 ||
+	    head < BT_IPV4_HEADER || !bt_ip4_expected(ip, f, &in, rx) || rx->ip_len != packet->len)
+		return false;
+	rx->len = head - BT_IPV4_HEADER;
+	return true;
+}
+
 /* A packet of ours that found no neighbour: its sender is told as by a router (RFC 1122 3.3.1.6).
  */
 static enum bt_ip_got undelivered(struct bt_in *in, const struct bt_pkt *p)

@@ -202,6 +202,7 @@ static enum bt_ip_got fragment(struct bt_in *in, const uint8_t *data, struct bt_
 	h->header_len = (uint8_t)((whole[0] & 15) * 4u);
 	h->total_len = (uint16_t)p->len;
 	h->tos = whole[1];
+	in->checked = bt_in_checked(in); /* the mark was the last piece's alone */
 	return deliver(in, whole, h, group);
 }
 

@@ -109,6 +109,7 @@ static enum bt_ip_got fragment(struct bt_in *in, const uint8_t *data, const stru
 	if (bt_ipv6_read(out, p->len, &whole) != BT_IP_OK)
 		return bt_in_drop(in, BERTH_DROP_FRAGMENT_MALFORMED);
 	in->whole = true;
+	in->checked = bt_in_checked(in); /* the mark was the last piece's alone */
 	return deliver(in, out, &whole);
 }
 

@@ -391,8 +391,9 @@ int bt_ip_fragment4(struct bt_ip *ip, struct bt_iface *f, struct bt_pkt *p, uint
 		    const struct bt_addr *src, const struct bt_addr *to, uint64_t now_ns);
 int bt_ip_fragment6(struct bt_ip *ip, struct bt_iface *f, struct bt_pkt *p, uint32_t mtu,
 		    const struct bt_addr *src, const struct bt_addr *to, uint64_t now_ns);
+/* The first of n that nobody else has had lately. */
 uint32_t bt_ip_next_id(struct bt_ip *ip, const struct bt_addr *src, const struct bt_addr *dst,
-		       uint8_t proto);
+		       uint8_t proto, uint32_t n);
 /* IPv4 header at p (20 bytes) with its checksum. */
 static inline void bt_ip4_write(uint8_t *p, uint8_t tos, uint32_t len, uint16_t id, uint16_t frag,
 				uint8_t ttl, uint8_t proto, const struct bt_addr *src,
@@ -444,6 +445,11 @@ struct bt_in {
 	struct bt_rx *rx;
 	struct bt_icmp_error *error;
 };
+/* Whether no packet by this way needs its checksum looked at. */
+static inline bool bt_in_checked(const struct bt_in *in)
+{
+	return in->looped || (in->f->flags & BERTH_IF_RX_CHECKSUM) != 0;
+}
 enum bt_ip_got bt_ip4_input(struct bt_in *in, const uint8_t *data, size_t len);
 /* The short way of a segment of TCP, whole and without options, to the address that the last one
  * was for. True: *rx is filled in, as bt_ip4_input would have. False: nothing has happened. */

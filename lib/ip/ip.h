@@ -167,8 +167,13 @@ struct bt_icmp_error {
  * stays until bt_ip_reap (or is the caller's packet). */
 enum bt_ip_got bt_ip_input(struct bt_ip *ip, const struct berth_input *packet, uint64_t now_ns,
 			   struct bt_rx *rx, struct bt_icmp_error *error);
-/* The same for what waits inside: packets of hosts to themselves, errors. BT_IP_NOTHING says only
- * that this one is dealt with: go on while bt_ip_waiting(). */
+/* The headers of a packet that came out of bt_ip_output of the same engine, in *rx, of which data
+ * and len are TCP's header alone. False: nothing has happened, as it is not such a packet, or not
+ * one that takes the short way in by interface i. */
+bool bt_ip_input_head(struct bt_ip *ip, const struct berth_output *packet, berth_if i,
+		      struct bt_rx *rx);
+/* As bt_ip_input for what waits inside: packets of hosts to themselves, errors. BT_IP_NOTHING says
+ * only that this one is dealt with: go on while bt_ip_waiting(). */
 enum bt_ip_got bt_ip_next(struct bt_ip *ip, uint64_t now_ns, struct bt_rx *rx,
 			  struct bt_icmp_error *error);
 /* True: bt_ip_next has something; the engine's deadline is now. */

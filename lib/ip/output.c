@@ -112,6 +112,12 @@ void bt_checksum_finish(uint8_t *data, uint32_t len, uint8_t checksum_at, uint8_
 		bt_put16(data + checksum_at, 0xffff);
 }
 
+/* The packets that it becomes where it is cut (RFC 6864 4: each has a number of its own). */
+static uint32_t segments(uint32_t ip_len, uint16_t segment)
+{
+	return segment == 0 ? 1 : ip_len / segment + 1;
+}
+
 static void write_header(struct bt_ip *ip, struct bt_pkt *p, const struct bt_send *s,
 			 const struct bt_path *path)
 {
@@ -132,7 +138,9 @@ static void write_header(struct bt_ip *ip, struct bt_pkt *p, const struct bt_sen
 		return;
 	}
 	/* RFC 6864 4.1: of what cannot be fragmented the identification says nothing */
-	h.id = df ? 0 : (uint16_t)bt_ip_next_id(ip, &s->src, &s->dst, s->proto);
+	h.id = df ? 0
+		  : (uint16_t)bt_ip_next_id(ip, &s->src, &s->dst, s->proto,
+					    segments(p->len, s->segment));
 	if (s->router_alert) {
 		h.total_len = (uint16_t)(p->len + 24);
 		h.df = df;
@@ -380,7 +388,9 @@ static void complete(struct bt_ip *ip, struct bt_tx *tx, const struct bt_path *p
 
 	if (v4) {
 		bool df = tx->no_fragment && (path->flags & BT_PATH_NO_DF) == 0;
-		uint16_t id = df ? 0 : (uint16_t)bt_ip_next_id(ip, &tx->src, &tx->dst, tx->proto);
+		uint16_t id = df ? 0
+				 : (uint16_t)bt_ip_next_id(ip, &tx->src, &tx->dst, tx->proto,
+							   segments(ip_len, tx->segment));
 
 		p -= BT_IPV4_HEADER;
 		bt_ip4_write(p, tx->tos, ip_len, id, df ? DF : 0, hops, tx->proto, &tx->src,

@@ -186,6 +186,7 @@ void bt_net_closed(struct bt_net *net, uint32_t slot, uint64_t now_ns)
 	struct sock *s = btn_touch(net, slot);
 	if (s == NULL || !bt_port_get(net->ports, slot, &i) || s->flags & BT_NETF_ORPHAN)
 		return;
+	btn_groups_forget(net, slot, i.host);
 	uint32_t peer = s->peer;
 	if (s->flags & (BT_NETF_LINGER0 | UNREAD))
 		bt_net_reset(net, slot);

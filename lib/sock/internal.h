@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of a network share: net.c the sockets and the calls that join them, hosts.c hosts
- * and routes, ends.c how connections end. */
+ * and routes, ends.c how connections end, groups.c what goes to several. */
 #ifndef BERTH_LIB_SOCK_INTERNAL_H
 #define BERTH_LIB_SOCK_INTERNAL_H
 
@@ -15,13 +15,19 @@ struct sock {
 	uint32_t flags;
 };
 
-#define IDLE	UINT32_MAX
-#define END	(UINT32_MAX - 1)
-#define GONE	0x100u	 /* with BT_NETF_FREED: the port space has freed the slot already */
-#define WIRE	0x200u	 /* its bytes travel in packets */
-#define UNREAD	0x400u	 /* closed with data unread, perhaps by the last holder */
-#define AT_ONCE 0x800u	 /* its FIN was sent by its close, not by a shutdown before */
-#define STAMP	0x10000u /* the upper half of the flags counts the slot's lives */
+#define IDLE	 UINT32_MAX
+#define END	 (UINT32_MAX - 1)
+#define GONE	 0x100u	  /* with BT_NETF_FREED: the port space has freed the slot already */
+#define WIRE	 0x200u	  /* its bytes travel in packets */
+#define UNREAD	 0x400u	  /* closed with data unread, perhaps by the last holder */
+#define AT_ONCE	 0x800u	  /* its FIN was sent by its close, not by a shutdown before */
+#define NOT_ALL4 0x1000u  /* IP_MULTICAST_ALL is not what a new socket has */
+#define NOT_ALL6 0x2000u  /* IPV6_MULTICAST_ALL, too */
+#define STAMP	 0x10000u /* the upper half of the flags counts the slot's lives */
+
+struct btn_member;
+struct btn_joined;
+#define MEMBER_TABLE 1024u
 
 struct addr_entry {
 	struct bt_addr addr;
@@ -34,7 +40,8 @@ struct host {
 	struct bt_net_host pub;
 	struct bt_net_conf conf;
 	int32_t n_time_wait;
-	uint8_t outside; /* enum bt_net_outside */
+	uint8_t outside;	   /* enum bt_net_outside */
+	struct btn_joined *joined; /* groups */
 };
 
 /* An end in FIN_WAIT2 that nobody holds any more. It is told from a later life of its slot by the
@@ -54,7 +61,8 @@ struct bt_net {
 	uint32_t changed_first, changed_last;
 	struct orphan *orphans; /* heap, the next to end first */
 	uint32_t n_orphans, orphan_room;
-	struct bt_addr tried; /* the local end of the last TCP connect */
+	struct btn_member **members; /* of groups, by slot; NULL: nobody has joined one yet */
+	struct bt_addr tried;	     /* the local end of the last TCP connect */
 	uint16_t tried_port;
 };
 
@@ -80,6 +88,10 @@ enum addr_kind {
 	ADDR_LINK, /* IPv6 addresses that mean nothing without an interface */
 };
 enum addr_kind btn_addr_kind(const struct bt_net *net, uint16_t host, const struct bt_addr *addr);
+
+/* groups.c */
+void btn_groups_forget(struct bt_net *net, uint32_t slot, uint16_t host);
+void btn_groups_free(struct bt_net *net);
 
 /* ends.c */
 /* The connection is over; its ends are shown until a call tells that. */

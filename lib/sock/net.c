@@ -29,6 +29,7 @@ void bt_net_free(struct bt_net *net)
 		return;
 	for (uint32_t i = 0; net->chunks != NULL && i < net->n_chunks; i++)
 		free(net->chunks[i]);
+	btn_groups_free(net);
 	for (uint32_t i = 0; i < net->n_hosts; i++)
 		free(net->hosts[i]);
 	free(net->orphans);

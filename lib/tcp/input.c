@@ -388,6 +388,7 @@ static bool parse(struct bt_tcp *t, const struct bt_rx *rx, struct bt_in *in)
 		return false;
 	}
 	in->rx = rx;
+	in->parts = NULL;
 	in->data = rx->data + in->s.header_len;
 	in->len = rx->len - in->s.header_len;
 	in->n_segs = 1;
@@ -479,6 +480,30 @@ void bt_tcp_input_batch(struct bt_tcp *t, const struct bt_rx *rx, size_t n, uint
 void bt_tcp_input(struct bt_tcp *t, const struct bt_rx *rx, uint64_t now_ns)
 {
 	bt_tcp_input_batch(t, rx, 1, now_ns);
+}
+
+bool bt_tcp_input_parts(struct bt_tcp *t, const struct bt_rx *rx, const struct iovec *parts,
+			uint32_t len, uint64_t now_ns)
+{
+	struct bt_in in = {.rx = rx, .parts = parts, .len = len, .n_segs = 1};
+	struct bt_conn *c;
+	uint32_t slot;
+
+	bt_tcp_enter(t, now_ns);
+	if (len == 0 || bt_tcp_read(rx->data, rx->len, &in.s) != BT_TCP_OK ||
+	    in.s.header_len != rx->len)
+		return false;
+	slot = look_up(t, &in);
+	if (slot == BT_NO_SLOT)
+		return false;
+	if (rx->segment != 0 && len > rx->segment)
+		in.n_segs = (len + rx->segment - 1) / rx->segment;
+	c = bt_tcp_conn(t, slot);
+	if (!predicted(t, c, &in))
+		return false;
+	c->segs_in += in.n_segs;
+	t->last_slot = slot;
+	return true;
 }
 
 /* ---- ICMP ---- */

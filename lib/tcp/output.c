@@ -195,7 +195,8 @@ static uint32_t largest(const struct bt_conn *c)
 {
 	uint32_t max = c->mss;
 
-	if (c->path.flags & BERTH_IF_TSO) {
+	/* Not past an urgent byte: each segment says how far away it is. */
+	if (c->path.flags & BERTH_IF_TSO && !(c->flags & CF_URG_OUT)) {
 		max = bt_min32(bt_cc_burst(&c->cc), TSO_MAX);
 		max = max < c->mss ? c->mss : max - max % c->mss;
 	}
@@ -293,7 +294,7 @@ static bool send_lost(struct bt_tcp *t, struct bt_conn *c, struct bt_tx *tx)
 
 /* True if a segment that is not full, the end of what is queued, may go (RFC 9293 3.7.4, SHLD-7).
  * It does when an ACK comes, or the cork's time is over (MUST-60). */
-static bool tail_may_go(const struct bt_conn *c, uint32_t len)
+static bool tail_may_go(const struct bt_conn *c)
 {
 	const struct bt_flight *f = c->flight;
 
@@ -303,9 +304,8 @@ static bool tail_may_go(const struct bt_conn *c, uint32_t len)
 		return false;
 	if (c->flags & CF_NODELAY || c->flags & CF_URG_OUT)
 		return true;
-	if (f->n == 0 || bt_seq_le(f->small_end, c->snd_una)) /* Nagle, Minshall's variant */
-		return true;
-	return len >= c->mss;
+	/* Nagle, Minshall's variant */
+	return f->n == 0 || bt_seq_le(f->small_end, c->snd_una);
 }
 
 /* How many bytes of new data may go now; *fin: and the FIN. The peer may have moved the edge of its
@@ -326,7 +326,7 @@ static uint32_t allowed(struct bt_tcp *t, struct bt_conn *c, bool tlp, bool *fin
 	if (len == unsent) {
 		uint32_t tail = len % c->mss;
 
-		if (tail != 0 && !tlp && !tail_may_go(c, len))
+		if (tail != 0 && !tlp && !tail_may_go(c))
 			len -= tail;
 		*fin = c->flags & CF_FIN && len == unsent;
 		return len;

@@ -138,6 +138,23 @@ static void join(struct bt_conn *c)
 		q->n_recent = 0;
 }
 
+/* The whole payload, behind what is there. */
+static void append(struct bt_conn *c, const struct bt_in *in)
+{
+	uint32_t at = c->unread, left = in->len;
+
+	if (in->parts == NULL) {
+		bt_bytes_write(&c->rxq->rx, at, in->data, left);
+		return;
+	}
+	for (const struct iovec *p = in->parts; left > 0; p++) {
+		bt_assert(p->iov_len <= left);
+		bt_bytes_write(&c->rxq->rx, at, p->iov_base, (uint32_t)p->iov_len);
+		at += (uint32_t)p->iov_len;
+		left -= (uint32_t)p->iov_len;
+	}
+}
+
 /* The payload, within the window and not wholly old. */
 void bt_reass_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 {
@@ -161,7 +178,7 @@ void bt_reass_input(struct bt_tcp *t, struct bt_conn *c, struct bt_in *in)
 	if (holes)
 		fill(c, 0, in, in->s.seq, bt_seq_add(in->s.seq, in->len));
 	else
-		bt_bytes_write(&q->rx, c->unread, in->data, in->len);
+		append(c, in);
 	c->rcv_nxt = bt_seq_add(c->rcv_nxt, in->len);
 	c->unread += in->len;
 	c->bytes_in += in->len;

@@ -350,7 +350,8 @@ struct bt_tcp {
 struct bt_in {
 	const struct bt_rx *rx;
 	const uint8_t *data;
-	uint32_t len; /* payload */
+	const struct iovec *parts; /* of the payload, instead of data; NULL: it lies in one */
+	uint32_t len;		   /* payload */
 	uint32_t n_segs;
 	struct bt_tcp_seg s;
 };

@@ -39,6 +39,12 @@ void bt_tcp_input(struct bt_tcp *t, const struct bt_rx *rx, uint64_t now_ns);
 /* All are looked at before an answer goes, so that one ACK serves several (RFC 9293 MUST-58,
  * MUST-59). */
 void bt_tcp_input_batch(struct bt_tcp *t, const struct bt_rx *rx, size_t n, uint64_t now_ns);
+/* The same for a segment whose checksum is vouched for, with the header alone in rx and the
+ * payload, `len` bytes, in parts. False: nothing has happened, as it is not the next data that an
+ * established connection waits for. Frees and changes nothing that waits to be sent or
+ * acknowledged. */
+bool bt_tcp_input_parts(struct bt_tcp *t, const struct bt_rx *rx, const struct iovec *parts,
+			uint32_t len, uint64_t now_ns);
 /* An ICMP error about a segment that we sent: quoted is its TCP header's first len (>= 8) bytes,
  * error a berth_error (hard or soft by RFC 1122 4.2.3.9), mtu that of "too big", else 0. True: it
  * is a segment of ours that is in flight, so the MTU may be believed (RFC 5927 4.1). */

@@ -207,6 +207,17 @@ static void some_addr(uint8_t addr[16])
 	memcpy(addr, a.b, 16);
 }
 
+/* One that means several: groups of both families, and broadcast ones. */
+static void several(uint8_t addr[16], uint8_t how)
+{
+	static const struct bt_addr v6[] = {{{[0] = 0xff, [1] = 5, [15] = 1}},
+					    {{[0] = 0xff, [1] = 2, [15] = 1}}};
+	static const uint32_t v4[] = {0xef010101, 0xef010102, 0xe0000001, 0x0a40ffff, 0xffffffff};
+	struct bt_addr a = how & 1 ? v6[how / 2 % 2] : bt_addr_v4(v4[how / 2 % 5]);
+
+	memcpy(addr, a.b, 16);
+}
+
 /* Where somebody is who may answer. */
 static void some_dest(struct bt_req *q)
 {
@@ -331,6 +342,12 @@ static void message(unsigned n, uint8_t type)
 	some_addr(q.addr);
 	if ((type == BT_CONNECT || (type >= BT_UDP_CONNECT && type <= BT_UDP_SEND)) && how & 7)
 		some_dest(&q);
+	if ((type == BT_GROUP || (type >= BT_UDP_CONNECT && type <= BT_UDP_SEND)) && how & 8) {
+		several(q.addr, how / 16);
+		q.dev = u8() & 3;
+		q.flags |= how & 1 ? BT_REQF_BROADCAST : 0;
+		q.flags |= type == BT_GROUP && how & 2 ? BT_REQF_LEAVE : 0;
+	}
 	q.value = u8();
 	if (type == BT_FILTER)
 		q.value &= 3;

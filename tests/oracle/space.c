@@ -121,6 +121,25 @@ static int add_address(int fd, const char *text, uint8_t bits)
 	return ask(fd, &m);
 }
 
+/* A host of berth reaches every group and everybody. */
+static int add_route(int fd, const char *text, uint8_t bits)
+{
+	struct message m;
+	uint8_t raw[4];
+	uint32_t device = if_nametoindex(DEVICE);
+	begin(&m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(m.u.route));
+	m.u.route.rtm_family = AF_INET;
+	m.u.route.rtm_dst_len = bits;
+	m.u.route.rtm_table = RT_TABLE_MAIN;
+	m.u.route.rtm_protocol = RTPROT_BOOT;
+	m.u.route.rtm_scope = RT_SCOPE_LINK;
+	m.u.route.rtm_type = RTN_UNICAST;
+	inet_pton(AF_INET, text, raw);
+	attribute(&m, RTA_DST, raw, sizeof(raw));
+	attribute(&m, RTA_OIF, &device, sizeof(device));
+	return ask(fd, &m);
+}
+
 static bool is_local(int fd, const char *v6)
 {
 	struct message m, reply;
@@ -217,6 +236,10 @@ const char *space_enter(void)
 		if (e == 0 && *which == '6' && !becomes_local(fd, text))
 			e = -ETIMEDOUT;
 	}
+	if (e == 0)
+		e = add_route(fd, "224.0.0.0", 4);
+	if (e == 0)
+		e = add_route(fd, "255.255.255.255", 32);
 	close(fd);
 	if (e != 0)
 		return "the addresses could not be set";

@@ -2,7 +2,9 @@
 /* UDP: addresses, boundaries, truncation, connected sockets, errors that come back. */
 #include "t.h"
 
+#include <netinet/udp.h>
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
@@ -297,6 +299,74 @@ static void closed_receiver(void)
 	close(c);
 }
 
+/* UDP_SEGMENT by a control message, or (size -1) as the socket has it. */
+static long send_segments(int s, int size, size_t len)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(uint16_t))];
+	} u = {.head = {.cmsg_len = CMSG_LEN(sizeof(uint16_t)),
+			.cmsg_level = IPPROTO_UDP,
+			.cmsg_type = UDP_SEGMENT}};
+	uint16_t segment = (uint16_t)size;
+	struct sockaddr_in to;
+	struct iovec iov[2] = {{big, len / 3}, {big + len / 3, len - len / 3}};
+	struct msghdr m = {
+		.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = iov, .msg_iovlen = 2};
+	memcpy(&to, t_in(LO, 7213), sizeof(to));
+	memcpy(CMSG_DATA(&u.head), &segment, sizeof(segment));
+	if (size >= 0) {
+		m.msg_control = &u;
+		m.msg_controllen = sizeof(u.room);
+	}
+	return sendmsg(s, &m, 0);
+}
+
+static void heard(int s)
+{
+	for (long n = 0; n >= 0;)
+		n = T(recv(s, big, sizeof(big), MSG_DONTWAIT));
+}
+
+static void segments(void)
+{
+	t_case("segments");
+	int s = t_bound(SOCK_DGRAM, LO, 7213), c = t_socket(SOCK_DGRAM);
+	T(send_segments(c, 1000, 2500));
+	heard(s);
+	T(send_segments(c, 1000, 1000));
+	heard(s);
+	T(send_segments(c, 0, 100));
+	heard(s);
+	T(send_segments(c, 40000, 60000));
+	heard(s);
+	T(send_segments(c, 10, 1281)); /* 129 */
+	T(send_segments(c, 65535, 65508));
+	heard(s);
+	t_opt("segment", c, IPPROTO_UDP, UDP_SEGMENT);
+	T(t_set(c, IPPROTO_UDP, UDP_SEGMENT, -1));
+	T(t_set(c, IPPROTO_UDP, UDP_SEGMENT, 65536));
+	T(t_set(c, IPPROTO_UDP, UDP_SEGMENT, 500));
+	t_opt("segment", c, IPPROTO_UDP, UDP_SEGMENT);
+	T(send_segments(c, -1, 1200));
+	heard(s);
+	T(send_segments(c, 1000, 1200));
+	heard(s);
+	T(connect(c, IN(LO, 7213)));
+	T(write(c, big, 1001));
+	heard(s);
+	T(t_set(c, SOL_SOCKET, SO_NO_CHECK, 1));
+	T(write(c, big, 1001));
+	T(t_set(c, SOL_SOCKET, SO_NO_CHECK, 0));
+	T(t_set(c, IPPROTO_UDP, UDP_SEGMENT, 0));
+	T(write(c, big, 1001));
+	heard(s);
+	T(t_set(s, IPPROTO_UDP, UDP_GRO, 1));
+	t_opt("gro", s, IPPROTO_UDP, UDP_GRO);
+	close(c);
+	close(s);
+}
+
 int main(void)
 {
 	T_RUN(basics);
@@ -307,5 +377,6 @@ int main(void)
 	T_RUN(messages);
 	T_RUN(overflow);
 	T_RUN(closed_receiver);
+	T_RUN(segments);
 	return 0;
 }

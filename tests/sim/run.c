@@ -68,6 +68,17 @@ static void mix(struct sim *s, const void *data, size_t len)
 		s->hash = (s->hash ^ p[i]) * 0x100000001b3u;
 }
 
+/* Into the wire, cut and finished. */
+static void send_cut(struct sim *s, struct link *l, unsigned from, const struct berth_output *o)
+{
+	struct berth_output one;
+	struct berth_cut cut;
+
+	berth_cut_begin(&cut, o, l->ethernet);
+	while (berth_cut_next(&cut, &one))
+		bt_pair_in(l->pair, from, one.iov, one.n_iov, s->now_ns);
+}
+
 static void collect(struct sim *s)
 {
 	struct berth_output out[8];
@@ -84,8 +95,7 @@ static void collect(struct sim *s)
 			for (unsigned p = 0; p < out[i].n_iov; p++)
 				mix(s, out[i].iov[p].iov_base, out[i].iov[p].iov_len);
 			trace(s, (unsigned)at / 2, at % 2 == 0, out[i].iov, out[i].n_iov, "sent");
-			bt_pair_in(s->links[at / 2].pair, (unsigned)at % 2, out[i].iov,
-				   out[i].n_iov, s->now_ns);
+			send_cut(s, &s->links[at / 2], (unsigned)at % 2, &out[i]);
 		}
 }
 

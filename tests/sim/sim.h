@@ -31,6 +31,7 @@ struct link {
 	struct bt_pair *pair;
 	int host[2], i[2]; /* host and interface at each end */
 	bool ethernet;
+	bool offload; /* its hosts leave segments uncut and checksums unfinished */
 };
 
 /* One end of a connection. */

@@ -77,7 +77,9 @@ void links_heal(struct sim *s)
 static void attach(struct sim *s, int number, int end, int host, uint32_t mtu)
 {
 	struct link *l = &s->links[number];
-	struct berth_if_config c = {.flags = l->ethernet ? BERTH_IF_ETHERNET : 0,
+	struct berth_if_config c = {.flags = l->ethernet  ? BERTH_IF_ETHERNET
+					     : l->offload ? BERTH_IF_TSO | BERTH_IF_TX_CHECKSUM
+							  : 0,
 				    .mtu = mtu,
 				    .mac = {2, 0, 0, 0, (uint8_t)number, (uint8_t)end}};
 	struct berth_addr a;
@@ -102,6 +104,7 @@ static void join(struct sim *s, int a, int b)
 	uint32_t mtu = chance(s, 20) ? 1280 + (uint32_t)below(s, 3000) : 1500;
 
 	s->links[n].ethernet = chance(s, 50);
+	s->links[n].offload = !s->links[n].ethernet && chance(s, 50);
 	s->links[n].pair = bt_pair_new(s->seed * 64 + (uint64_t)n, 0);
 	if (s->links[n].pair == NULL)
 		broken(s, "no memory");

@@ -12,6 +12,7 @@ import pwd
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -352,6 +353,55 @@ def test_datagrams_and_names(net):
     server = machine.popen(*part, 'echo', json.dumps([len(sizes)]))
     knock(machine, 7)
     conversation(server, lambda: net.part('web', ask, MACHINE, sizes), MACHINE, HOST)
+    capture.end()
+    capture.check()
+
+
+def member(group, interface):
+    """Says what it hears from the group, and says to it what it hears from the test."""
+    s = lib.udp()
+    s.settimeout(lib.LIMIT)
+    s.bind((lib.addr('0.0.0.0'), 7000))
+    dev = socket.if_nametoindex(interface)
+    if lib.V6:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(lib.AF, group) + struct.pack('i', dev))
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, dev)
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+    else:
+        which = socket.inet_aton(group) + bytes(4) + struct.pack('i', dev)
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, which)
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, which)
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    lib.say('joined')
+    while True:
+        verb, *args = lib.hear()
+        if verb == 'send':
+            s.sendto(b'one', (args[0], 7000))
+            lib.say('sent')
+        else:
+            data, peer = s.recvfrom(100)
+            lib.say([data.decode(), peer[0]])
+
+
+def test_groups_and_broadcast(net):
+    machine = begin(net)
+    capture = Capture(machine)
+    group = 'ff05::1:1' if lib.V6 else '239.1.1.1'
+    part = [lib.PY, os.path.abspath(__file__), '--part', 'member']
+    inside = net.part('web', member, group, 'eth0')
+    outside = machine.popen(*part, json.dumps([group, 'tap0']))
+    lib.eq((inside.get(), outside.get()), ('joined', 'joined'))
+    if not lib.V6:
+        machine.run('ip', 'address', 'change', f'{MACHINE}/{LENGTH}', 'brd', '+', 'dev', 'tap0')
+    for to in (group,) if lib.V6 else (group, '10.7.0.255', '255.255.255.255'):
+        for a, b, source in ((inside, outside, HOST), (outside, inside, MACHINE)):
+            if (a, to) == (outside, '255.255.255.255'):
+                machine.run('ip', 'route', 'add', to, 'dev', 'tap0')
+            lib.eq(a.ask(['send', to]), 'sent')
+            while (got := b.ask(['recv']))[1] != source:  # its own, of what is broadcast
+                pass
+            lib.eq(got, ['one', source], to)
     capture.end()
     capture.check()
 

@@ -22,7 +22,7 @@ static size_t take(uint8_t packet[2000])
 static void test_one_ack_for_several(void **state)
 {
 	static uint8_t packets[6][2000], data[6 * 1448];
-	struct berth_input in[6];
+	struct berth_input in[6] = {{0}};
 	struct berth_tcp_info before, after;
 	berth_socket l, c, s;
 	size_t n = 0;
