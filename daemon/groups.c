@@ -25,7 +25,11 @@
 
 bool d_group_many(const struct call *k)
 {
-	return bt_net_is_many(k->d->net, k->c->host, &k->addr);
+	const uint32_t slot = k->req->id.slot;
+	/* Ping sockets reach none. */
+	bool ping =
+		slot < BT_MAX_ROWS ? d_row(k->d, slot)->proto == BT_ECHO : k->req->proto == BT_ECHO;
+	return !ping && bt_net_is_many(k->d->net, k->c->host, &k->addr);
 }
 
 int d_call_group(struct call *k)

@@ -315,6 +315,8 @@ int bt_net_spread(const struct bt_net *net, uint32_t slot, struct bt_net_spread 
 	struct bt_port_info i;
 	if (!bt_port_get(net->ports, slot, &i))
 		return -EBADF;
+	if (i.proto != BT_UDP)
+		return -EOPNOTSUPP;
 	const struct bt_net_host *h = &net->hosts[i.host]->pub;
 	s->host = i.host;
 	s->broadcast = !bt_net_is_group(&s->dst);
