@@ -45,8 +45,9 @@ struct bt_net_spread {
 	bool broadcast;	    /* out */
 	uint16_t host;	    /* out: that sends */
 };
-/* The way of what the socket sends. -ENETUNREACH, -EACCES: broadcast without SO_BROADCAST, -EINVAL:
- * a loopback source beyond the host, -EADDRNOTAVAIL: no source address (IPv6). */
+/* The way of what the socket sends. -EOPNOTSUPP: not UDP, -ENETUNREACH, -EACCES: broadcast without
+ * SO_BROADCAST, -EINVAL: a loopback source beyond the host, -EADDRNOTAVAIL: no source address
+ * (IPv6). */
 int bt_net_spread(const struct bt_net *net, uint32_t slot, struct bt_net_spread *s);
 /* The same, and the socket gets a port if it has none: as bt_net_udp_route. */
 int bt_net_spread_from(struct bt_net *net, uint32_t slot, struct bt_net_spread *s, uint64_t now_ns,
