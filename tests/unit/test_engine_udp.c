@@ -2,6 +2,8 @@
 /* UDP and ping sockets by the public API. */
 #include "engine_test.h"
 
+#include "../../lib/engine/engine.h"
+
 static int setup_ethernet(void **state)
 {
 	(void)state;
@@ -467,6 +469,67 @@ static void test_ping(void **state)
 	ping(v4(127, 0, 0, 1), 4);
 }
 
+/* AF_UNSPEC: only what bind gave is kept. */
+static void test_ping_disconnect(void **state)
+{
+	struct berth_addr own = v4(10, 0, 0, 2), any = v4(0, 0, 0, 0);
+	const struct berth_endpoint to = at(v4(10, 0, 0, 1), 0),
+				    bind_to[] = {at(own, 77), at(any, 78), at(own, 0)};
+	struct berth_endpoint e;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		berth_socket s = open_socket(&w, 1, BERTH_PING, 4);
+
+		if (i < 3)
+			assert_int_equal(berth_bind(w.b, s, &bind_to[i], w.now), 0);
+		assert_int_equal(berth_connect(w.b, s, &to, w.now), 0);
+		assert_int_equal(berth_name(w.b, s, &e, NULL), 0);
+		assert_true(e.port != 0);
+		assert_memory_equal(&e.addr, &own, 16);
+		assert_int_equal(berth_connect(w.b, s, NULL, w.now), 0);
+		assert_int_equal(berth_name(w.b, s, &e, NULL), 0);
+		assert_int_equal(e.port, i < 2 ? bind_to[i].port : 0);
+		assert_memory_equal(&e.addr, i == 0 || i == 2 ? &own : &any, 16);
+		assert_int_equal(berth_name(w.b, s, NULL, &e), BERTH_ENOTCONN);
+		close_all(&s, 1);
+	}
+}
+
+/* Each request that a neighbour's silence ends is told of, with its own header. */
+static void test_ping_nobody(void **state)
+{
+	uint8_t echo[12] = {8, 0, 0, 0, 0, 0, 0, 0, 'd', 'a', 't', 'a'};
+	struct bt_engine_icmp m;
+	struct bt_addr own, nobody = bt_addr_v4(0x0a00004d);
+	berth_socket s = bound(&w, 1, BERTH_PING, v4(0, 0, 0, 0), 77);
+	struct berth_endpoint to = at(v4(10, 0, 0, 77), 0);
+
+	(void)state;
+	memcpy(own.b, v4(10, 0, 0, 2).b, sizeof(own.b));
+	berth_set_user(w.b, s, 4711);
+	for (uint8_t i = 0; i < 3; i++) {
+		echo[7] = i;
+		assert_int_equal(bt_engine_ping(w.b, s, &own, echo, sizeof(echo), &to, w.now),
+				 sizeof(echo));
+	}
+	run(&w, w.now + 10 * S);
+	for (uint8_t i = 0; i < 3; i++) {
+		assert_true(bt_engine_icmp(w.b, &m));
+		assert_int_equal(m.proto, 1);
+		assert_int_equal(m.user, 4711);
+		assert_int_equal(m.error, BERTH_EHOSTUNREACH);
+		assert_false(m.hard);
+		assert_int_equal(m.len, sizeof(echo));
+		assert_int_equal(m.data[0], 8);
+		assert_int_equal(m.data[4] << 8 | m.data[5], 77);
+		assert_int_equal(m.data[7], i);
+		assert_true(bt_addr_eq(&m.src, &own) && bt_addr_eq(&m.dst, &nobody));
+	}
+	assert_false(bt_engine_icmp(w.b, &m));
+	close_all(&s, 1);
+}
+
 /* Nobody is there: the neighbour does not answer, and the connected socket hears of it only with
  * IP_RECVERR (a soft error). */
 static void test_no_neighbour(void **state)
@@ -494,12 +557,13 @@ int main(void)
 #f " on Ethernet", f, setup_ethernet, teardown, NULL                               \
 	}
 	const struct CMUnitTest tests[] = {
-		T(test_exchange),      T_ETH(test_exchange),	 T(test_lengths),
-		T_ETH(test_lengths),   T(test_own_host),	 T(test_checksums),
-		T(test_receive_queue), T(test_send_queue),	 T(test_connected),
-		T(test_refused),       T(test_path_mtu),	 T(test_multicast),
-		T_ETH(test_multicast), T(test_reuseport),	 T(test_ping),
-		T_ETH(test_ping),      T_ETH(test_no_neighbour),
+		T(test_exchange),	 T_ETH(test_exchange),	   T(test_lengths),
+		T_ETH(test_lengths),	 T(test_own_host),	   T(test_checksums),
+		T(test_receive_queue),	 T(test_send_queue),	   T(test_connected),
+		T(test_refused),	 T(test_path_mtu),	   T(test_multicast),
+		T_ETH(test_multicast),	 T(test_reuseport),	   T(test_ping),
+		T_ETH(test_ping),	 T_ETH(test_no_neighbour), T(test_ping_disconnect),
+		T_ETH(test_ping_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -413,6 +413,34 @@ static int udp_to(struct bt_net *net, uint32_t slot, struct bt_addr dst, uint16_
 	return bt_net_udp_route(net, slot, &dst, port, 0, target, src, &why);
 }
 
+/* An address of an own prefix that nobody has: only a connection finds that out. */
+static void silent_neighbour(void **state)
+{
+	struct bt_net *net = make(16);
+	const struct bt_addr any4 = bt_addr_v4(0);
+	uint32_t a = sock(net, 0, BT_UDP), p = sock(net, 0, BT_ECHO), got;
+	struct bt_addr src = {{0}}, dst = ip(10, 77, 0, 1), own = ip(10, 0, 0, 1),
+		       loop = ip(127, 0, 0, 1);
+	struct bt_reason why;
+	uint16_t to;
+
+	(void)state;
+	assert_int_equal(udp_to(net, a, dst, 53, &got, &src), BT_NET_LOST);
+	assert_int_equal(got, BT_NO_SLOT);
+	assert_int_equal(bt_net_udp_connect(net, a, dst, 53, 0, &why), 0);
+	assert_true(info(net, a).laddr.b[12] == 10 && info(net, a).state == BT_ESTABLISHED);
+	assert_int_equal(bt_net_ping_route(net, p, &any4, &dst, &src, &to), -EHOSTUNREACH);
+	assert_true(bt_addr_eq(&src, &own));
+	assert_int_equal(bt_net_ping_route(net, p, &loop, &dst, &src, &to), -EINVAL);
+	dst = ip(10, 0, 0, 2);
+	assert_int_equal(bt_net_ping_route(net, p, &any4, &dst, &src, &to), 0);
+	assert_int_equal(to, 1);
+	dst = ip(0, 0, 0, 0);
+	assert_int_equal(bt_net_ping_route(net, p, &own, &dst, &src, &to), 0);
+	assert_true(to == 0 && bt_addr_eq(&dst, &own) && bt_addr_eq(&src, &own));
+	bt_net_free(net);
+}
+
 static void datagrams(void **state)
 {
 	struct bt_net *net = make(64);
@@ -530,12 +558,19 @@ static void changed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(host_names),	  cmocka_unit_test(host_limits),
-		cmocka_unit_test(host_addresses), cmocka_unit_test(routes),
-		cmocka_unit_test(ways_out),	  cmocka_unit_test(gone_outside),
-		cmocka_unit_test(route_of_one6),  cmocka_unit_test(local_addresses),
-		cmocka_unit_test(refused),	  cmocka_unit_test(full_pool),
-		cmocka_unit_test(datagrams),	  cmocka_unit_test(udp_connect_unbound),
+		cmocka_unit_test(host_names),
+		cmocka_unit_test(host_limits),
+		cmocka_unit_test(host_addresses),
+		cmocka_unit_test(routes),
+		cmocka_unit_test(ways_out),
+		cmocka_unit_test(gone_outside),
+		cmocka_unit_test(route_of_one6),
+		cmocka_unit_test(local_addresses),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(full_pool),
+		cmocka_unit_test(silent_neighbour),
+		cmocka_unit_test(datagrams),
+		cmocka_unit_test(udp_connect_unbound),
 		cmocka_unit_test(changed),
 	};
 
