@@ -216,6 +216,44 @@ static bool verdict(struct answer *a)
 	return true;
 }
 
+/* ---- what goes to several ---- */
+
+/* True: somebody gets a copy. */
+static bool copies(struct answer *a)
+{
+	const struct bt_explained *e = &a->e;
+	char from[160], to[BT_END_TEXT], words[SENTENCE / 2];
+	const struct bt_candidate *first = NULL;
+	uint32_t count = e->more;
+	bt_end_text(e->dst, a->q->to.port, 0, to);
+	host_words(a, a->q->from.host, e->src, from, sizeof(from));
+	step(a, "from", "found", NULL, "%s%s", from,
+	     a->q->from_given ? "" : ", since no sender was given");
+	step(a, "route", "found", NULL,
+	     "%s goes to all hosts, with a copy for each socket there that hears it", to);
+	for (uint32_t i = 0; i < e->n && i < BT_CANDIDATES; i++) {
+		const struct bt_candidate *c = &e->candidates[i];
+		bt_socket_words(a->t, c->slot, words, sizeof(words));
+		if (*words == '\0')
+			continue;
+		step(a, "candidate", c->score < 0 ? "no" : "yes", c, "%s%s", words,
+		     c->score < 0 ? ": no, a packet filter is in the way"
+		     : c->group	  ? ": a copy, in packets"
+				  : ": a copy");
+		first = first == NULL && c->score >= 0 ? c : first;
+		count += c->score >= 0;
+	}
+	if (e->more > 0)
+		step(a, "candidate", "more", NULL, "and %u more", e->more);
+	if (count == 0)
+		step(a, "answer", "lost", NULL,
+		     "nobody hears %s: the datagram is dropped, and nobody says so", to);
+	else
+		step(a, "answer", "delivered", first, "%u socket%s a copy", count,
+		     count == 1 ? " gets" : "s get");
+	return count > 0;
+}
+
 /* ---- the packet filters ---- */
 
 static void filtered(struct answer *a)
@@ -329,6 +367,10 @@ int bt_explain(struct bt_client *c, const struct bt_question *q, struct bt_expla
 	int err = ask(c, &a);
 	if (err != 0)
 		return err;
+	if (a.e.many && a.e.route == 0) {
+		x->delivered = copies(&a);
+		return 0;
+	}
 	x->delivered = route(&a);
 	if (x->delivered) {
 		candidates(&a);

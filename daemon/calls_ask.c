@@ -5,6 +5,8 @@
 #include "filter.h"
 #include "wire.h"
 
+#include "../lib/sock/groups.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -37,6 +39,57 @@ int d_call_may_bind(struct call *k)
 	return r;
 }
 
+/* Whether a copy of it comes to a socket of host `to`, and how. */
+static struct bt_candidate copy_for(struct call *k, const struct bt_net_spread *s, uint16_t sport,
+				    uint16_t to, uint32_t slot)
+{
+	struct bt_filtered f;
+	const struct d_passage p = {.from = s->host,
+				    .to = to,
+				    .proto = BT_UDP,
+				    .src = s->src,
+				    .dst = s->dst,
+				    .sport = sport,
+				    .dport = k->req->port};
+	d_filter_judge(k->d, &p, &f);
+	return (struct bt_candidate){.slot = slot,
+				     .count = 1,
+				     .score = f.as == BT_FILTERED_NOT ? 0 : -1,
+				     .group = d_wired_group(k->d, s->host, to)};
+}
+
+/* Of what goes to several: the sender is a socket that is made for the question. */
+static int explain_many(struct call *k, const struct bt_addr *src, uint16_t sport,
+			struct bt_explained *told)
+{
+	struct bt_net *net = k->d->net;
+	struct bt_net_spread s = {.dst = k->addr, .src = *src, .may_broadcast = true};
+	struct bt_net_copy copies[BT_CANDIDATES];
+	int r = bt_net_sock(net, (uint16_t)k->req->value, BT_UDP,
+			    bt_addr_is_v4(&k->addr) ? BT_V4 : BT_V6, k->c->uid, &k->slot);
+	if (r < 0)
+		return r;
+	told->route = bt_net_spread(net, k->slot, &s);
+	bt_net_closed(net, k->slot, d_now());
+	told->many = 1;
+	told->dev = s.dev;
+	told->slot = BT_SLOT_NONE;
+	memcpy(told->src, s.src.b, 16);
+	memcpy(told->dst, s.dst.b, 16);
+	for (uint16_t to = 0; told->route == 0 && to < bt_net_hosts(net); to++) {
+		uint32_t all =
+			bt_net_copies(net, &s, sport, k->req->port, to, copies, BT_CANDIDATES);
+		for (uint32_t i = 0; i < all; i++) {
+			if (i >= BT_CANDIDATES || told->n >= BT_CANDIDATES) {
+				told->more += all - i;
+				break;
+			}
+			told->candidates[told->n++] = copy_for(k, &s, sport, to, copies[i].slot);
+		}
+	}
+	return 0;
+}
+
 int d_call_explain(struct call *k)
 {
 	static struct bt_explained told;
@@ -48,11 +101,16 @@ int d_call_explain(struct call *k)
 		return -EPROTO;
 	memcpy(src.b, k->extra, sizeof(src.b));
 	memcpy(&sport, k->extra + sizeof(src.b), sizeof(sport));
+	memset(&told, 0, sizeof(told));
+	k->rep_extra = &told;
+	k->rep.extra = sizeof(told);
+	if (q->proto == BT_UDP && q->value < bt_net_hosts(k->d->net) &&
+	    bt_net_is_many(k->d->net, (uint16_t)q->value, &k->addr))
+		return explain_many(k, &src, sport, &told);
 	if (q->value >= bt_net_hosts(k->d->net) ||
 	    !bt_net_explain(k->d->net, (uint16_t)q->value, q->proto, &src, sport, &k->addr, q->port,
 			    &e))
 		return -ENOENT;
-	memset(&told, 0, sizeof(told));
 	told.route = e.err;
 	told.to = e.to;
 	told.dev = e.dev;
@@ -80,7 +138,5 @@ int d_call_explain(struct call *k)
 		told.candidates[told.n] =
 			(struct bt_candidate){c->slot, c->count, c->score, c->group};
 	}
-	k->rep_extra = &told;
-	k->rep.extra = sizeof(told);
 	return 0;
 }

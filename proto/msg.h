@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#define BT_MSG_VERSION 6
+#define BT_MSG_VERSION 7
 #define BT_MSG_MAX     (65536 + 256) /* bytes of the largest packet */
 #define BT_TOKEN_BYTES 24	     /* who (8), MAC (16); in BERTH_TOKEN as hex after "NETID:" */
 /* The token's first 8 bytes, a native number: bits 0-15 the host; bit 16 BT_TOKEN_UNPRIVILEGED: not
@@ -297,6 +297,9 @@ struct bt_explained {
 	uint32_t packets; /* a new connection would travel in packets: BT_PACKETS_... */
 	struct bt_filtered filtered;
 	uint32_t n, more; /* candidates; further ones */
+	/* 1: the destination is a group's address or a broadcast one. Then candidates are those
+	 * that hear it: score -1: a filter keeps its copy away, group 1: it comes in packets. */
+	uint32_t many;
 	struct bt_candidate candidates[BT_CANDIDATES];
 };
 struct bt_refusal_why {

@@ -6,6 +6,7 @@ import socket
 import lib
 
 WEB, PC = '192.168.1.100', '10.0.0.50'
+IP_MULTICAST_ALL = 49
 
 
 def server():
@@ -70,6 +71,75 @@ def test_delivered_refused_unreachable(net):
     net.berth('link', 'set', 'web', 'pc', 'delay', '1ms')
     lib.eq([f['verdict'] for f in steps(net, 'tcp', 'pc', 'web:80') if f['step'] == 'link'], ['packets'])
     for p in (c, s):
+        p.kill()
+
+
+GROUP = '239.1.2.3'
+
+
+def members(n, joins):
+    """Sockets of one port, of which some have joined; says how many datagrams each has got."""
+    socks = []
+    for i in range(n):
+        u = lib.udp()
+        u.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        u.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
+        u.bind(('0.0.0.0', 5000))
+        if i < joins:
+            u.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(GROUP) + bytes(4))
+        u.settimeout(0.3)
+        socks.append(u)
+    lib.say('ready')
+    while lib.hear() == 'count':
+        got = 0
+        for u in socks:
+            try:
+                u.recv(100)
+                got += 1
+            except TimeoutError:
+                pass
+        lib.say(got)
+
+
+def talk():
+    u = lib.udp()
+    u.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    lib.say('ready')
+    while (to := lib.hear()) != 'end':
+        u.sendto(b'to all', (to, 5000))
+        lib.say('sent')
+
+
+def test_to_several(net):
+    """As many are said to get a copy as do."""
+    lib.berth_only('berth explain')
+    net.host('web', WEB)
+    net.host('pc', PC)
+    net.host('db', '10.0.0.60')
+    parts = [net.part('web', members, 3, 2), net.part('db', members, 2, 1), net.part('pc', members, 1, 0)]
+    for p in parts:
+        p.get()
+    sender = net.part('pc', talk)
+    sender.get()
+
+    def check(to, want, denied=0):
+        found = steps(net, 'udp', 'pc', f'{to}:5000', status=0 if want else 3)
+        yes, no = ([s['pid'] for s in found if s['step'] == 'candidate' and s['verdict'] == v] for v in ('yes', 'no'))
+        lib.eq(sender.ask(to), 'sent')
+        lib.eq([p.ask('count') for p in parts], [yes.count(p.pid) for p in parts], (to, found))
+        lib.eq((len(yes), len(no)), (want, denied), (to, found))
+        lib.eq(answer(found)['verdict'], 'delivered' if want else 'lost', found)
+
+    check(GROUP, 3)
+    check('255.255.255.255', 6)
+    check('239.9.9.9', 0)
+    net.filter('web', ['drop in udp dport 5000'])
+    check(GROUP, 1, 2)
+    net.filter('web')
+    net.link('db', 'pc', 'delay', '1ms')
+    check(GROUP, 3)
+    lib.eq(sum('in packets' in s['text'] for s in steps(net, 'udp', 'pc', f'{GROUP}:5000')), 1)
+    for p in (*parts, sender):
         p.kill()
 
 
