@@ -543,6 +543,8 @@ static int get_error(int fd, struct note *n, void *value, socklen_t *len)
 	bool kept = e != 0;
 	if (e == 0 && bt_real()->getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
 		return -1;
+	if (e == ECONNRESET && !kept && bt_wire_told(n))
+		e = 0;
 	if (e == ECONNRESET && !kept && !(n->flags & NOTE_UDP))
 		bt_reset_heard(fd, n);
 	if (e == 0 && n->flags & NOTE_UDP)

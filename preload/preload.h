@@ -389,6 +389,9 @@ bool bt_wire_info(uint32_t slot, const struct bt_row *row, void *info, size_t si
 		  char name[BT_CONGESTION_NAME]);
 int bt_wire_error(int fd, const struct note *n); /* that ended it, told once; 0: none */
 int bt_wire_ended(int fd, const struct note *n); /* the same where the connection is over */
+/* The connection is over, without a reset, and why has been told: what the kernel says then is only
+ * that berthd let go of a descriptor with bytes unread. */
+bool bt_wire_told(const struct note *n);
 /* UDP: some of what it sent has travelled in packets, so an error may be told by a word. */
 bool bt_wire_udp(const struct note *n);
 /* What came from this name is such a word. */

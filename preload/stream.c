@@ -152,6 +152,8 @@ static ssize_t received(int fd, ssize_t n, size_t wanted, int flags)
 			saved = ECONNREFUSED; /* see dgram.c */
 		} else if (!bt_reset_untold(fd, &note)) {
 			int e = bt_wire_ended(fd, &note);
+			if (e == 0 && bt_wire_told(&note))
+				return 0;
 			if (e == 0)
 				bt_reset_heard(fd, &note);
 			if (e == 0 && after_end(fd, &note))

@@ -165,6 +165,13 @@ int bt_wire_ended(int fd, const struct note *n)
 		       : 0;
 }
 
+bool bt_wire_told(const struct note *n)
+{
+	struct bt_row row;
+	return n->flags & NOTE_WIRE && !(n->flags & NOTE_UDP) && bt_note_row(n, &row) &&
+	       row.state == BT_ROW_CLOSE && !(row.flags & BT_ROWF_RESET);
+}
+
 /* inet_release, tcp_close: until all is acknowledged, with the FIN, or the time is over. The row
  * tells when; berthd has no way to say that it has changed. */
 void bt_wire_linger(int fd, const struct note *n)
