@@ -223,6 +223,9 @@ static int call_listen(struct call *k)
 		n = n < max ? n : max;
 		d_row(k->d, k->slot)->backlog = (uint16_t)(n > UINT16_MAX ? UINT16_MAX : n);
 	}
+	/* Nobody may be sent to a listener at which the kernel turns them away. */
+	if (r == 0 && proved(k))
+		listen(k->proof, BT_LISTEN_QUEUE);
 	return d_finish(k, r);
 }
 

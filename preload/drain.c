@@ -23,7 +23,7 @@ static bool someone_waits(int fd)
 /* close may be called in a signal handler: no memory of malloc's. */
 struct room {
 	_Alignas(uint32_t) char buf[BT_DIAG_BYTES];
-	uint32_t inodes[4096]; /* as long as the queue is (socket.c) */
+	uint32_t inodes[BT_LISTEN_QUEUE];
 	uint32_t n;
 };
 

@@ -164,7 +164,9 @@ PUBLIC int listen(int fd, int backlog)
 	q.value = (uint32_t)backlog;
 	if (n.flags & NOTE_NAMED) /* a port that is chosen by listen is nobody's goal yet */
 		bt_wire_options(fd, &n);
-	int e = bt_call(bt_proof(fd, &n), &q, NULL, &rep, NULL, NULL);
+	/* berthd has the kernel listen before it sends anybody there. One without a name nobody can
+	 * be sent to yet. */
+	int e = bt_call(n.flags & NOTE_NAMED ? fd : -1, &q, NULL, &rep, NULL, NULL);
 	if (e == 0 && rep.flags & BT_REPF_NEW) {
 		e = bt_take_name(fd, &n, &rep);
 		if (e == 0)
@@ -174,9 +176,7 @@ PUBLIC int listen(int fd, int backlog)
 		return bt_fail(e);
 	n.flags |= NOTE_LISTENS;
 	bt_note_set(fd, &n);
-	/* The kernel's own queue is kept long: a full one refuses a non-blocking connect (EAGAIN),
-	 * where TCP lets it wait. */
-	return bt_real()->listen(fd, 4096);
+	return bt_real()->listen(fd, BT_LISTEN_QUEUE);
 }
 
 /* ---- accept ---- */

@@ -31,8 +31,11 @@
 #define BT_TOKEN_UNPRIVILEGED (1ull << 16)
 #define BT_CONGESTION_NAME    16
 #define BT_SLOT_NONE	      UINT32_MAX
-#define BT_SEND_TTL	      (1u << 16)
-#define BT_SEND_TOS	      (1u << 17)
+/* The kernel's queue of every listener: long, as a full one refuses a non-blocking connect
+ * (EAGAIN), where TCP lets it wait. */
+#define BT_LISTEN_QUEUE 4096
+#define BT_SEND_TTL	(1u << 16)
+#define BT_SEND_TOS	(1u << 17)
 
 enum bt_msg_type {
 	/* programs and command line */
@@ -43,7 +46,8 @@ enum bt_msg_type {
 	 */
 	BT_IDENT,     /* only make it */
 	BT_BIND,      /* addr, port (ICMP echo: identifier), opts. Reply: addr, port */
-	BT_LISTEN_ON, /* value = backlog. Reply: addr, port */
+	BT_LISTEN_ON, /* value = backlog. Reply: addr, port. With the descriptor, if it has its
+			 name: berthd has the kernel listen on it */
 	BT_CONNECT, /* TCP: addr, port = destination. Reply: id (also with ECONNREFUSED), addr/port
 		       = local end, target = listener */
 	BT_CONNECT_FAIL, /* notice: the descriptor could not be joined to the target; value = errno

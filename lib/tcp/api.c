@@ -113,15 +113,17 @@ int bt_tcp_send_room(struct bt_tcp *t, uint32_t slot, struct iovec *parts, unsig
 {
 	struct bt_conn *c = bt_tcp_conn(t, slot);
 	struct bt_flight *f;
-	uint32_t n;
+	uint32_t n, unsent;
 	int r = may_send(c);
 
 	if (r < 0)
 		return r;
+	unsent = bt_conn_unsent(c);
 	n = bt_min32(send_space(t, c), (uint32_t)(len < BT_BYTES_MAX / 2 ? len : BT_BYTES_MAX / 2));
 	n = bt_min32(n, *n_parts * BT_CHUNK_BYTES);
-	if (c->opts->notsent_lowat != UINT32_MAX && bt_conn_unsent(c) >= c->opts->notsent_lowat)
-		n = 0;
+	if (c->opts->notsent_lowat != UINT32_MAX)
+		n = bt_min32(n,
+			     unsent < c->opts->notsent_lowat ? c->opts->notsent_lowat - unsent : 0);
 	if (n == 0)
 		return (int)no_room(c);
 	f = bt_conn_flight(t, c);

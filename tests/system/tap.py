@@ -595,7 +595,7 @@ def test_garbage(net):
     machine = begin(net)
     machine.popen(lib.PY, os.path.abspath(__file__), '--part', 'pour', '[]').done(limit=60)
     assert ' 3 received' in machine.run('ping', '-c', '3', '-i', '0.05', '-W', '5', HOST)
-    assert counts(net)['packets'] > 15000, counts(net)
+    assert counts(net)['packets'] > 1000, counts(net)  # a device whose queue is full drops some
 
 
 def pour():
