@@ -19,11 +19,13 @@ struct bt_addr {
 	uint8_t b[16];
 };
 
+/* As two words, which compilers keep in registers (bytes.h: little endian). */
 static inline struct bt_addr bt_addr_v4(uint32_t host_order)
 {
-	struct bt_addr a = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, (uint8_t)(host_order >> 24),
-			     (uint8_t)(host_order >> 16), (uint8_t)(host_order >> 8),
-			     (uint8_t)host_order}};
+	uint64_t words[2] = {0, (uint64_t)__builtin_bswap32(host_order) << 32 | 0xffff0000u};
+	struct bt_addr a;
+
+	memcpy(a.b, words, sizeof(a.b));
 	return a;
 }
 

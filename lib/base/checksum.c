@@ -185,12 +185,3 @@ uint64_t bt_csum_pseudo(const struct bt_addr *src, const struct bt_addr *dst, ui
 		return tail(tail(sum, src->b + 12, 4), dst->b + 12, 4);
 	return tail(tail(sum, src->b, 16), dst->b, 16);
 }
-
-uint16_t bt_csum_fold(uint64_t sum)
-{
-	sum = halves(sum);
-	sum = halves(sum);
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	return (uint16_t)~sum;
-}

@@ -20,7 +20,15 @@ uint64_t bt_csum_copy(uint64_t sum, void *dst, const void *src, size_t len);
 /* Pseudo-header: RFC 9293 3.1 (IPv4), RFC 8200 8.1 (IPv6); of mapped addresses the IPv4 one. */
 uint64_t bt_csum_pseudo(const struct bt_addr *src, const struct bt_addr *dst, uint8_t proto,
 			uint32_t len);
-uint16_t bt_csum_fold(uint64_t sum); /* the complement, 16 bits, in memory order */
+/* The complement, 16 bits, in memory order. */
+static inline uint16_t bt_csum_fold(uint64_t sum)
+{
+	sum = (sum >> 32) + (uint32_t)sum;
+	sum = (sum >> 32) + (uint32_t)sum;
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	return (uint16_t)~sum;
+}
 static inline void bt_csum_put(uint8_t *p, uint64_t sum)
 {
 	uint16_t c = bt_csum_fold(sum);

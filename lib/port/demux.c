@@ -439,13 +439,15 @@ uint32_t bt_port_lookup_next(const struct bt_port_net *net, uint16_t host,
 static uint32_t lookup(const struct bt_port_net *net, const struct tuple *t, uint8_t dev,
 		       struct bt_port_trace *trace)
 {
-	uint32_t slot = btp_find_tuple(net, t, dev);
+	uint64_t hash = btp_hash(net, t);
+	uint32_t slot = btp_find_hashed(net, hash, t, dev);
 
 	if (slot != BT_NO_SLOT) {
 		if (trace != NULL)
 			trace->connected = true;
 		return slot;
 	}
+	btp_keep_hash(net, t, hash); /* perhaps a connection begins */
 	return find_unconnected(net, t, t->proto == BT_UDP ? KIND_PLAIN : KIND_LISTEN, dev, trace);
 }
 

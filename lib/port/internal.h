@@ -37,11 +37,12 @@ enum sock_flag {
 struct psock {
 	struct bt_addr laddr, raddr;
 	uint16_t lport, rport; /* lport 0: in no bucket */
-	uint8_t proto, family, state, opts;
-	uint32_t uid;
 	uint16_t host;
+	uint8_t proto; /* up to here as in struct tuple */
+	uint8_t family, state, opts;
 	uint8_t flags; /* enum sock_flag */
 	uint8_t dev;
+	uint32_t uid;
 	uint32_t class_next, class_prev; /* members of the class; in a slot that is free, or that
 					    skips TIME_WAIT: the list of those */
 	uint32_t hash_next;
@@ -200,8 +201,12 @@ struct bt_port_net {
 struct tuple {
 	struct bt_addr laddr, raddr;
 	uint16_t lport, rport, host;
-	uint16_t proto;
+	uint16_t proto; /* its upper byte, where a socket has its family, is 0 */
 };
+_Static_assert(offsetof(struct tuple, lport) == offsetof(struct psock, lport) &&
+		       offsetof(struct tuple, proto) == offsetof(struct psock, proto) &&
+		       sizeof(struct tuple) == 40,
+	       "btp_tuple_is compares words");
 
 static inline struct psock *sock_at(const struct bt_port_net *net, uint32_t slot)
 {

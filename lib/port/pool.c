@@ -154,9 +154,7 @@ struct bt_port_conf *bt_port_host_conf(struct bt_port_net *net, uint16_t host)
 
 uint64_t btp_random(const struct bt_port_net *net, uint16_t host)
 {
-	uint64_t in[2] = {net->hosts[host]->n_random++, host};
-
-	return bt_siphash(net->key, in, sizeof(in));
+	return bt_siphash_15(net->key, net->hosts[host]->n_random++, host);
 }
 
 /* ---- growing arrays ---- */

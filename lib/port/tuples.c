@@ -19,14 +19,30 @@ struct tuple btp_tuple(const struct psock *s)
 	return (struct tuple){s->laddr, s->raddr, s->lport, s->rport, s->host, s->proto};
 }
 
-bool btp_tuple_is(const struct psock *s, const struct tuple *t)
+static inline uint64_t word(const void *p, unsigned i)
 {
-	return s->lport == t->lport && s->rport == t->rport && s->host == t->host &&
-	       s->proto == t->proto && bt_addr_eq(&s->raddr, &t->raddr) &&
-	       bt_addr_eq(&s->laddr, &t->laddr);
+	uint64_t w;
+
+	memcpy(&w, (const char *)p + 8 * i, sizeof(w));
+	return w;
 }
 
-/* What is hashed of a tuple of IPv4. False: it is of IPv6. */
+/* All but the last byte of the last word. */
+static inline bool is(const struct psock *s, const struct tuple *t)
+{
+	uint64_t differ = (word(s, 4) ^ word(t, 4)) << 8;
+
+	for (unsigned i = 0; i < 4; i++)
+		differ |= word(s, i) ^ word(t, i);
+	return differ == 0;
+}
+
+bool btp_tuple_is(const struct psock *s, const struct tuple *t)
+{
+	return is(s, t);
+}
+
+/* What is hashed of a tuple of IPv4, 15 bytes. False: it is of IPv6. */
 static inline bool short_of(const struct tuple *t, uint64_t v4[2])
 {
 	uint32_t laddr, raddr;
@@ -55,7 +71,7 @@ uint64_t btp_hash(const struct bt_port_net *net, const struct tuple *t)
 		return bt_siphash13(net->key, t, sizeof(*t));
 	if (r->tuple[0] == v4[0] && r->tuple[1] == v4[1])
 		return r->hash;
-	return bt_siphash13(net->key, v4, sizeof(v4));
+	return bt_siphash13_15(net->key, v4[0], v4[1]);
 }
 
 void btp_keep_hash(const struct bt_port_net *net, const struct tuple *t, uint64_t hash)
@@ -114,7 +130,7 @@ uint32_t btp_prefetch_socket(const struct bt_port_net *net, uint64_t hash)
 }
 
 /* The place of the entry with t; NULL: there is none. */
-static uint32_t *find(const struct bt_port_net *net, uint64_t hash, const struct tuple *t)
+static inline uint32_t *find(const struct bt_port_net *net, uint64_t hash, const struct tuple *t)
 {
 	uint8_t tag = tag_of(hash);
 
@@ -125,7 +141,7 @@ static uint32_t *find(const struct bt_port_net *net, uint64_t hash, const struct
 		for (; places != 0; places &= places - 1) {
 			uint32_t *place = &b->slots[__builtin_ctz(places)];
 
-			if (btp_tuple_is(sock_at(net, *place), t))
+			if (is(sock_at(net, *place), t))
 				return place;
 		}
 		if (b->passed == 0)
@@ -139,9 +155,13 @@ uint32_t btp_find_hashed(const struct bt_port_net *net, uint64_t hash, const str
 	const uint32_t *place = find(net, hash, t);
 	uint32_t slot = place == NULL ? BT_NO_SLOT : *place;
 
-	for (; slot != BT_NO_SLOT; slot = sock_at(net, slot)->hash_next)
-		if (sock_at(net, slot)->dev == 0 || sock_at(net, slot)->dev == dev)
+	while (slot != BT_NO_SLOT) {
+		const struct psock *s = sock_at(net, slot);
+
+		if (s->dev == 0 || s->dev == dev)
 			break;
+		slot = s->hash_next;
+	}
 	return slot;
 }
 

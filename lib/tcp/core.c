@@ -182,6 +182,7 @@ struct bt_flight *bt_conn_flight(struct bt_tcp *t, struct bt_conn *c)
 	if (f == NULL)
 		return NULL;
 	memset(f, 0, sizeof(*f));
+	f->small_end = c->snd_una;
 	bt_rate_start(&f->rate, t->now_ns);
 	c->flight = f;
 	return f;

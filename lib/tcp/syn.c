@@ -10,32 +10,33 @@
  */
 #include "tcb.h"
 
-/* Of what begins with both addresses, n bytes; of IPv4 their last four bytes each will do, as the
- * lengths of what is hashed keep the families apart. */
-static uint32_t keyed(const struct bt_tcp *t, const void *in, size_t n)
-{
-	const struct bt_addr *a = in;
-	uint8_t v4[16];
+/* What is hashed by itself: its last byte keeps the numbers made of it apart. */
+enum what { ISN = 1, TS_OFFSET = 2 };
 
-	if (!bt_addr_is_v4(&a[0]) || !bt_addr_is_v4(&a[1]))
-		return (uint32_t)bt_siphash(t->key, in, n);
-	bt_assert(n - 24 <= sizeof(v4));
-	memcpy(v4, a[0].b + 12, 4);
-	memcpy(v4 + 4, a[1].b + 12, 4);
-	memcpy(v4 + 8, &a[2], n - 32);
-	return (uint32_t)bt_siphash(t->key, v4, n - 24);
+/* Of IPv4 the addresses' last four bytes each will do: 15 bytes with all, where IPv6 has 39. */
+static uint32_t keyed(const struct bt_tcp *t, const struct bt_addr *laddr, uint16_t lport,
+		      const struct bt_addr *raddr, uint16_t rport, uint16_t host, enum what what)
+{
+	uint64_t rest = lport | (uint64_t)rport << 16 | (uint64_t)host << 32 | (uint64_t)what << 48;
+	uint8_t v6[39];
+	uint32_t a, b;
+
+	if (bt_addr_is_v4(laddr) && bt_addr_is_v4(raddr)) {
+		memcpy(&a, laddr->b + 12, sizeof(a));
+		memcpy(&b, raddr->b + 12, sizeof(b));
+		return (uint32_t)bt_siphash_15(t->key, a | (uint64_t)b << 32, rest);
+	}
+	memcpy(v6, laddr->b, 16);
+	memcpy(v6 + 16, raddr->b, 16);
+	memcpy(v6 + 32, &rest, 7);
+	return (uint32_t)bt_siphash(t->key, v6, sizeof(v6));
 }
 
 /* RFC 6528 3, RFC 9293 MUST-8, MUST-9, SHLD-1: the clock of 64 ns (Linux's) plus a keyed hash. */
 uint32_t bt_syn_isn(const struct bt_tcp *t, const struct bt_addr *laddr, uint16_t lport,
 		    const struct bt_addr *raddr, uint16_t rport, uint16_t host)
 {
-	struct {
-		struct bt_addr laddr, raddr;
-		uint16_t lport, rport, host, what;
-	} in = {*laddr, *raddr, lport, rport, host, 1};
-
-	return keyed(t, &in, sizeof(in)) + (uint32_t)(t->now_ns >> 6);
+	return keyed(t, laddr, lport, raddr, rport, host, ISN) + (uint32_t)(t->now_ns >> 6);
 }
 
 /* RFC 7323 5.4: one for each pair of addresses, so that clocks of one pair go on. */
@@ -43,15 +44,12 @@ uint32_t bt_syn_ts_offset(struct bt_tcp *t, const struct bt_addr *laddr,
 			  const struct bt_addr *raddr, uint16_t host)
 {
 	struct bt_ts_pair *pair = &t->ts_pairs[host % BT_TS_PAIRS];
-	struct {
-		struct bt_addr laddr, raddr;
-		uint16_t host, what;
-	} in = {*laddr, *raddr, host, 2};
 
 	if (pair->known && pair->host == host && bt_addr_eq(&pair->laddr, laddr) &&
 	    bt_addr_eq(&pair->raddr, raddr))
 		return pair->offset;
-	*pair = (struct bt_ts_pair){*laddr, *raddr, keyed(t, &in, sizeof(in)), host, true};
+	*pair = (struct bt_ts_pair){*laddr, *raddr, keyed(t, laddr, 0, raddr, 0, host, TS_OFFSET),
+				    host, true};
 	return pair->offset;
 }
 

@@ -15,6 +15,9 @@ static void siphash_vectors(void **state)
 	for (uint8_t i = 0; i < 15; i++)
 		in[i] = i;
 	assert_true(bt_siphash(k, in, 15) == 0xa129ca6149be45e5);
+	assert_true(bt_siphash_15(k, 0x0706050403020100, 0x0e0d0c0b0a0908) == 0xa129ca6149be45e5);
+	assert_true(bt_siphash13_15(k, 0x0706050403020100, 0x0e0d0c0b0a0908) ==
+		    bt_siphash13(k, in, 15));
 	assert_true(bt_siphash(k, in, 0) == 0x726fdb47dd0e0e31);
 }
 

@@ -345,6 +345,28 @@ static void test_nagle(void **state)
 	close_all(a, b, l);
 }
 
+/* RFC 9293 3.7.4: the first small piece of a connection follows a full segment at once, whatever
+ * the initial sequence number is: over five minutes their clock goes all the way round. */
+static void test_nagle_first(void **state)
+{
+	static const char zeros[1500];
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		uint32_t a, b, l, len;
+		uint64_t n;
+
+		wire_pair(&w, &a, &b, &l);
+		len = wire_conn(&w, a)->mss + 10u;
+		n = w.n_bytes;
+		wire_send(&w, a, zeros, len);
+		wire_flush(&w);
+		assert_int_equal(w.n_bytes - n, len);
+		close_all(a, b, l);
+		wire_run(&w, 30 * SEC);
+	}
+}
+
 /* RFC 9293 3.8.6.3, MUST-40: an ACK is delayed, by less than half a second, and for every second
  * full segment there is one (SHLD-19). */
 static void test_delayed_ack(void **state)
@@ -542,6 +564,7 @@ int main(void)
 		T(test_lost_window_update),
 		T(test_no_silly_windows),
 		T(test_nagle),
+		T(test_nagle_first),
 		T(test_delayed_ack),
 		T(test_keepalive),
 		T(test_fin_wait2),
